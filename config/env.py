@@ -1,0 +1,83 @@
+"""Reading settings from the environment: plain types, secrets from files, clear errors."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def env_bool(name: str, *, default: bool) -> bool:
+    """Return a yes/no setting. Raises ImproperlyConfigured on any other word."""
+    raw = os.environ.get(name, "").strip().lower()
+    if raw == "":
+        return default
+    if raw in {"1", "true", "yes", "on"}:
+        return True
+    if raw in {"0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name} must be 1 or 0, not {raw!r}")
+
+
+def env_int(name: str, default: int) -> int:
+    """Return a whole-number setting. Raises ImproperlyConfigured when it is not one."""
+    raw = os.environ.get(name, "").strip()
+    try:
+        return int(raw) if raw else default
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {raw!r}") from None
+
+
+def env_list(name: str, default: list[str]) -> list[str]:
+    """Return a comma-separated setting as a list without blanks."""
+    raw = os.environ.get(name, "")
+    return [part.strip() for part in raw.split(",") if part.strip()] or default
+
+
+def secret(name: str, path: Path) -> str:
+    """Return a secret from ``NAME``, ``NAME_FILE`` or the launcher's private file.
+
+    A process without any of them (a build step, ``check`` on a fresh clone) gets a random value that
+    lives as long as the process: nothing can be signed with it that would hold tomorrow.
+    """
+    if value := os.environ.get(name):
+        return value
+    file = Path(os.environ.get(f"{name}_FILE", path))
+    if file.exists():
+        return file.read_text().strip()
+    if f"{name}_FILE" in os.environ:
+        raise ImproperlyConfigured(f"{name}_FILE names {file}, which does not exist")
+    from django.core.management.utils import get_random_secret_key
+
+    return get_random_secret_key()
+
+
+def database(*, testing: bool) -> dict[str, Any]:
+    """Return Django's database settings from ``DATABASE_URL`` (postgresql://…).
+
+    ``DATABASE_OWNER_URL`` replaces it for commands that change the schema: the application's own
+    role may not own the tables, or it could switch the audit log's triggers off.
+    """
+    url = os.environ.get("DATABASE_URL", "postgresql:///holdfast")
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgres", "postgresql"}:
+        raise ImproperlyConfigured("DATABASE_URL must start with postgresql://")
+    query = dict(parse_qsl(parts.query))
+    host = query.pop("host", None) or parts.hostname or ""
+    port = query.pop("port", None) or parts.port or ""
+    options: dict[str, Any] = {"connect_timeout": 10, **query}
+    if not testing:
+        options["pool"] = {"min_size": 0, "max_size": 16, "timeout": 15, "max_idle": 120}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")) or "holdfast",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": host,
+        "PORT": str(port),
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": options,
+    }

@@ -1,0 +1,239 @@
+"""Settings. Everything an operator may change comes from the environment (docs/operations.md lists it)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from config.env import database, env_bool, env_int, env_list, secret
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = Path(os.environ.get("HOLDFAST_VAR", BASE_DIR / "var"))
+
+TESTING = os.environ.get("HOLDFAST_TESTING") == "1"
+DEBUG = False  # Never on: its error pages print local variables, which may hold evidence.
+
+SECRET_KEY = secret("SECRET_KEY", VAR_DIR / "keys" / "secret_key")
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", "testserver"])
+CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", [])
+HTTPS = env_bool("HOLDFAST_HTTPS", default=False)
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.forms",
+    "guardian",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "django_htmx",
+    "django_rq",
+    "ninja",
+    "core",
+    "accounts",
+    "reports",
+    "hashing",
+    "moderation",
+    "referrals",
+    "config.apps.ConfigConfig",
+]
+
+MIDDLEWARE = [
+    "core.middleware.RequestContextMiddleware",
+    "core.middleware.SecurityHeadersMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "accounts.middleware.SessionGuardMiddleware",
+    "core.middleware.RefusalMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "accounts.context.permissions",
+                "core.context.environment",
+            ]
+        },
+    }
+]
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+
+# ── Stores ────────────────────────────────────────────────────────────────────────────────────
+DATABASES = {"default": database(testing=TESTING)}
+REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+}
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+
+VAULT_ROOT = Path(os.environ.get("HOLDFAST_VAULT_ROOT", VAR_DIR / "vault"))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},  # Nothing may use it.
+    "vault": {
+        "BACKEND": os.environ.get(
+            "HOLDFAST_VAULT_BACKEND", "django.core.files.storage.FileSystemStorage"
+        ),
+        "OPTIONS": {"location": str(VAULT_ROOT)},
+    },
+    "packages": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": str(VAR_DIR / "packages")},
+    },
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if TESTING
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = TESTING
+FILE_UPLOAD_HANDLERS = ["core.uploads.VaultUploadHandler"]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+HOLDFAST_MAX_UPLOAD_BYTES = env_int("HOLDFAST_MAX_UPLOAD_BYTES", 100 * 1024 * 1024)
+HOLDFAST_KEYRING = Path(os.environ.get("HOLDFAST_KEYRING", VAR_DIR / "keys" / "masterkeys.json"))
+
+# ── Background work ───────────────────────────────────────────────────────────────────────────
+RQ_QUEUES = {
+    name: {
+        "URL": REDIS_URL,
+        "SERIALIZER": "rq.serializers.JSONSerializer",
+        "DEFAULT_TIMEOUT": 180,
+        "DEFAULT_RESULT_TTL": 60,
+    }
+    for name in ("deliver", "intake", "scan", "video", "package", "default")
+}
+RQ = {"COMMIT_MODE": "auto"}
+HOLDFAST_JOBS = {
+    "scan_item": {"path": "hashing.jobs.scan_item", "queue": "scan", "timeout": 120},
+    "make_preview": {"path": "moderation.jobs.make_preview", "queue": "scan", "timeout": 120},
+    "route_item": {"path": "moderation.jobs.route_item", "queue": "intake", "timeout": 60},
+    "publish_decision": {
+        "path": "moderation.jobs.publish_decision",
+        "queue": "deliver",
+        "timeout": 60,
+    },
+    "carry_out": {"path": "moderation.jobs.carry_out", "queue": "deliver", "timeout": 60},
+    "build_package": {
+        "path": "referrals.jobs.build_package",
+        "queue": "package",
+        "timeout": 6 * 3600,
+    },
+}
+HOLDFAST_SWEEPS = [
+    "core.sweeps.sweep_staged_blobs",
+    "reports.jobs.sweep_uploads",
+    "hashing.jobs.sweep_items",
+    "moderation.jobs.sweep_previews",
+    "moderation.jobs.sweep_routing",
+    "moderation.jobs.sweep_decisions",
+    "moderation.jobs.sweep_deliveries",
+    "moderation.jobs.sweep_claims",
+    "referrals.jobs.sweep_packages",
+]
+HOLDFAST_SWEEP_SECONDS = env_int("HOLDFAST_SWEEP_SECONDS", 5)
+
+# ── People ────────────────────────────────────────────────────────────────────────────────────
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "allauth.account.auth_backends.AuthenticationBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+GUARDIAN_MONKEY_PATCH_USER = False
+ANONYMOUS_USER_NAME = None
+PASSWORD_HASHERS = (
+    ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    if TESTING
+    else ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+)
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+LOGIN_URL = "/sign-in/"
+LOGIN_REDIRECT_URL = "/"
+HOLDFAST_IDLE_MINUTES = env_int("HOLDFAST_IDLE_MINUTES", 20)
+HOLDFAST_REAUTH_MINUTES = env_int("HOLDFAST_REAUTH_MINUTES", 10)
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = HTTPS
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+CSRF_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_HTTPONLY = False
+CSRF_FAILURE_VIEW = "core.views.csrf_failure"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env_bool("HOLDFAST_BEHIND_PROXY", default=False) else None
+)
+HOLDFAST_TRUST_FORWARDED_FOR = env_bool("HOLDFAST_BEHIND_PROXY", default=False)
+X_FRAME_OPTIONS = "DENY"
+
+# ── Casework ──────────────────────────────────────────────────────────────────────────────────
+HOLDFAST_LEASE_SECONDS = env_int("HOLDFAST_LEASE_SECONDS", 600)
+HOLDFAST_UNDO_SECONDS = env_int("HOLDFAST_UNDO_SECONDS", 60)
+HOLDFAST_REVEAL_SECONDS = env_int("HOLDFAST_REVEAL_SECONDS", 5)
+HOLDFAST_ORGANISATION = os.environ.get("HOLDFAST_ORGANISATION", "Example Messenger")
+HOLDFAST_DOMAIN = os.environ.get("HOLDFAST_DOMAIN", "holdfast.example")
+HOLDFAST_CONTACT = os.environ.get("HOLDFAST_CONTACT", "trust-and-safety@holdfast.example")
+HOLDFAST_SIGNING_KEY_FILE = os.environ.get("HOLDFAST_SIGNING_KEY_FILE", "")
+HOLDFAST_ALLOWED_SIGNERS_FILE = os.environ.get(
+    "HOLDFAST_ALLOWED_SIGNERS_FILE", str(VAR_DIR / "keys" / "allowed_signers")
+)
+HOLDFAST_ESCROW_RECIPIENT = os.environ.get("HOLDFAST_ESCROW_RECIPIENT", "")
+HOLDFAST_SAMPLE = env_bool("HOLDFAST_SAMPLE", default=False)
+# Webhooks may go to loopback and private addresses only where the operator says so.
+HOLDFAST_WEBHOOK_ALLOW_PRIVATE = env_bool("HOLDFAST_WEBHOOK_ALLOW_PRIVATE", default=False)
+
+# ── Language, time, logs ──────────────────────────────────────────────────────────────────────
+LANGUAGE_CODE = "en"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"  # RQ's schedules are local time; UTC keeps one clock.
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "stream": sys.stderr,
+        }
+    },
+    "root": {"handlers": ["console"], "level": os.environ.get("HOLDFAST_LOG_LEVEL", "INFO")},
+    "loggers": {"rq.worker": {"level": "WARNING"}},
+}

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class HashingConfig(AppConfig):
+    name = "hashing"
+    default_auto_field = "django.db.models.BigAutoField"
