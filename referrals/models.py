@@ -1,0 +1,158 @@
+"""Escalation: to whom, what, on whose word, and what was sealed."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+
+class Recipient(models.Model):
+    """An agency that packages are made for, with the public keys it decrypts with."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=160)
+    unit = models.CharField(max_length=160, blank=True)
+    country = models.CharField(max_length=2, blank=True)
+    contact = models.CharField(max_length=300, blank=True)
+    age_recipients = models.JSONField(
+        default=list, help_text="age X25519 (age1…) or ssh-ed25519 public keys."
+    )
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        permissions = [("refer_to", "Can refer cases to this recipient")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ReferralState(models.TextChoices):
+    DRAFT = "draft", "Draft"
+    AWAITING_APPROVAL = "awaiting_approval", "Awaiting approval"
+    APPROVED = "approved", "Approved, waiting to be built"
+    BUILDING = "building", "Building the package"
+    BUILD_FAILED = "build_failed", "Package could not be built"
+    SEALED = "sealed", "Sealed"
+
+
+class Referral(models.Model):
+    """A decided case on its way to an agency."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    number = models.BigIntegerField(unique=True, editable=False)
+    year = models.PositiveSmallIntegerField()
+    case = models.ForeignKey("moderation.Case", on_delete=models.PROTECT, related_name="referrals")
+    recipient = models.ForeignKey(Recipient, on_delete=models.PROTECT, related_name="referrals")
+    state = models.CharField(
+        max_length=20, choices=ReferralState.choices, default=ReferralState.DRAFT
+    )
+    revision = models.PositiveIntegerField(default=1)
+    supersedes = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by"
+    )
+    legal_basis = models.CharField(max_length=300, blank=True)
+    incident_type = models.CharField(max_length=120, blank=True)
+    incident_at = models.DateTimeField(null=True, blank=True)
+    narrative = models.TextField(blank=True)
+    urgency_reason = models.TextField(blank=True)
+    include_messages = models.BooleanField(default=True)
+    version = models.PositiveIntegerField(default=1)
+    drafted_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    requested_at = models.DateTimeField(null=True, blank=True)
+    requested_by = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    approved_by = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    approved_at = models.DateTimeField(null=True, blank=True)
+    returned_reason = models.TextField(blank=True)
+    build_error = models.TextField(blank=True)
+    build_attempts = models.PositiveIntegerField(default=0)
+    build_started_at = models.DateTimeField(null=True, blank=True)
+    build_progress = models.PositiveSmallIntegerField(default=0, help_text="Percent.")
+    due_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(approved_by=None) | ~Q(approved_by=F("drafted_by")),
+                name="approver_is_not_the_author",
+            ),
+            models.CheckConstraint(
+                condition=Q(approved_by=None) | ~Q(approved_by=F("requested_by")),
+                name="approver_is_not_the_requester",
+            ),
+            models.UniqueConstraint(
+                fields=["case", "recipient"],
+                condition=~Q(state="sealed"),
+                name="one_open_referral_per_recipient",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["draft", "awaiting_approval"])
+                | Q(approved_by__isnull=False),
+                name="nothing_is_built_without_approval",
+            ),
+        ]
+
+    @property
+    def reference(self) -> str:
+        """The package's name without its revision, such as ``ESC-2026-000123``."""
+        return f"ESC-{self.year}-{self.number:06d}"
+
+    def __str__(self) -> str:
+        return f"{self.reference}-r{self.revision}"
+
+
+class Exhibit(models.Model):
+    """One item of the case as it goes into the package."""
+
+    referral = models.ForeignKey(Referral, on_delete=models.PROTECT, related_name="exhibits")
+    item = models.ForeignKey("reports.Item", on_delete=models.PROTECT, related_name="exhibits")
+    position = models.PositiveIntegerField()
+    is_included = models.BooleanField(default=True)
+    relevance = models.CharField(
+        max_length=16,
+        default="reported",
+        choices=[("reported", "Reported"), ("supplemental", "Supplemental")],
+    )
+    note = models.CharField(max_length=500, blank=True)
+    left_out_reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["referral", "item"], name="exhibit_once_per_referral")
+        ]
+
+
+class Package(models.Model):
+    """A sealed package: encrypted bytes in the package store, and what they were made from."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    referral = models.OneToOneField(Referral, on_delete=models.PROTECT, related_name="package")
+    file_name = models.CharField(max_length=80, unique=True)
+    storage_name = models.CharField(max_length=200)
+    sha256 = models.CharField(max_length=64)
+    size = models.BigIntegerField()
+    tagmanifest_sha512 = models.CharField(max_length=128)
+    signer = models.CharField(max_length=200)
+    exhibit_count = models.PositiveIntegerField()
+    custody_head = models.CharField(max_length=64)
+    built_at = models.DateTimeField(db_default=Now(), editable=False)
+
+
+class PackageDownload(models.Model):
+    """Who fetched which package, when."""
+
+    package = models.ForeignKey(Package, on_delete=models.PROTECT, related_name="downloads")
+    user = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(db_default=Now(), editable=False)
+    is_complete = models.BooleanField(default=False)

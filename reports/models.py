@@ -1,0 +1,383 @@
+"""What the platform and its reporters tell us: sources, accounts, groups, items and reports."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+
+class TrustLevel(models.TextChoices):
+    """How far a source's word goes in routing."""
+
+    STANDARD = "standard", "Standard"
+    TRUSTED = "trusted", "Trusted flagger"
+    INTERNAL = "internal", "Own platform"
+
+
+class SourceKind(models.TextChoices):
+    PLATFORM = "platform", "Platform API"
+    TRUSTED_FLAGGER = "trusted_flagger", "Trusted flagger"
+    USER_REPORTS = "user_reports", "User reports"
+    PROACTIVE_SCAN = "proactive_scan", "Proactive scan"
+    STAFF = "staff", "Entered by staff"
+
+
+class Source(models.Model):
+    """Where reports come from, how far it is trusted and how fast it must be answered."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=120)
+    kind = models.CharField(max_length=20, choices=SourceKind.choices)
+    trust = models.CharField(
+        max_length=12, choices=TrustLevel.choices, default=TrustLevel.STANDARD
+    )
+    due_minutes = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Service-level clock in minutes, if the source has its own."
+    )
+    contact = models.CharField(max_length=200, blank=True)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Scope(models.TextChoices):
+    REPORTS_WRITE = "reports:write", "Submit reports"
+    DIRECTORY_WRITE = "directory:write", "Write accounts, groups and memberships"
+    SCANS_WRITE = "scans:write", "Submit items to scan"
+    MEDIA_WRITE = "media:write", "Upload media"
+    STATUS_READ = "status:read", "Read the status of own submissions"
+
+
+class ApiKey(models.Model):
+    """A key of one source. Only its hash is stored; ``prefix`` finds and names it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="keys")
+    name = models.CharField(max_length=80)
+    prefix = models.CharField(max_length=16, unique=True)
+    key_hash = models.CharField(max_length=64)
+    scopes = models.JSONField(default=list)
+    rate_per_minute = models.PositiveIntegerField(default=600)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    replaced_by = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="replaces"
+    )
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+
+class Account(models.Model):
+    """An account of the platform, as the platform describes it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    external_id = models.CharField(max_length=200, unique=True)
+    username = models.CharField(max_length=200, blank=True)
+    display_name = models.CharField(max_length=400, blank=True)
+    profile_text = models.TextField(blank=True)
+    profile_url = models.URLField(max_length=1000, blank=True)
+    country = models.CharField(max_length=2, blank=True)
+    language = models.CharField(max_length=16, blank=True)
+    joined_at = models.DateTimeField(null=True, blank=True)
+    platform_status = models.CharField(max_length=24, blank=True, help_text="active, banned, …")
+    first_seen_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.username or self.external_id
+
+
+class IdentifierKind(models.TextChoices):
+    PHONE = "phone", "Phone number"
+    EMAIL = "email", "E-mail address"
+    DEVICE = "device", "Device"
+    PROFILE_URL = "profile_url", "Profile address"
+    OTHER = "other", "Other"
+
+
+class AccountIdentifier(models.Model):
+    """A phone number, e-mail address, device or profile address of an account."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="identifiers")
+    kind = models.CharField(max_length=16, choices=IdentifierKind.choices)
+    value = models.CharField(max_length=500)
+    detail = models.JSONField(default=dict, blank=True)
+    verified = models.BooleanField(null=True)
+    first_seen_at = models.DateTimeField(null=True, blank=True)
+    last_seen_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "kind", "value"], name="identifier_once_per_account"
+            )
+        ]
+        indexes = [models.Index(fields=["kind", "value"], name="identifier_lookup")]
+
+
+class IpEvent(models.Model):
+    """One use of an IP address (with port: carriers share addresses) at one time."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="ip_events")
+    kind = models.CharField(max_length=24, help_text="registration, login, upload, …")
+    ip = models.GenericIPAddressField()
+    port = models.PositiveIntegerField(null=True, blank=True)
+    at = models.DateTimeField()
+    user_agent = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "kind", "ip", "port", "at"],
+                nulls_distinct=False,
+                name="ip_event_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(port=None) | Q(port__gte=0, port__lte=65535), name="port_in_range"
+            ),
+        ]
+
+
+class Group(models.Model):
+    """A group chat of the platform."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    external_id = models.CharField(max_length=200, unique=True)
+    name = models.CharField(max_length=400, blank=True)
+    description = models.TextField(blank=True)
+    invite_link = models.CharField(max_length=1000, blank=True)
+    member_count = models.PositiveIntegerField(null=True, blank=True)
+    created_on_platform_at = models.DateTimeField(null=True, blank=True)
+    platform_status = models.CharField(max_length=24, blank=True)
+    first_seen_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.name or self.external_id
+
+
+class Membership(models.Model):
+    """An account's place in a group."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="memberships")
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=16, default="member", help_text="owner, admin, member")
+    joined_at = models.DateTimeField(null=True, blank=True)
+    left_at = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account", "group"], name="one_membership_each")
+        ]
+
+
+class Surface(models.TextChoices):
+    """Where on the platform an item stood."""
+
+    PROFILE_PHOTO = "profile_photo", "Profile photo"
+    PROFILE_NAME = "profile_name", "Profile name"
+    PROFILE_TEXT = "profile_text", "Profile text"
+    GROUP_PHOTO = "group_photo", "Group photo"
+    GROUP_NAME = "group_name", "Group name"
+    GROUP_DESCRIPTION = "group_description", "Group description"
+    REPORTED_MESSAGE = "reported_message", "Reported message"
+    INVITE_LINK = "invite_link", "Invite link"
+
+
+class ItemKind(models.TextChoices):
+    TEXT = "text", "Text"
+    IMAGE = "image", "Image"
+    VIDEO = "video", "Video"
+    OTHER = "other", "Other file"
+
+
+class ScanState(models.TextChoices):
+    WAITING = "waiting", "Waiting for scan"
+    SCANNED = "scanned", "Scanned"
+    PARTLY = "partly", "Partly scanned"
+    NOT_SCANNED = "not_scanned", "Not scanned"
+    FAILED = "failed", "Could not scan"
+
+
+class RouteState(models.TextChoices):
+    NOT_YET = "not_yet", "Not yet scanned"
+    WAITING = "waiting", "Waiting for routing"
+    ROUTED = "routed", "Routed to a case"
+    CLEAR = "clear", "No case needed"
+    FAILED = "failed", "Routing failed"
+
+
+class Report(models.Model):
+    """Somebody's claim about an account or a group."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    number = models.BigIntegerField(unique=True, editable=False)
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="reports")
+    external_id = models.CharField(max_length=200, blank=True)
+    account = models.ForeignKey(
+        Account, null=True, blank=True, on_delete=models.PROTECT, related_name="reports"
+    )
+    group = models.ForeignKey(
+        Group, null=True, blank=True, on_delete=models.PROTECT, related_name="reports"
+    )
+    reporter_account = models.ForeignKey(
+        Account, null=True, blank=True, on_delete=models.PROTECT, related_name="reports_made"
+    )
+    reporter_ref = models.CharField(max_length=200, blank=True)
+    reason = models.CharField(max_length=64, help_text="The reporter's reason code.")
+    description = models.TextField(blank=True)
+    occurred_at = models.DateTimeField(null=True, blank=True)
+    received_at = models.DateTimeField(db_default=Now(), editable=False)
+    entered_by = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    scan_only = models.BooleanField(default=False)
+    route_state = models.CharField(
+        max_length=12, choices=RouteState.choices, default=RouteState.WAITING
+    )
+    route_error = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(account=None, group__isnull=False)
+                | Q(account__isnull=False, group=None),
+                name="report_has_one_subject",
+            ),
+            models.UniqueConstraint(
+                fields=["source", "external_id"],
+                condition=~Q(external_id=""),
+                name="report_external_id_once_per_source",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["received_at"],
+                condition=Q(route_state="waiting"),
+                name="reports_waiting_for_routing",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"R-{self.number:06d}"
+
+    @property
+    def subject(self) -> Account | Group:
+        """The account or the group that the report is about."""
+        subject = self.account or self.group
+        assert subject is not None  # report_has_one_subject
+        return subject
+
+
+class Item(models.Model):
+    """One piece of content on a surface: an evidence row. Its media may be shared, the row is not."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="items")
+    report = models.ForeignKey(
+        Report, null=True, blank=True, on_delete=models.PROTECT, related_name="items"
+    )
+    account = models.ForeignKey(
+        Account, null=True, blank=True, on_delete=models.PROTECT, related_name="items"
+    )
+    group = models.ForeignKey(
+        Group, null=True, blank=True, on_delete=models.PROTECT, related_name="items"
+    )
+    sender = models.ForeignKey(
+        Account, null=True, blank=True, on_delete=models.PROTECT, related_name="items_sent"
+    )
+    external_id = models.CharField(max_length=200, blank=True)
+    surface = models.CharField(max_length=20, choices=Surface.choices)
+    kind = models.CharField(max_length=8, choices=ItemKind.choices)
+    text = models.TextField(blank=True)
+    blob = models.ForeignKey(
+        "core.Blob", null=True, blank=True, on_delete=models.PROTECT, related_name="items"
+    )
+    original_name = models.CharField(max_length=400, blank=True)
+    source_url = models.CharField(max_length=2000, blank=True)
+    uploaded_ip = models.GenericIPAddressField(null=True, blank=True)
+    uploaded_port = models.PositiveIntegerField(null=True, blank=True)
+    content_at = models.DateTimeField(null=True, blank=True)
+    is_public = models.BooleanField(null=True)
+    received_at = models.DateTimeField(db_default=Now(), editable=False)
+    scan_state = models.CharField(
+        max_length=12, choices=ScanState.choices, default=ScanState.WAITING
+    )
+    scan_attempts = models.PositiveIntegerField(default=0)
+    scan_due_at = models.DateTimeField(db_default=Now())
+    scanned_at = models.DateTimeField(null=True, blank=True)
+    route_state = models.CharField(
+        max_length=12, choices=RouteState.choices, default=RouteState.NOT_YET
+    )
+    route_error = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(account=None, group__isnull=False)
+                | Q(account__isnull=False, group=None),
+                name="item_has_one_subject",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="text", blob=None) | (~Q(kind="text") & Q(blob__isnull=False)),
+                name="item_is_text_or_media",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["scan_due_at"], condition=Q(scan_state="waiting"), name="items_to_scan"
+            ),
+            models.Index(
+                F("received_at"), condition=Q(route_state="waiting"), name="items_to_route"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_surface_display()} {self.pk}"
+
+    @property
+    def subject(self) -> Account | Group:
+        """The account or the group that the item belongs to."""
+        subject = self.account or self.group
+        assert subject is not None  # item_has_one_subject
+        return subject
+
+
+class Upload(models.Model):
+    """Media sent ahead of the report that will refer to it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="uploads")
+    blob = models.ForeignKey("core.Blob", on_delete=models.PROTECT, related_name="uploads")
+    original_name = models.CharField(max_length=400, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField()
+
+
+class IdempotencyRecord(models.Model):
+    """The answer given to a request, so that its repeat gets the same one."""
+
+    source = models.ForeignKey(Source, on_delete=models.CASCADE, related_name="+")
+    endpoint = models.CharField(max_length=80)
+    key = models.CharField(max_length=200)
+    body_hash = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField(null=True)
+    response = models.JSONField(null=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["source", "endpoint", "key"], name="idempotency_key_once"
+            )
+        ]
