@@ -1,0 +1,86 @@
+"""What the tests need from the machine: a Chromium and the stock ``age`` command.
+
+As root a missing one is installed as a Debian package; otherwise the test fails with the sentence that
+says what to do. Nothing is skipped: a run without them would prove less than it claims.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHROMIUM_NAMES = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
+MACOS_CHROME = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+
+
+@functools.cache
+def chromium() -> dict[str, Any]:
+    """Return Playwright's launch arguments for this machine's Chromium."""
+    arguments = [
+        # Our pages load nothing from elsewhere; a page that tried would fail its test.
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-dev-shm-usage",
+    ]
+    if os.geteuid() == 0:
+        arguments.append("--no-sandbox")  # Chromium refuses to start its sandbox as root.
+    return {"executable_path": _chromium_path(), "args": arguments}
+
+
+def _chromium_path() -> str:
+    if chosen := os.environ.get("CHROMIUM"):
+        return chosen
+    if found := _first(*CHROMIUM_NAMES, MACOS_CHROME) or _playwrights_own():
+        return found
+    if _install("chromium") and (found := _first(*CHROMIUM_NAMES)):
+        return found
+    pytest.fail(
+        "The browser tests need Chromium: sudo apt-get install -y chromium (Debian), or "
+        ".venv/bin/playwright install chromium, or set CHROMIUM to the program.",
+        pytrace=False,
+    )
+
+
+def _playwrights_own() -> str | None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        path = playwright.chromium.executable_path
+    return path if Path(path).exists() else None
+
+
+@functools.cache
+def age() -> str:
+    """Return the path of the ``age`` command."""
+    if found := _first("age") or (_install("age") and _first("age")):
+        return found
+    pytest.fail(
+        "The package tests need the age command: sudo apt-get install -y age (Debian, Ubuntu) or "
+        "brew install age (macOS).",
+        pytrace=False,
+    )
+
+
+def _first(*names: str) -> str | None:
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+def _install(package: str) -> bool:
+    """Install a Debian package as root. Returns False where that is not possible."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return False
+    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    # Parallel test processes may want the same package at once; apt waits for its own lock.
+    apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "-q", "-y"]
+    subprocess.run([*apt, "update"], env=env, capture_output=True)
+    done = subprocess.run(
+        [*apt, "install", "--no-install-recommends", package], env=env, capture_output=True
+    )
+    return done.returncode == 0

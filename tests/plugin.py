@@ -1,0 +1,117 @@
+"""pytest plugin: private PostgreSQL and Valkey for the run, a folder and a database per process.
+
+A ``-p`` plugin, because pytest-django reads the settings before any conftest. With pytest-xdist the
+controller starts the stores and every worker process takes a Valkey database, a test database and a
+data folder of its own. A ``DATABASE_URL`` from outside is used as it is (its role must be a superuser,
+see ``_flush``); Valkey is always private, because every test empties it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.runtime.postgres import OWNER
+from config.runtime.services import private_services
+
+_running = ExitStack()
+
+
+def _start() -> None:
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        # Short, since a unix socket's path is limited; open to traversal, since as root PostgreSQL
+        # runs under an account of its own.
+        root = Path(tempfile.mkdtemp(prefix="holdfast-test-"))
+        root.chmod(0o711)
+        _running.callback(shutil.rmtree, root, ignore_errors=True)
+        outside = os.environ.get("DATABASE_URL")
+        services = _running.enter_context(
+            private_services(root, durable=False, postgres=not outside)
+        )
+        assert services.valkey is not None
+        if services.postgres:
+            os.environ["DATABASE_URL"] = services.postgres.url(OWNER)
+        os.environ["HOLDFAST_TEST_VALKEY"] = services.valkey.url()
+        os.environ["HOLDFAST_TEST_ROOT"] = str(root)
+        number, name = 0, "main"
+    else:
+        number, name = int(worker.removeprefix("gw")) + 1, worker
+    valkey = os.environ["HOLDFAST_TEST_VALKEY"].partition("?")[0]
+    os.environ["REDIS_URL"] = f"{valkey}?db={number}"
+    os.environ["HOLDFAST_VAR"] = f"{os.environ['HOLDFAST_TEST_ROOT']}/{name}"
+    Path(os.environ["HOLDFAST_VAR"]).mkdir(mode=0o700, exist_ok=True)
+
+
+for _name in list(os.environ):  # The operator's settings must not change what the tests see.
+    if _name.startswith("HOLDFAST_") and "PYTEST_XDIST_WORKER" not in os.environ:
+        del os.environ[_name]
+os.environ.pop("DATABASE_OWNER_URL", None)
+os.environ["HOLDFAST_TESTING"] = "1"
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # pytest-playwright keeps an event loop running.
+_start()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    _running.close()
+
+
+@pytest.fixture(autouse=True)
+def empty_valkey() -> None:
+    """Begin every test without jobs, counters or cached values of the one before."""
+    import redis
+
+    with redis.Redis.from_url(os.environ["REDIS_URL"]) as link:
+        link.flushdb()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None,
+) -> Iterator[None]:
+    """Let tests with real transactions empty the tables and start from the migrated state again.
+
+    The audit tables refuse TRUNCATE by trigger, so the emptying runs as a replica would, where
+    ordinary triggers sleep (superuser only). What migrations seeded is put back from a copy.
+    """
+    from django.db.backends.postgresql.operations import DatabaseOperations
+
+    usual = DatabaseOperations.execute_sql_flush
+    DatabaseOperations.execute_sql_flush = _flush  # type: ignore[method-assign]
+    yield
+    DatabaseOperations.execute_sql_flush = usual  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Keep a copy of every row that the migrations made."""
+    from django.db import connection
+
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA seeded")
+        for table in connection.introspection.table_names(cursor):
+            name = connection.ops.quote_name(table)
+            cursor.execute(f"SELECT EXISTS (SELECT FROM {name})")
+            if cursor.fetchone()[0]:
+                cursor.execute(f"CREATE TABLE seeded.{name} AS TABLE public.{name}")
+
+
+def _flush(operations: Any, sql_list: list[str]) -> None:
+    from django.db import transaction
+
+    connection = operations.connection
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for statement in sql_list:
+            cursor.execute(statement)
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'seeded'")
+        for (table,) in cursor.fetchall():
+            name = operations.quote_name(table)
+            cursor.execute(f"INSERT INTO public.{name} OVERRIDING SYSTEM VALUE TABLE seeded.{name}")
