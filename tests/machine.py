@@ -79,8 +79,11 @@ def _install(package: str) -> bool:
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     # Parallel test processes may want the same package at once; apt waits for its own lock.
     apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "-q", "-y"]
-    subprocess.run([*apt, "update"], env=env, capture_output=True)
+    subprocess.run([*apt, "update"], env=env, check=False, capture_output=True)
     done = subprocess.run(
-        [*apt, "install", "--no-install-recommends", package], env=env, capture_output=True
+        [*apt, "install", "--no-install-recommends", package],
+        env=env,
+        check=False,
+        capture_output=True,
     )
     return done.returncode == 0

@@ -50,7 +50,8 @@ class PrivateStack:
     """PostgreSQL and Valkey with a data folder of their own, and processes that use them."""
 
     def __init__(self, var: Path, services: Services) -> None:
-        assert services.postgres and services.valkey
+        assert services.postgres
+        assert services.valkey
         self.var = var
         self.postgres: Postgres = services.postgres
         self.valkey: Valkey = services.valkey
@@ -73,6 +74,7 @@ class PrivateStack:
             [sys.executable, "manage.py", *arguments],
             cwd=REPOSITORY,
             env=self.env(**changes),
+            check=False,
             capture_output=True,
             text=True,
             timeout=120,

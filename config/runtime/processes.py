@@ -30,7 +30,9 @@ def die_with_parent(sig: signal.Signals) -> Callable[[], None] | None:
     """
     if not hasattr(os, "pidfd_open") and not Path("/proc/self/status").exists():
         return None
-    libc = ctypes.CDLL(None, use_errno=True)  # Loaded before the fork: nothing is imported after it.
+    libc = ctypes.CDLL(
+        None, use_errno=True
+    )  # Loaded before the fork: nothing is imported after it.
 
     def preexec() -> None:
         libc.prctl(PR_SET_PDEATHSIG, int(sig), 0, 0, 0)
@@ -50,7 +52,7 @@ def socket_dir(preferred: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(preferred)).hexdigest()[:12]
     short = Path(tempfile.gettempdir()) / f"holdfast-{os.getuid()}-{digest}"
     if len(os.fsencode(short / ".s.PGSQL.5432.lock")) >= SOCKET_PATH_LIMIT:
-        short = Path("/tmp") / short.name  # TMPDIR itself may be too long, as on macOS.
+        short = Path("/tmp") / short.name  # noqa: S108 — TMPDIR itself may be too long, as on macOS.
     with contextlib.suppress(FileExistsError):
         short.mkdir(mode=0o700)
     # The name can be foretold, so a stranger could have made the directory first.
@@ -74,7 +76,10 @@ def command_line(pid: int) -> str:
             return raw.replace(b"\0", b" ").decode(errors="replace").strip()
         return ""
     shown = subprocess.run(
-        ["ps", "-ww", "-o", "stat=,args=", "-p", str(pid)], capture_output=True, text=True
+        ["ps", "-ww", "-o", "stat=,args=", "-p", str(pid)],
+        check=False,
+        capture_output=True,
+        text=True,
     ).stdout.strip()
     state, _, arguments = shown.partition(" ")
     return "" if state.startswith("Z") else arguments.strip()
@@ -92,6 +97,7 @@ def birth(pid: int) -> str:
         return ""
     shown = subprocess.run(
         ["ps", "-o", "lstart=", "-p", str(pid)],
+        check=False,
         capture_output=True,
         text=True,
         env=os.environ | {"LC_ALL": "C", "TZ": "UTC"},
