@@ -1,0 +1,923 @@
+/* Holdfast in the browser. Everything here adds to pages that already work as plain HTML.
+   Behaviours are bound to data attributes and delegated from document, so that fragments
+   swapped in by htmx need no wiring. No eval, no inline code, no third party. */
+(() => {
+  "use strict";
+
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const on = (type, handler, options) => document.addEventListener(type, handler, options);
+  const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
+
+  /* ---- Server: clock, CSRF, requests ---------------------------------------------------- */
+
+  // Deadlines are judged by the server's clock; the page says what time it was there.
+  let clockOffset = 0;
+  const readClock = () => {
+    const now = Date.parse(document.body.dataset.now);
+    if (now) clockOffset = now - Date.now();
+  };
+  const serverNow = () => Date.now() + clockOffset;
+
+  const csrfToken = () => {
+    try {
+      return JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"];
+    } catch {
+      return "";
+    }
+  };
+
+  const post = (url, values, options = {}) =>
+    fetch(url, {
+      method: "POST",
+      credentials: "same-origin",
+      cache: "no-store",
+      ...options,
+      headers: { "X-CSRFToken": csrfToken(), ...(options.headers || {}) },
+      body: new URLSearchParams(values),
+    });
+
+  // Storage can be switched off or full; then a draft is lost, never the page.
+  const store = {
+    get: (key) => {
+      try {
+        return sessionStorage.getItem(key);
+      } catch {
+        return null;
+      }
+    },
+    set: (key, value) => {
+      try {
+        sessionStorage.setItem(key, value);
+      } catch {
+        /* see above */
+      }
+    },
+    remove: (key) => {
+      try {
+        sessionStorage.removeItem(key);
+      } catch {
+        /* see above */
+      }
+    },
+    clear: () => {
+      try {
+        sessionStorage.clear();
+      } catch {
+        /* see above */
+      }
+    },
+  };
+
+  /* ---- Toasts ---------------------------------------------------------------------------- */
+
+  const TOAST_MS = 6000;
+
+  function armToasts(root = document) {
+    for (const toast of $$("[data-toast]:not([data-sticky], [data-armed])", root)) {
+      toast.dataset.armed = "";
+      const leave = () => {
+        // Somebody who is reading or tabbing in it keeps it (WCAG 2.2.1).
+        if (toast.matches(":hover, :focus-within")) setTimeout(leave, TOAST_MS);
+        else toast.remove();
+      };
+      setTimeout(leave, TOAST_MS);
+    }
+  }
+
+  function toast(text, tone = "info") {
+    const region = $("#toasts");
+    const template = $(`#toast-template-${tone}`) || $("#toast-template-info");
+    if (!region || !template) return;
+    const node = template.content.cloneNode(true);
+    $(".toast__text", node).textContent = text;
+    region.append(node);
+    armToasts(region);
+  }
+
+  /* ---- Countdowns ------------------------------------------------------------------------ */
+
+  function spell(seconds) {
+    const total = Math.abs(Math.trunc(seconds));
+    const days = Math.floor(total / 86400);
+    const hours = Math.floor((total % 86400) / 3600);
+    const minutes = Math.floor((total % 3600) / 60);
+    if (days) return `${days} d ${hours} h`;
+    if (hours) return `${hours} h ${String(minutes).padStart(2, "0")} min`;
+    if (total >= 1200) return `${minutes} min`;
+    return `${minutes}:${String(total % 60).padStart(2, "0")}`;
+  }
+
+  function tick() {
+    for (const node of $$("[data-countdown]")) {
+      const deadline = Date.parse(node.dataset.countdown);
+      if (!deadline) continue;
+      const left = (deadline - serverNow()) / 1000;
+      const text = left >= 0 ? spell(left) : `${spell(left)} over`;
+      if (node.textContent !== text) node.textContent = text;
+      const due = node.closest(".due");
+      if (due) {
+        due.classList.toggle("due--over", left < 0);
+        due.classList.toggle("due--soon", left >= 0 && left < Number(node.dataset.soon || 3600));
+      }
+      // One second later, so that the server has certainly passed the moment as well.
+      if (left <= -1 && node.dataset.countdownEvent && !node.dataset.fired) {
+        node.dataset.fired = "";
+        document.body.dispatchEvent(new CustomEvent(node.dataset.countdownEvent, { bubbles: true }));
+      }
+    }
+    watchLease();
+  }
+
+  /* ---- Lease heartbeat ------------------------------------------------------------------- */
+
+  const HEARTBEAT_MS = 60_000;
+  const INPUT_WINDOW_MS = 5 * 60_000;
+  let lastInput = Date.now();
+  let lastBeat = Date.now();
+  let beating = false;
+
+  const leaseLost = () => document.body.dataset.lease === "lost";
+
+  function loseLease() {
+    document.body.dataset.lease = "lost";
+    cover("lease lost");
+    for (const node of $$("[data-needs-lease]")) node.disabled = true;
+  }
+
+  function watchLease() {
+    const panel = $("[data-lease-expires]");
+    if (!panel) return;
+    const left = (Date.parse(panel.dataset.leaseExpires) - serverNow()) / 1000;
+    panel.classList.toggle("lease--soon", left > 0 && left <= 60);
+    if (left <= 60 && left > 0 && !panel.dataset.warned) {
+      panel.dataset.warned = "";
+      toast("Your lease ends in less than a minute. Extend it to keep the case; what you typed is kept.", "warn");
+    }
+    if (left <= -1 && !leaseLost()) {
+      loseLease();
+      // Asking once more brings the panel that says who has the case now; it cannot revive a lease.
+      sendBeat($("[data-heartbeat-url]"));
+    }
+  }
+
+  function beat() {
+    const panel = $("[data-heartbeat-url]");
+    if (!panel || leaseLost() || document.hidden) return;
+    if (Date.now() - lastBeat < HEARTBEAT_MS || Date.now() - lastInput > INPUT_WINDOW_MS) return;
+    sendBeat(panel);
+  }
+
+  async function sendBeat(panel) {
+    if (!panel || beating) return;
+    beating = true;
+    lastBeat = Date.now();
+    try {
+      const answer = await post(panel.dataset.heartbeatUrl, {}, { headers: { "HX-Request": "true" } });
+      const type = answer.headers.get("Content-Type") || "";
+      // A redirect leads to the sign-in page, 403 and 404 mean that the case is out of reach.
+      const lost = answer.redirected || (answer.status >= 400 && answer.status < 500);
+      if (!answer.redirected && (answer.ok || answer.status === 409)) {
+        if (type.includes("html") && answer.status !== 204) swapNode(panel, await answer.text());
+        else if (type.includes("json") && answer.ok) renewLease(panel, (await answer.json()).expires);
+      }
+      if (lost) loseLease();
+    } catch {
+      // Offline: the countdown goes on by itself and ends the lease when the time is up.
+    } finally {
+      beating = false;
+    }
+  }
+
+  function renewLease(panel, expires) {
+    if (!expires) return;
+    panel.dataset.leaseExpires = expires;
+    delete panel.dataset.warned;
+    for (const node of $$("[data-countdown]", panel)) node.dataset.countdown = expires;
+  }
+
+  function swapNode(old, html) {
+    const fresh = new DOMParser().parseFromString(html, "text/html").body.firstElementChild;
+    if (!fresh) return;
+    old.replaceWith(fresh);
+    if (window.htmx) htmx.process(fresh);
+    initialise(fresh);
+  }
+
+  for (const type of ["pointerdown", "keydown", "wheel", "input"]) {
+    // A key held down repeats by itself; that is not somebody being there.
+    on(type, (event) => event.repeat || (lastInput = Date.now()), { passive: true, capture: true });
+  }
+
+  /* ---- Reveal: the only way an original gets onto the page -------------------------------- */
+
+  const TIMED_MS = 5000;
+  const IDLE_MS = 10_000;
+  let reveal = null;
+  let purpose = "";
+  let inColour = false;
+
+  const evidenceInUse = () => $("[data-evidence][data-active]") || $("[data-evidence]:not([hidden])");
+
+  function say(card, text) {
+    const status = $("[data-reveal-status]", card);
+    if (status) status.textContent = text;
+  }
+
+  async function startReveal(card, { timed = false } = {}) {
+    if (!card || !card.dataset.revealUrl || leaseLost()) return;
+    if (reveal) {
+      if (reveal.card === card) return;
+      cover();
+    }
+    if (!purpose) {
+      const select = $("[data-reveal-purpose]", card);
+      say(card, "Choose first why you need to look. It is recorded.");
+      if (select) select.focus();
+      return;
+    }
+    // `mine` stands for this one look: cover() sets `ended`, and each step below checks it, so a
+    // key let go while the bytes are still on their way never lets them appear afterwards.
+    const mine = { card, timed, ended: false, shownAt: 0, abort: new AbortController() };
+    reveal = mine;
+    card.dataset.state = "loading";
+    say(card, "Opening…");
+    try {
+      const answer = await post(card.dataset.revealUrl, { purpose }, { headers: { Accept: "application/json" } });
+      if (!answer.ok) {
+        let detail = "This cannot be shown now.";
+        if ((answer.headers.get("Content-Type") || "").includes("json")) {
+          const body = await answer.json();
+          detail = body.detail || body.title || detail;
+        }
+        throw new Refusal(detail);
+      }
+      const { url, expires, close_url: closeUrl } = await answer.json();
+      mine.closeUrl = closeUrl;
+      mine.expires = Date.parse(expires) || Infinity;
+      if (mine.ended) return report(mine);
+      const media = await fetch(url, {
+        credentials: "same-origin",
+        cache: "no-store",
+        signal: mine.abort.signal,
+      });
+      if (!media.ok) throw new Refusal("The original could not be opened. Decide on the metadata or try again.");
+      const blob = await media.blob();
+      if (mine.ended) return;
+      await show(mine, blob);
+    } catch (error) {
+      if (mine.ended) return;
+      cover();
+      say(card, error instanceof Refusal ? error.message : "The original could not be loaded. Check the connection.");
+    }
+  }
+
+  class Refusal extends Error {}
+
+  async function show(mine, blob) {
+    mine.blobUrl = URL.createObjectURL(blob);
+    const isVideo = blob.type.startsWith("video/");
+    const node = document.createElement(isVideo ? "video" : "img");
+    if (isVideo) {
+      node.controls = true;
+      node.muted = true;
+      node.playsInline = true;
+    } else {
+      node.alt = "Original, shown for assessment";
+      node.draggable = false;
+    }
+    node.className = "evidence__original";
+    node.classList.toggle("evidence__original--grey", !inColour);
+    node.src = mine.blobUrl;
+    mine.node = node;
+    try {
+      if (!isVideo) await node.decode();
+    } catch {
+      if (!mine.ended) throw new Refusal("The browser cannot show this file. Decide on the metadata.");
+    }
+    if (mine.ended || document.hidden || !document.hasFocus()) {
+      if (!mine.ended) cover();
+      return;
+    }
+    $("[data-reveal-stage]", mine.card).append(node);
+    mine.card.dataset.state = "shown";
+    mine.shownAt = performance.now();
+    lastInput = Date.now();
+    say(mine.card, mine.timed ? "Covers again after 5 seconds. Esc covers at once." : "Covers when you let go. Esc covers at once.");
+    if (mine.timed) mine.timer = setTimeout(() => reveal === mine && cover(), TIMED_MS);
+  }
+
+  /** Takes the original off the page at once, forgets its bytes, then reports how long it was seen. */
+  function cover() {
+    const mine = reveal;
+    if (!mine) return;
+    reveal = null;
+    mine.ended = true;
+    mine.milliseconds = mine.shownAt ? Math.round(performance.now() - mine.shownAt) : 0;
+    clearTimeout(mine.timer);
+    mine.abort.abort();
+    if (mine.node) {
+      if (mine.node.pause) mine.node.pause();
+      mine.node.removeAttribute("src");
+      mine.node.remove();
+    }
+    if (mine.blobUrl) URL.revokeObjectURL(mine.blobUrl);
+    mine.card.dataset.state = "covered";
+    if (mine.shownAt) {
+      markViewed(mine.card);
+      say(mine.card, `Covered. Shown for ${(mine.milliseconds / 1000).toFixed(1)} s.`);
+    } else {
+      say(mine.card, "");
+    }
+    if (mine.closeUrl) report(mine);
+  }
+
+  function report(mine) {
+    const values = { milliseconds: mine.milliseconds || 0, csrfmiddlewaretoken: csrfToken() };
+    // keepalive lets the report leave although the page is going away.
+    post(mine.closeUrl, values, { keepalive: true }).catch(() => {});
+  }
+
+  function markViewed(card) {
+    const button = $(`[data-evidence-to="${card.id}"]`);
+    if (button) button.dataset.viewed = "full";
+    const badge = $("[data-reveal-viewed] .badge", card);
+    if (badge) {
+      badge.className = "badge tone-info";
+      badge.textContent = "Opened by you";
+    }
+  }
+
+  function toggleColour() {
+    inColour = !inColour;
+    for (const button of $$("[data-reveal-colour]")) button.setAttribute("aria-pressed", String(inColour));
+    if (reveal && reveal.node) reveal.node.classList.toggle("evidence__original--grey", !inColour);
+  }
+
+  on("pointerdown", (event) => {
+    const button = event.target.closest("[data-reveal-hold]");
+    if (!button || event.button !== 0 || button.disabled) return;
+    event.preventDefault();
+    button.focus();
+    startReveal(button.closest("[data-evidence]"));
+  });
+  for (const type of ["pointerup", "pointercancel"]) {
+    on(type, () => reveal && !reveal.timed && !reveal.byKey && cover());
+  }
+  on("contextmenu", (event) => {
+    // A long press on a touch screen would open a menu over the media, with "save image".
+    if (event.target.closest("[data-reveal-hold], .evidence__original")) event.preventDefault();
+  });
+  on("dragstart", (event) => event.target.closest(".evidence__original") && event.preventDefault());
+  on("visibilitychange", () => document.hidden && cover());
+  window.addEventListener("blur", () => cover());
+  window.addEventListener("pagehide", () => cover());
+  window.addEventListener("offline", () => cover());
+  on("change", (event) => {
+    if (!event.target.matches("[data-reveal-purpose]")) return;
+    purpose = event.target.value;
+    for (const select of $$("[data-reveal-purpose]")) select.value = purpose;
+    say(event.target.closest("[data-evidence]"), "");
+  });
+
+  function watchReveal() {
+    if (!reveal || !reveal.shownAt) return;
+    if (Date.now() - lastInput > IDLE_MS || serverNow() > reveal.expires) cover();
+  }
+
+  /* ---- Evidence set: one card at a time ----------------------------------------------------- */
+
+  function showEvidence(card, focus = false) {
+    const set = card.closest("[data-evidence-set]");
+    if (!set) return;
+    if (reveal && reveal.card !== card) cover();
+    for (const other of $$("[data-evidence]", set)) {
+      other.hidden = other !== card;
+      other.toggleAttribute("data-active", other === card);
+    }
+    for (const button of $$("[data-evidence-to]", set)) {
+      if (button.dataset.evidenceTo === card.id) {
+        button.setAttribute("aria-current", "true");
+        if (focus) button.focus();
+      } else {
+        button.removeAttribute("aria-current");
+      }
+    }
+  }
+
+  function stepEvidence(step) {
+    const cards = $$("[data-evidence-set] [data-evidence]");
+    const at = cards.findIndex((card) => !card.hidden);
+    const next = cards[at + step];
+    if (next) showEvidence(next);
+    return cards.length > 1;
+  }
+
+  /* ---- Keyboard ------------------------------------------------------------------------------ */
+
+  const keysOff = () => document.body.dataset.keys === "off";
+  const typing = (node) =>
+    node.isContentEditable ||
+    node.matches("textarea, select, input:not([type=checkbox], [type=radio], [type=button], [type=submit], [type=file])");
+
+  function keyName(event) {
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key.toLowerCase();
+    const parts = [];
+    if (event.ctrlKey || event.metaKey) parts.push("mod");
+    if (event.altKey) parts.push("alt");
+    // For "?" or ">" the shift is part of the character itself.
+    if (event.shiftKey && (/^[a-z]$/.test(key) || key.length > 1)) parts.push("shift");
+    return [...parts, key].join("+");
+  }
+
+  const usable = (node) => !node.disabled && node.offsetParent !== null && !node.closest("[inert], fieldset:disabled");
+
+  function press(node) {
+    if (node.matches('[role="tablist"]')) return stepTabs(node);
+    if (node.matches("input[type=radio], input[type=checkbox]")) {
+      node.focus();
+      node.click();
+    } else if (node.matches("input, textarea, select")) {
+      node.focus();
+    } else {
+      node.click();
+    }
+  }
+
+  on("keydown", (event) => {
+    if (event.key === "Escape") {
+      if (reveal) {
+        event.preventDefault();
+        cover();
+      }
+      for (const menu of $$("details[data-menu][open]")) {
+        menu.open = false;
+        $("summary", menu).focus();
+      }
+      return;
+    }
+    if (event.defaultPrevented || event.isComposing) return;
+    const name = keyName(event);
+    const combo = name.startsWith("mod+");
+    if (!combo && (typing(event.target) || event.altKey || keysOff())) return;
+
+    const dialog = $("dialog[open]");
+    if (!dialog && (name === "v" || name === "shift+v") && revealKey(event, name)) return;
+    if (event.repeat) return;
+    const scope = dialog || document;
+    const target = $$("[data-key]", scope).find((node) => node.dataset.key.toLowerCase() === name && usable(node));
+    if (target) {
+      event.preventDefault();
+      press(target);
+      return;
+    }
+    if (dialog) return;
+    if (name === "?") {
+      event.preventDefault();
+      openKeys();
+    } else if (name === "g" && $("[data-reveal-colour]")) {
+      toggleColour();
+    } else if ((name === "a" || name === "d") && $("[data-evidence-set]")) {
+      stepEvidence(name === "a" ? -1 : 1);
+    }
+  });
+
+  function revealKey(event, name) {
+    const card = evidenceInUse();
+    if (!card || !card.dataset.revealUrl) return false;
+    event.preventDefault();
+    if (event.repeat) return true;
+    startReveal(card, { timed: name === "shift+v" });
+    if (reveal) reveal.byKey = true;
+    return true;
+  }
+
+  on("keyup", (event) => {
+    if (event.key.toLowerCase() === "v" && reveal && reveal.byKey && !reveal.timed) cover();
+  });
+
+  // Space or Enter on the focused hold button: hold with the keyboard as with the pointer.
+  on("keydown", (event) => {
+    const button = event.target.closest("[data-reveal-hold]");
+    if (!button || (event.key !== " " && event.key !== "Enter")) return;
+    event.preventDefault();
+    if (event.repeat) return;
+    startReveal(button.closest("[data-evidence]"));
+    if (reveal) reveal.byKey = true;
+  });
+  on("keyup", (event) => {
+    if ((event.key === " " || event.key === "Enter") && reveal && reveal.byKey && !reveal.timed) cover();
+  });
+
+  const KEY_NAMES = { mod: isMac ? "⌘" : "Ctrl", enter: "⏎", shift: "⇧", escape: "Esc", " ": "Space" };
+  const prettyKey = (key) =>
+    key
+      .toLowerCase()
+      .split("+")
+      .filter(Boolean)
+      .map((part) => KEY_NAMES[part] || part.toUpperCase())
+      .join(" ");
+
+  function keyLabel(node) {
+    if (node.dataset.keyLabel) return node.dataset.keyLabel;
+    const label = node.labels && node.labels[0] ? node.labels[0] : node;
+    const copy = label.cloneNode(true);
+    for (const extra of $$("kbd, small, .count, svg", copy)) extra.remove();
+    return node.getAttribute("aria-label") || copy.textContent.replace(/\s+/g, " ").trim();
+  }
+
+  function openKeys() {
+    const dialog = $("#keys-dialog");
+    const list = dialog && $("[data-key-list]", dialog);
+    if (!list) return;
+    const rows = $$("[data-key]")
+      .filter((node) => usable(node))
+      .map((node) => [node.dataset.key, keyLabel(node)]);
+    if ($("[data-reveal-url]")) {
+      rows.push(["v", "Hold to view the original"], ["shift+v", "View for 5 seconds"], ["escape", "Cover everything at once"], ["g", "Grey or colour"]);
+    }
+    if ($$("[data-evidence-set] [data-evidence]").length > 1) rows.push(["a", "Previous file"], ["d", "Next file"]);
+    rows.push(["?", "This list"]);
+    const seen = new Set();
+    list.replaceChildren();
+    for (const [key, label] of rows) {
+      if (seen.has(key)) continue;
+      seen.add(key);
+      const dt = document.createElement("dt");
+      const kbd = document.createElement("kbd");
+      kbd.textContent = prettyKey(key);
+      dt.append(kbd);
+      const dd = document.createElement("dd");
+      dd.textContent = label;
+      list.append(dt, dd);
+    }
+    const note = $("[data-keys-off-note]", dialog);
+    if (note) note.hidden = !keysOff();
+    openDialog(dialog);
+  }
+
+  /* ---- Dialogs, menus, tabs, copy ------------------------------------------------------------- */
+
+  function openDialog(dialog) {
+    cover();
+    if (!dialog.open) dialog.showModal();
+  }
+
+  on("click", (event) => {
+    const target = event.target.closest("button, a, [data-evidence-to]");
+    for (const menu of $$("details[data-menu][open]")) if (!menu.contains(event.target)) menu.open = false;
+    if (event.target.matches("dialog")) return event.target.close();
+    if (!target) return;
+
+    if (target.dataset.dialogOpen) {
+      const dialog = document.getElementById(target.dataset.dialogOpen);
+      const menu = target.closest("details[data-menu]");
+      if (menu) menu.open = false;
+      if (target.dataset.dialogOpen === "keys-dialog") openKeys();
+      else if (dialog) openDialog(dialog);
+    } else if (target.matches("[data-dialog-close]")) {
+      target.closest("dialog").close();
+    } else if (target.matches("[data-dismiss]")) {
+      target.closest("[data-toast]").remove();
+    } else if (target.matches("[data-copy]")) {
+      copyText(target);
+    } else if (target.dataset.evidenceTo) {
+      const card = document.getElementById(target.dataset.evidenceTo);
+      if (card) showEvidence(card);
+    } else if (target.matches("[data-reveal-timed]")) {
+      startReveal(target.closest("[data-evidence]"), { timed: true });
+    } else if (target.matches("[data-reveal-colour]")) {
+      toggleColour();
+    } else if (target.matches("[data-tabs] [role=tab]")) {
+      selectTab(target);
+    }
+  });
+
+  async function copyText(button) {
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+    } catch {
+      // No clipboard permission, or plain HTTP on a LAN: the older way still works there.
+      const area = document.createElement("textarea");
+      area.value = button.dataset.copy;
+      area.className = "visually-hidden";
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+      button.focus();
+    }
+    button.dataset.copied = "";
+    toast("Copied", "ok");
+    setTimeout(() => delete button.dataset.copied, 1500);
+  }
+
+  const tabsOf = (list) => $$('[role="tab"]', list);
+
+  function selectTab(tab, focus = false) {
+    const list = tab.closest('[role="tablist"]');
+    for (const other of tabsOf(list)) {
+      const chosen = other === tab;
+      other.setAttribute("aria-selected", String(chosen));
+      other.tabIndex = chosen ? 0 : -1;
+      const panel = document.getElementById(other.getAttribute("aria-controls"));
+      if (panel) panel.hidden = !chosen;
+    }
+    if (focus) tab.focus();
+  }
+
+  function stepTabs(list, step = 1, focus = false) {
+    const tabs = tabsOf(list);
+    const at = tabs.findIndex((tab) => tab.getAttribute("aria-selected") === "true");
+    selectTab(tabs[(at + step + tabs.length) % tabs.length], focus);
+  }
+
+  on("keydown", (event) => {
+    const list = event.target.closest('[data-tabs] [role="tablist"]');
+    if (!list) return;
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (step) {
+      event.preventDefault();
+      stepTabs(list, step, true);
+    }
+  });
+
+  /* ---- Forms: drafts, upload progress, theme ----------------------------------------------------- */
+
+  const draftKey = (area) => `draft:${area.dataset.draftKey}`;
+  const readDraft = (area) => {
+    try {
+      return JSON.parse(store.get(draftKey(area)));
+    } catch {
+      return null;
+    }
+  };
+
+  on("input", (event) => {
+    const area = event.target.closest("[data-draft-key]");
+    if (!area) return;
+    if (area.value) store.set(draftKey(area), JSON.stringify({ text: area.value }));
+    else store.remove(draftKey(area));
+  });
+
+  // Sent, but not yet known to have been accepted: the next page decides (see restoreDrafts).
+  function markSent(form) {
+    for (const area of $$("[data-draft-key]", form)) {
+      if (area.value) store.set(draftKey(area), JSON.stringify({ text: area.value, sent: true }));
+    }
+  }
+
+  function dropDrafts(form) {
+    for (const area of $$("[data-draft-key]", form)) store.remove(draftKey(area));
+  }
+
+  function restoreDrafts(root = document) {
+    if (root === document) settleDrafts();
+    for (const area of $$("[data-draft-key]", root)) {
+      const draft = readDraft(area);
+      if (draft && !area.value) area.value = draft.text;
+    }
+  }
+
+  // The page that follows a submission tells how it went: a refusal or error on it means that the
+  // text is still wanted; an ordinary page means that it was accepted. Coming back by the browser's
+  // own buttons, or reloading after a lost connection, tells nothing: keep it.
+  function settleDrafts() {
+    const [visit] = performance.getEntriesByType("navigation");
+    const refused = Boolean($("[data-refused]"));
+    if (!refused && visit && visit.type !== "navigate") return;
+    try {
+      for (const key of Object.keys(sessionStorage).filter((name) => name.startsWith("draft:"))) {
+        const draft = JSON.parse(sessionStorage.getItem(key));
+        if (!draft.sent) continue;
+        if (refused) sessionStorage.setItem(key, JSON.stringify({ text: draft.text }));
+        else sessionStorage.removeItem(key);
+      }
+    } catch {
+      /* storage is off, or holds something foreign: nothing to settle */
+    }
+  }
+
+  on("submit", (event) => {
+    const form = event.target;
+    if (form.matches("[data-sign-out]")) store.clear();
+    if (form.matches("[data-theme-form]")) return setTheme(event, form);
+    if (form.hasAttribute("data-upload-progress")) return upload(event, form);
+    if (form.matches("[hx-post], [hx-put], [hx-delete], [hx-get]") || form.method !== "post") return;
+    // A second press while the first is on its way would be a second request.
+    if (form.dataset.sending) return event.preventDefault();
+    markSent(form);
+    form.dataset.sending = "1";
+    form.setAttribute("aria-busy", "true");
+    // A download answers without leaving the page: let it be pressed again.
+    setTimeout(() => release(form), 8000);
+  });
+
+  function release(form) {
+    delete form.dataset.sending;
+    form.removeAttribute("aria-busy");
+  }
+  window.addEventListener("pageshow", () => $$("form[data-sending]").forEach(release));
+
+  function setTheme(event, form) {
+    const button = event.submitter;
+    if (!button) return;
+    event.preventDefault();
+    const theme = button.value;
+    if (theme === "auto") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme;
+    for (const other of $$("button[name=theme]", form)) other.setAttribute("aria-pressed", String(other === button));
+    post(form.action, { theme, next: location.pathname }).catch(() => {});
+  }
+
+  function upload(event, form) {
+    const bar = $("[data-upload-bar]", form);
+    if (!bar || !$$("input[type=file]", form).some((input) => input.files.length)) return markSent(form);
+    event.preventDefault();
+    if (form.getAttribute("aria-busy") === "true") return;
+    markSent(form);
+    form.setAttribute("aria-busy", "true");
+    bar.hidden = false;
+    const progress = $("progress", bar);
+    const text = $("[data-upload-text]", bar);
+    const percent = $("[data-upload-percent]", bar);
+    const fail = (sentence) => {
+      form.removeAttribute("aria-busy");
+      bar.hidden = true;
+      toast(sentence, "danger");
+    };
+    const request = new XMLHttpRequest();
+    request.open("POST", form.action);
+    request.setRequestHeader("X-CSRFToken", csrfToken());
+    request.upload.addEventListener("progress", (step) => {
+      if (!step.lengthComputable) return;
+      const share = Math.floor((100 * step.loaded) / step.total);
+      progress.value = share;
+      percent.textContent = `${share} %`;
+      text.textContent = share < 100 ? "Uploading…" : "Received, being stored…";
+    });
+    request.addEventListener("load", () => {
+      const type = request.getResponseHeader("Content-Type") || "";
+      if (request.status >= 500 || !type.includes("html")) {
+        return fail(request.status === 413 ? sentenceOf(request) : "The upload was not accepted. Nothing was saved; try again.");
+      }
+      showPage(request.responseText, request.responseURL);
+    });
+    request.addEventListener("error", () => fail("The connection was lost. Nothing was saved; try again."));
+    const data = new FormData(form, event.submitter && event.submitter.name ? event.submitter : undefined);
+    request.send(data);
+  }
+
+  function sentenceOf(request) {
+    try {
+      const body = JSON.parse(request.responseText);
+      return body.detail || body.title;
+    } catch {
+      return "One of the files is larger than allowed.";
+    }
+  }
+
+  // The answer to an upload is a whole page: put it in place of this one, messages included.
+  function showPage(html, url) {
+    const page = new DOMParser().parseFromString(html, "text/html");
+    document.title = page.title;
+    if (url && url !== location.href) history.pushState({}, "", url);
+    document.body.replaceWith(page.body);
+    if (window.htmx) htmx.process(document.body);
+    readClock();
+    initialise(document);
+    scrollTo(0, 0);
+    const focus = $("[data-autofocus]") || $("#main");
+    if (focus) focus.focus();
+  }
+  window.addEventListener("popstate", () => location.reload());
+
+  /* ---- File drop --------------------------------------------------------------------------------- */
+
+  const size = (bytes) =>
+    bytes < 1024 ? `${bytes} B` : bytes < 1048576 ? `${(bytes / 1024).toFixed(0)} KB` : `${(bytes / 1048576).toFixed(1)} MB`;
+
+  on("change", (event) => {
+    const field = event.target.closest("[data-drop]");
+    if (!field || event.target.type !== "file") return;
+    const list = $("[data-drop-files]", field.parentElement);
+    if (!list) return;
+    list.replaceChildren(
+      ...[...event.target.files].map((file) => {
+        const item = document.createElement("li");
+        const name = document.createElement("span");
+        name.className = "anywhere";
+        name.textContent = file.name;
+        const note = document.createElement("span");
+        note.className = "muted nowrap";
+        note.textContent = size(file.size);
+        item.append(name, note);
+        return item;
+      }),
+    );
+  });
+  for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
+    on(type, (event) => {
+      const field = event.target.closest && event.target.closest("[data-drop]");
+      if (field) field.classList.toggle("drop--over", type === "dragenter" || type === "dragover");
+    });
+  }
+
+  /* ---- htmx ----------------------------------------------------------------------------------------- */
+
+  // Before the swap, so that the fresh, empty form is not filled with the text just sent.
+  function accepted({ xhr, requestConfig }) {
+    if (!xhr || xhr.status >= 300 || !requestConfig || requestConfig.verb === "get") return;
+    const form = requestConfig.elt.closest("form");
+    if (form) dropDrafts(form);
+  }
+
+  on("htmx:beforeSwap", (event) => {
+    const { xhr } = event.detail;
+    const text = event.detail.serverResponse || "";
+    if (!/^\s*<!doctype html/i.test(text)) return;
+    // A whole page where a fragment was wanted: signed out meanwhile, or a refusal page.
+    event.detail.shouldSwap = false;
+    if (xhr.status >= 400) {
+      const page = new DOMParser().parseFromString(text, "text/html");
+      const sentence = $("[data-refused-text]", page) || $("h1", page);
+      toast(sentence ? sentence.textContent.trim() : "This was refused.", "danger");
+    } else {
+      location.assign(xhr.responseURL || location.href);
+    }
+  });
+  on("htmx:responseError", (event) => {
+    const { status } = event.detail.xhr;
+    if (/^\s*<!doctype html/i.test(event.detail.xhr.responseText) && status !== 404 && status < 500) return;
+    const sentences = {
+      403: "Your role does not allow this.",
+      404: "This is no longer there, or not for you to see.",
+      413: "One of the files is larger than allowed.",
+      429: "Too many requests. Wait a moment and try again.",
+    };
+    toast(sentences[status] || "Something went wrong. Nothing was changed; try again.", "danger");
+  });
+  on("htmx:sendError", () => toast("No connection to the server. Nothing was changed.", "danger"));
+  on("htmx:afterRequest", (event) => {
+    accepted(event.detail);
+  });
+  on("htmx:beforeRequest", (event) => {
+    // A fragment that replaces the media being looked at must not leave it on the page.
+    if (reveal && event.detail.target && event.detail.target.contains(reveal.card)) cover();
+  });
+  on("htmx:beforeSwap", (event) => {
+    accepted(event.detail);
+    if (reveal && event.detail.target && event.detail.target.contains(reveal.card)) cover();
+  });
+  on("htmx:afterSettle", (event) => initialise(event.detail.elt.isConnected ? event.detail.elt : document, true));
+  on("htmx:oobAfterSwap", (event) => initialise(event.detail.target, true));
+  on("toast", (event) => {
+    const detail = event.detail || {};
+    if (detail.text || typeof detail.value === "string") toast(detail.text || detail.value, detail.tone);
+  });
+
+  // Another tab may have undone it meanwhile.
+  on("visibilitychange", () => {
+    if (!document.hidden && $("#undo-bar [data-undo]")) document.body.dispatchEvent(new CustomEvent("holdfast:undo"));
+  });
+
+  /* ---- Start ------------------------------------------------------------------------------------------ */
+
+  function initialise(root, swapped = false) {
+    const scope = root === document ? document : root.parentElement || root;
+    for (const list of $$('[data-tabs] [role="tablist"]', scope)) {
+      const tabs = tabsOf(list);
+      if (tabs.length && !tabs.some((tab) => tab.hasAttribute("aria-selected"))) selectTab(tabs[0]);
+      else if (tabs.length) selectTab(tabs.find((tab) => tab.getAttribute("aria-selected") === "true") || tabs[0]);
+    }
+    for (const set of $$("[data-evidence-set]", scope)) {
+      const cards = $$("[data-evidence]", set);
+      const linked = root === document && cards.find((card) => `#${card.id}` === location.hash);
+      const active = linked || cards.find((card) => card.hasAttribute("data-active")) || cards[0];
+      if (active) showEvidence(active);
+    }
+    for (const select of $$("[data-reveal-purpose]", scope)) {
+      if (purpose) select.value = purpose;
+      else if (select.value) purpose = select.value;
+    }
+    for (const hint of $$("[data-key-hint]", scope)) hint.textContent = prettyKey(hint.dataset.keyHint);
+    if (leaseLost()) for (const node of $$("[data-needs-lease]", scope)) node.disabled = true;
+    armToasts();
+    restoreDrafts(swapped ? scope : root);
+    if (swapped) {
+      const focus = $("[data-autofocus]", scope);
+      if (focus) focus.focus();
+    }
+    tick();
+  }
+
+  readClock();
+  initialise(document);
+  const wanted = $("[data-autofocus]");
+  if (wanted) wanted.focus();
+  setInterval(() => {
+    tick();
+    watchReveal();
+    beat();
+  }, 1000);
+})();
