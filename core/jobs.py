@@ -1,0 +1,231 @@
+"""Wake-ups: what waits for work is a row; a job only says that somebody should look (DESIGN §5).
+
+Job names are texts registered in ``settings.HOLDFAST_JOBS``. ``enqueue`` runs after the commit and may fail
+silently: the sweeps look for waiting rows every few seconds and enqueue them again.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, ParamSpec
+
+import redis
+from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import close_old_connections, connection, transaction
+from django.db.models.functions import Now
+from django.utils.module_loading import import_string
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from rq import Queue
+from rq.exceptions import NoSuchJobError
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
+
+from core.context import RequestContext, working_for
+from core.errors import describe
+from core.models import Heartbeat
+
+log = logging.getLogger(__name__)
+
+FAILURE_TTL = 3600
+_WAITING = {JobStatus.QUEUED, JobStatus.CREATED, JobStatus.DEFERRED, JobStatus.SCHEDULED}
+# A waiting job this old is looked for in its queue: a worker that died while taking it leaves a mark that
+# would otherwise hold back every later wake-up.
+_STALE = timedelta(minutes=2)
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What settings say about a job: where its function is, its queue, its limit in seconds."""
+
+    name: str
+    path: str
+    queue: str
+    timeout: int
+
+
+def registered(name: str) -> Registered:
+    """Return a job's registration. Raises LookupError for a name that settings do not know."""
+    try:
+        entry = settings.HOLDFAST_JOBS[name]
+    except KeyError:
+        raise LookupError(f"no job is called {name!r} in HOLDFAST_JOBS") from None
+    return Registered(name, entry["path"], entry["queue"], int(entry["timeout"]))
+
+
+@functools.lru_cache(maxsize=4)
+def _connect(url: str) -> redis.Redis:
+    # One quick retry: a request must not hang because Valkey is away. The sweep finds the row.
+    return redis.Redis.from_url(
+        url, socket_connect_timeout=2, socket_timeout=5, retry=Retry(NoBackoff(), 1)
+    )
+
+
+def valkey() -> redis.Redis:
+    """Return the connection for wake-ups; short timeouts, no waiting."""
+    return _connect(settings.REDIS_URL)
+
+
+def queue(name: str) -> Queue:
+    """Return one of the queues, with the JSON serializer."""
+    return Queue(name, connection=valkey(), serializer=JSONSerializer)
+
+
+def enqueue(name: str, *ids: Any) -> None:
+    """Wake a worker for the rows named by ``ids``, after the current transaction has committed.
+
+    Ids only: they are written to Valkey. The same wake-up waits at most once; one that arrives while
+    its job runs is queued behind it, because the running one may have looked already.
+    """
+    entry = registered(name)
+    plain = [value if isinstance(value, int) else str(value) for value in ids]
+    transaction.on_commit(functools.partial(_wake, entry, plain), robust=True)
+
+
+def _wake(entry: Registered, ids: list[Any]) -> None:
+    try:
+        _push(entry, ids)
+    except (redis.RedisError, OSError) as failed:
+        log.warning(
+            "job %s not queued (%s); the sweep will find its row", entry.name, describe(failed)
+        )
+
+
+def _push(entry: Registered, ids: list[Any]) -> None:
+    target = queue(entry.queue)
+    base = job_id(entry.name, ids)
+    for candidate in (base, f"{base}-again"):
+        state = _state(target, candidate, entry)
+        if state == "waiting":
+            return
+        if state == "free":
+            target.enqueue_call(
+                entry.path,
+                args=tuple(ids),
+                timeout=entry.timeout,
+                result_ttl=0,
+                failure_ttl=FAILURE_TTL,
+                description=entry.name,
+                job_id=candidate,
+            )
+            return
+    # The job runs and its follow-up runs too: whoever waits for more is a row that the sweep finds.
+
+
+def job_id(name: str, ids: list[Any]) -> str:
+    """Return the id under which a wake-up is queued. RQ allows letters, digits, ``_`` and ``-``."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", "-".join([name, *(str(value) for value in ids)]))
+
+
+def _state(target: Queue, candidate: str, entry: Registered) -> str:
+    """Return ``free``, ``waiting`` or ``running`` for a job id."""
+    try:
+        found = Job.fetch(candidate, connection=target.connection, serializer=JSONSerializer)
+        status = found.get_status(refresh=False)
+    except (NoSuchJobError, ValueError, KeyError):
+        return "free"
+    now = datetime.now(UTC)
+    if status in _WAITING:
+        age = now - _aware(found.enqueued_at or found.created_at)
+        if age < _STALE or target.get_job_position(candidate) is not None:
+            return "waiting"
+        return "free"
+    if status == JobStatus.STARTED:
+        # A worker that was killed leaves its job "started" for minutes; its time limit tells.
+        limit = timedelta(seconds=entry.timeout + 60)
+        return "running" if now - _aware(found.started_at) < limit else "free"
+    return "free"
+
+
+def _aware(at: datetime | None) -> datetime:
+    if at is None:
+        return datetime.min.replace(tzinfo=UTC)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def job(function: Callable[P, Any]) -> Callable[P, Any]:
+    """Decorate a job function: it acts as the system in the audit log, with fresh connections.
+
+    A row that is gone is a job that is done: the function returns quietly. Other exceptions go to RQ
+    without their message, which could quote evidence; the log gets the kind and the place.
+    """
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+        # Inside a transaction (a test) the connection is in use and must stay.
+        if not connection.in_atomic_block:
+            close_old_connections()
+        try:
+            with working_for(RequestContext(job=function.__name__)):
+                function(*args, **kwargs)
+        except ObjectDoesNotExist:
+            log.info("job %s: its row is gone, nothing to do", function.__name__)
+        except Exception as failed:
+            log.error("job %s failed: %s", function.__name__, describe(failed))
+            raise JobFailed(describe(failed)) from None
+        finally:
+            if not connection.in_atomic_block:
+                close_old_connections()
+
+    return run
+
+
+class JobFailed(Exception):
+    """What Valkey gets to see of a failed job: the kind of error and its place."""
+
+
+def run_now(name: str, *ids: Any) -> None:
+    """Run a job in this process, after the same JSON round trip that a worker would see."""
+    plain = json.loads(json.dumps([v if isinstance(v, int) else str(v) for v in ids]))
+    import_string(registered(name).path)(*plain)
+
+
+def run_sweeps() -> dict[str, str]:
+    """Run every sweep once; return what each came to: a count or the kind of its error.
+
+    One failing sweep does not stop the others; it shows on the operations page.
+    """
+    outcome: dict[str, str] = {}
+    for path in settings.HOLDFAST_SWEEPS:
+        close_old_connections()
+        began = time.monotonic()
+        detail: dict[str, Any] = {}
+        try:
+            with working_for(RequestContext(job=path.rpartition(".")[2])):
+                found = import_string(path)()
+            detail["found"] = found if isinstance(found, int) else None
+            outcome[path] = str(detail["found"])
+        except Exception as failed:  # noqa: BLE001 — isolation is the point
+            detail["error"] = describe(failed)
+            outcome[path] = detail["error"]
+            log.error("sweep %s failed: %s", path, detail["error"])
+        detail["ms"] = round((time.monotonic() - began) * 1000)
+        beat(path, Heartbeat.Kind.SWEEP, **detail)
+    return outcome
+
+
+def beat(name: str, kind: str, **detail: Any) -> None:
+    """Note a sign of life, with the database's clock. An error is kept with the time it began."""
+    previous = (
+        Heartbeat.objects.filter(pk=name).values_list("detail", flat=True).first() or {}
+        if "error" in detail
+        else {}
+    )
+    if "error" in detail:
+        detail["failing_since"] = previous.get("failing_since") or datetime.now(UTC).isoformat(
+            timespec="seconds"
+        )
+    Heartbeat.objects.update_or_create(
+        name=name,
+        defaults={"kind": kind, "at": Now(), "detail": detail},
+    )

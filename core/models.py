@@ -1,0 +1,132 @@
+"""Rows of the core: stored originals, the audit log, signs of life."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Blob(models.Model):
+    """One stored original, encrypted under its own key. ``core.vault`` is the only writer.
+
+    The row outlives the bytes: a destroyed blob keeps its digests, its reason and its times.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    sha256 = models.CharField(max_length=64, help_text="of the plaintext, hex")
+    md5 = models.CharField(max_length=32, help_text="of the plaintext, hex")
+    size = models.BigIntegerField(help_text="bytes of plaintext")
+    media_type = models.CharField(max_length=100, blank=True, help_text="as the sender declared it")
+    cipher_id = models.UUIDField(help_text="bound into every encrypted chunk")
+    storage_name = models.CharField(max_length=200, unique=True)
+    wrapped_key = models.BinaryField(null=True, help_text="the data key, sealed by a master key")
+    key_name = models.CharField(max_length=64, help_text="the master key that sealed it")
+    created_at = models.DateTimeField(db_default=Now())
+    staged_at = models.DateTimeField(
+        db_default=Now(), help_text="when bytes last arrived; unreferenced blobs live a day longer"
+    )
+    destroyed_at = models.DateTimeField(null=True)
+    destroyed_reason = models.CharField(max_length=500, blank=True)
+    file_removed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["sha256"],
+                condition=models.Q(destroyed_at__isnull=True),
+                name="core_blob_one_live_per_digest",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(wrapped_key__isnull=True, destroyed_at__isnull=False)
+                | models.Q(wrapped_key__isnull=False, destroyed_at__isnull=True),
+                name="core_blob_key_erased_iff_destroyed",
+            ),
+            models.CheckConstraint(condition=models.Q(size__gte=0), name="core_blob_size_positive"),
+        ]
+        indexes = [
+            models.Index(fields=["staged_at"], name="core_blob_staged"),
+            models.Index(fields=["key_name", "id"], name="core_blob_key_name"),
+            models.Index(
+                fields=["destroyed_at"],
+                condition=models.Q(destroyed_at__isnull=False, file_removed_at__isnull=True),
+                name="core_blob_file_left",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"original {self.pk}"
+
+    @property
+    def is_destroyed(self) -> bool:
+        return self.destroyed_at is not None
+
+
+class AuditEntry(models.Model):
+    """One line of the audit log. The database refuses to change or remove it (migration 0002)."""
+
+    chain = models.CharField(max_length=80)
+    seq = models.BigIntegerField(help_text="1, 2, 3 … within the chain")
+    at = models.DateTimeField(help_text="the database's clock")
+    event = models.CharField(max_length=80)
+    actor_kind = models.CharField(max_length=10)
+    actor_id = models.CharField(max_length=64, blank=True)
+    actor_label = models.CharField(max_length=120, blank=True)
+    subject_type = models.CharField(max_length=80, blank=True)
+    subject_id = models.CharField(max_length=64, blank=True)
+    data = models.JSONField(default=dict)
+    ip = models.CharField(max_length=45, blank=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    user_agent = models.CharField(max_length=200, blank=True)
+    line = models.TextField(help_text="canonical JSON of all of the above; what is hashed")
+    prev_hash = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["chain", "seq"], name="core_audit_chain_seq"),
+            models.CheckConstraint(condition=models.Q(seq__gte=1), name="core_audit_seq_positive"),
+            models.CheckConstraint(
+                condition=models.Q(actor_kind__in=["person", "service", "system", "officer"]),
+                name="core_audit_actor_kind",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["-at", "-id"], name="core_audit_at"),
+            models.Index(fields=["event", "-id"], name="core_audit_event"),
+            models.Index(fields=["actor_id", "-id"], name="core_audit_actor"),
+            models.Index(fields=["subject_type", "subject_id"], name="core_audit_subject"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.chain} #{self.seq} {self.event}"
+
+
+class AuditHead(models.Model):
+    """Where each chain ends. Only the audit log's own trigger writes it."""
+
+    chain = models.CharField(max_length=80, primary_key=True)
+    seq = models.BigIntegerField()
+    hash = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return f"{self.chain} ends at #{self.seq}"
+
+
+class Heartbeat(models.Model):
+    """The last sign of life of a process or a sweep."""
+
+    class Kind(models.TextChoices):
+        SCHEDULER = "scheduler"
+        SWEEP = "sweep"
+        WORKER = "worker"
+        CHECK = "check"
+
+    name = models.CharField(max_length=120, primary_key=True)
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    at = models.DateTimeField(db_default=Now())
+    detail = models.JSONField(default=dict, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"

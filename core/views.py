@@ -1,0 +1,223 @@
+"""Health, error pages and refusals: answers that belong to no room."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import timedelta
+
+import redis
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from core.errors import (
+    RETRY_AFTER_SECONDS,
+    Invalid,
+    Refused,
+    UploadTooLarge,
+    VaultDamage,
+    VaultDestroyed,
+    describe,
+    is_database_down,
+    problem,
+    problem_for,
+)
+
+log = logging.getLogger(__name__)
+
+
+def wants_problem(request: HttpRequest) -> bool:
+    """Return whether a program is asking: the machine API, or a script that accepts JSON only."""
+    if request.path.startswith("/api/"):
+        return True
+    accept = request.headers.get("Accept", "")
+    return "json" in accept and "html" not in accept
+
+
+def _is_htmx(request: HttpRequest) -> bool:
+    return request.headers.get("HX-Request") == "true" and "HX-Boosted" not in request.headers
+
+
+def _page(
+    request: HttpRequest, status: int, title: str, message: str, *, retry: bool = False
+) -> HttpResponse:
+    """Return a refusal for people: a fragment for htmx, else a page.
+
+    ``retry`` means that the database is away: the page is then made without asking who is signed in.
+    """
+    context = {
+        "title": title,
+        "message": message,
+        "back_href": _back(request),
+        "back_label": "Back",
+        "id": request.headers.get("HX-Target", "") or "refused",
+        "status": status,
+    }
+    if _is_htmx(request):
+        template, within = "ui/refused_fragment.html", None
+    elif not retry and hasattr(request, "user") and request.user.is_authenticated:
+        template, within = "ui/refused.html", request
+    else:
+        template, within = "core/refused.html", None
+    response = HttpResponse(render_to_string(template, context, request=within), status=status)
+    if retry:
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def _back(request: HttpRequest) -> str:
+    from urllib.parse import urlsplit
+
+    referer = urlsplit(request.headers.get("Referer", ""))
+    if referer.netloc == request.META.get("HTTP_HOST") and referer.path.startswith("/"):
+        return referer.path + (f"?{referer.query}" if referer.query else "")
+    return "/"
+
+
+def response_for(request: HttpRequest, exc: BaseException) -> HttpResponse | None:
+    """Return the answer to one of our exceptions, or None when it is not ours to answer."""
+    if isinstance(exc, VaultDamage) and not isinstance(exc, VaultDestroyed):
+        log.error("vault damage: blob %s: %s", exc.blob_id, exc.reason)
+    if wants_problem(request):
+        return problem_for(exc)
+    answer: tuple[int, str, str] | None = None
+    if isinstance(exc, Refused):
+        answer = (exc.status, "This is not possible now", exc.message)
+    elif isinstance(exc, Invalid):
+        answer = (422, "Something in the form is not right", str(exc))
+    elif isinstance(exc, UploadTooLarge):
+        answer = (413, "The file is too large", str(exc))
+    elif isinstance(exc, RequestDataTooBig):
+        answer = (413, "The form is too large", "Send less at once, then try again.")
+    elif isinstance(exc, VaultDestroyed):
+        answer = (
+            410,
+            "This original was destroyed",
+            "Its key was erased on purpose. Digests and the record of what happened remain.",
+        )
+    elif isinstance(exc, VaultDamage):
+        answer = (
+            500,
+            "A stored original cannot be read",
+            f"Original {exc.blob_id}: {exc.reason}. Nothing was decided because of it. "
+            "Tell an administrator: they can run verify_vault to see how far the damage goes.",
+        )
+    elif is_database_down(exc):
+        log.error("database not reachable: %s", describe(exc))
+        return _page(
+            request,
+            503,
+            "Holdfast cannot reach its database",
+            "Nothing you sent was lost that had been confirmed. Try again in a few seconds.",
+            retry=True,
+        )
+    if answer is None:
+        return None
+    return _page(request, *answer)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's 400: also where an upload that is too large arrives, from before the view."""
+    answer = response_for(request, exception)
+    if answer is not None:
+        return answer
+    if wants_problem(request):
+        return problem(400, "Bad request", "The request could not be read.", code="bad_request")
+    return _page(request, 400, "The request could not be read", "Go back and try once more.")
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's 403: visible, but not for this role."""
+    if wants_problem(request):
+        return problem_for(PermissionDenied(str(exception))) or problem(403, "Forbidden")
+    return HttpResponse(render_to_string("403.html", {"message": str(exception)}), status=403)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's 404: not there, or not visible; the answer is the same."""
+    if wants_problem(request):
+        return problem(404, "Not found", code="not_found")
+    return HttpResponse(render_to_string("404.html", {}), status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's 500. The database being away arrives here from any middleware: that is a 503."""
+    exc = sys.exc_info()[1]
+    if exc is not None:
+        answer = response_for(request, exc)
+        if answer is not None:
+            return answer
+    if wants_problem(request):
+        return problem(
+            500, "Internal error", "The error has been written to the log.", code="error"
+        )
+    return HttpResponse(render_to_string("500.html", {}), status=500)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """The form's token is missing or old. Nothing of the form was used."""
+    sentence = (
+        "This form was opened too long ago, or in another session. Nothing was changed. "
+        "Reload the page and send it again."
+    )
+    if wants_problem(request):
+        return problem(403, "Forbidden", sentence, code="csrf")
+    return _page(request, 403, "Please reload the page", sentence)
+
+
+@require_GET
+@never_cache
+@login_not_required
+def health(request: HttpRequest) -> HttpResponse:
+    """Say whether the installation can work: 200 or 503, without any detail worth stealing."""
+    parts = {"database": _database(), "valkey": _valkey(), "scheduler": "unknown"}
+    if parts["database"] == "ok":
+        parts["scheduler"] = _scheduler()
+    # Without Valkey or the scheduler reports are still taken; only the database is vital.
+    healthy = parts["database"] == "ok"
+    status = "ok" if all(v == "ok" for v in parts.values()) else "degraded" if healthy else "down"
+    response = JsonResponse({"status": status, **parts}, status=200 if healthy else 503)
+    if not healthy:
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Exception as failed:  # noqa: BLE001 — any failure is the answer
+        log.warning("health: database: %s", describe(failed))
+        return "down"
+    return "ok"
+
+
+def _valkey() -> str:
+    from core.jobs import valkey
+
+    try:
+        valkey().ping()
+    except (redis.RedisError, OSError):
+        return "down"
+    return "ok"
+
+
+def _scheduler() -> str:
+    from django.db.models.functions import Now
+
+    from core.models import Heartbeat
+
+    grace = timedelta(seconds=max(30, settings.HOLDFAST_SWEEP_SECONDS * 6))
+    try:
+        alive = Heartbeat.objects.filter(
+            kind=Heartbeat.Kind.SCHEDULER, at__gt=Now() - grace
+        ).exists()
+    except DatabaseError:
+        return "unknown"
+    return "ok" if alive else "late"
