@@ -122,7 +122,7 @@
       }
       // One second later, so that the server has certainly passed the moment as well.
       if (left <= -1 && node.dataset.countdownEvent && !node.dataset.fired) {
-        node.dataset.fired = "";
+        node.dataset.fired = "1";
         document.body.dispatchEvent(new CustomEvent(node.dataset.countdownEvent, { bubbles: true }));
       }
     }
@@ -151,7 +151,7 @@
     const left = (Date.parse(panel.dataset.leaseExpires) - serverNow()) / 1000;
     panel.classList.toggle("lease--soon", left > 0 && left <= 60);
     if (left <= 60 && left > 0 && !panel.dataset.warned) {
-      panel.dataset.warned = "";
+      panel.dataset.warned = "1";
       toast("Your lease ends in less than a minute. Extend it to keep the case; what you typed is kept.", "warn");
     }
     if (left <= -1 && !leaseLost()) {
