@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+# Commands that change tables or rights, and so connect as the owner.
+OWNER_COMMANDS = frozenset({"migrate", "prepare", "grant_app_role"})
 
 
 def env_bool(name: str, *, default: bool) -> bool:
@@ -55,13 +59,36 @@ def secret(name: str, path: Path) -> str:
     return get_random_secret_key()
 
 
-def database(*, testing: bool) -> dict[str, Any]:
+def text_or_file(name: str, path: Path) -> str:
+    """Return a public value from ``NAME`` or from the launcher's file; empty when there is neither."""
+    if value := os.environ.get(name, "").strip():
+        return value
+    return path.read_text().strip() if path.exists() else ""
+
+
+def attach(var: Path) -> None:
+    """Lead a command to the private stores of a running ``make up``, unless told where to go.
+
+    The launcher leaves their addresses in ``run.json``. What the environment says comes first.
+    """
+    try:
+        settings = json.loads((var / "run.json").read_text())["env"]
+    except (OSError, ValueError, KeyError):
+        return
+    if "DATABASE_URL" not in os.environ:
+        for name, value in settings.items():
+            os.environ.setdefault(name, value)
+
+
+def database(*, testing: bool, command: str = "") -> dict[str, Any]:
     """Return Django's database settings from ``DATABASE_URL`` (postgresql://…).
 
     ``DATABASE_OWNER_URL`` replaces it for commands that change the schema: the application's own
     role may not own the tables, or it could switch the audit log's triggers off.
     """
     url = os.environ.get("DATABASE_URL", "postgresql:///holdfast")
+    if command in OWNER_COMMANDS:
+        url = os.environ.get("DATABASE_OWNER_URL", url)
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured("DATABASE_URL must start with postgresql://")

@@ -6,12 +6,14 @@ import os
 import sys
 from pathlib import Path
 
-from config.env import database, env_bool, env_int, env_list, secret
+from config.env import attach, database, env_bool, env_int, env_list, secret, text_or_file
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(os.environ.get("HOLDFAST_VAR", BASE_DIR / "var"))
 
 TESTING = os.environ.get("HOLDFAST_TESTING") == "1"
+if not TESTING:
+    attach(VAR_DIR)
 DEBUG = False  # Never on: its error pages print local variables, which may hold evidence.
 
 SECRET_KEY = secret("SECRET_KEY", VAR_DIR / "keys" / "secret_key")
@@ -83,7 +85,7 @@ TEMPLATES = [
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
 # ── Stores ────────────────────────────────────────────────────────────────────────────────────
-DATABASES = {"default": database(testing=TESTING)}
+DATABASES = {"default": database(testing=TESTING, command="".join(sys.argv[1:2]))}
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
@@ -179,6 +181,16 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
+# allauth keeps authenticators and checks passwords; its own pages are not mounted (accounts/urls.py).
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"
+MFA_ADAPTER = "accounts.mfa.SealedMFAAdapter"
+MFA_TOTP_ISSUER = "Holdfast"
+MFA_TOTP_TOLERANCE = (
+    1  # One step of 30 s either way, for clocks that are a little off (RFC 6238 §6).
+)
 LOGIN_URL = "/sign-in/"
 LOGIN_REDIRECT_URL = "/"
 HOLDFAST_IDLE_MINUTES = env_int("HOLDFAST_IDLE_MINUTES", 20)
@@ -196,7 +208,9 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if env_bool("HOLDFAST_BEHIND_PROXY", default=False) else None
+    ("HTTP_X_FORWARDED_PROTO", "https")
+    if env_bool("HOLDFAST_BEHIND_PROXY", default=False)
+    else None
 )
 HOLDFAST_TRUST_FORWARDED_FOR = env_bool("HOLDFAST_BEHIND_PROXY", default=False)
 X_FRAME_OPTIONS = "DENY"
@@ -212,7 +226,10 @@ HOLDFAST_SIGNING_KEY_FILE = os.environ.get("HOLDFAST_SIGNING_KEY_FILE", "")
 HOLDFAST_ALLOWED_SIGNERS_FILE = os.environ.get(
     "HOLDFAST_ALLOWED_SIGNERS_FILE", str(VAR_DIR / "keys" / "allowed_signers")
 )
-HOLDFAST_ESCROW_RECIPIENT = os.environ.get("HOLDFAST_ESCROW_RECIPIENT", "")
+# A public key: `manage.py init_signing` writes it where every process may read it.
+HOLDFAST_ESCROW_RECIPIENT = text_or_file(
+    "HOLDFAST_ESCROW_RECIPIENT", VAR_DIR / "keys" / "escrow.recipient"
+)
 HOLDFAST_SAMPLE = env_bool("HOLDFAST_SAMPLE", default=False)
 # Webhooks may go to loopback and private addresses only where the operator says so.
 HOLDFAST_WEBHOOK_ALLOW_PRIVATE = env_bool("HOLDFAST_WEBHOOK_ALLOW_PRIVATE", default=False)

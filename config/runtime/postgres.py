@@ -50,11 +50,11 @@ class Postgres:
     triggers that keep the audit log append-only.
     """
 
-    def __init__(self, root: Path, *, durable: bool = True) -> None:
+    def __init__(self, root: Path, logs: Path, *, durable: bool = True) -> None:
         self.root = root.resolve()
         self.durable = durable
         self.data = self.root / "data"
-        self.log = self.root / "postgres.log"
+        self.log = logs / "postgres.log"
         self.socket_dir = Path()
         self.process: subprocess.Popen[bytes] | None = None
         self._bin = binaries()

@@ -110,7 +110,7 @@ def same_process(pid: int, born: str) -> bool:
     return bool(born) and birth(pid) == born
 
 
-def end_group(process: subprocess.Popen[bytes], timeout: float) -> bool:
+def end_group(process: subprocess.Popen[bytes] | subprocess.Popen[str], timeout: float) -> bool:
     """Ask a child to stop, then kill its whole group. Returns False when it had to be killed.
 
     Cannot be undone. Never raises for a process that is already gone.

@@ -58,12 +58,13 @@ def private_services(
 
     ``durable=False`` trades safety for speed and is for tests. Raises ServiceError.
     """
+    (var / "log").mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
-        cache = Valkey(var / "valkey", durable=durable) if valkey else None
+        cache = Valkey(var / "valkey", var / "log", durable=durable) if valkey else None
         if cache:
             stack.callback(cache.stop)
             cache.start()
-        database = Postgres(var / "postgres", durable=durable) if postgres else None
+        database = Postgres(var / "postgres", var / "log", durable=durable) if postgres else None
         if database:
             stack.callback(database.stop)
             database.start()

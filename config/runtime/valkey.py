@@ -47,8 +47,9 @@ def server_binary() -> Path:
 class Valkey:
     """``valkey-server`` as a child: unix socket only, append-only file, nothing evicted."""
 
-    def __init__(self, root: Path, *, durable: bool = True) -> None:
+    def __init__(self, root: Path, logs: Path, *, durable: bool = True) -> None:
         self.root = root.resolve()
+        self.log = logs / "valkey.log"
         self.durable = durable
         self.process: subprocess.Popen[bytes] | None = None
         self.socket = Path()
@@ -65,8 +66,7 @@ class Valkey:
                 raise ServiceError(f"another server already answers on {self.socket}")
             time.sleep(0.05)
         self.socket.unlink(missing_ok=True)
-        log = self.root / "valkey.log"
-        with log.open("ab") as out:
+        with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 [str(server_binary()), *self._arguments()],
                 stdout=out,
@@ -77,9 +77,9 @@ class Valkey:
             )
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > end:
-                tail = log.read_text(errors="replace")[-1500:]
+                tail = self.log.read_text(errors="replace")[-1500:]
                 self.stop()
-                raise ServiceError(f"Valkey did not start; the end of {log} says:\n{tail}")
+                raise ServiceError(f"Valkey did not start; the end of {self.log} says:\n{tail}")
             time.sleep(0.02)
         return self
 

@@ -1,0 +1,41 @@
+# make up                 run Holdfast (SAMPLE=0 starts empty; PORT=8001 HOST=… choose the address)
+# make test               run all tests (TESTS=tests/core for a part, WORKERS=4 for more at once)
+# make check              lint, types, templates, migrations, deployment settings
+# make lock               write the hash-pinned lock files anew from pyproject.toml (needs uv)
+# make clean              remove caches; the data in var/ and the environment in .venv/ stay
+
+PYTHON_ENV = .venv/bin/python
+TESTS ?= tests
+WORKERS ?= 2
+
+.PHONY: up test check lock clean venv venv-dev
+
+up: venv
+	@exec $(PYTHON_ENV) -m config.runtime.up
+
+test: venv-dev
+	@exec $(PYTHON_ENV) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+
+check: venv-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	$(PYTHON_ENV) -m mypy
+	.venv/bin/djlint templates --lint --quiet
+	$(PYTHON_ENV) manage.py makemigrations --check --dry-run
+	HOLDFAST_HTTPS=1 $(PYTHON_ENV) manage.py check --deploy --fail-level WARNING
+
+lock:
+	uv pip compile pyproject.toml --extra s3 --generate-hashes --no-annotate --no-header \
+		--universal --python-version 3.11 -o requirements.txt -q
+	uv pip compile pyproject.toml --group dev --extra s3 --generate-hashes --no-annotate --no-header \
+		--universal --python-version 3.11 -o requirements-dev.txt -q
+
+clean:
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis test-results
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+
+venv:
+	@sh config/runtime/venv.sh requirements.txt
+
+venv-dev:
+	@sh config/runtime/venv.sh requirements-dev.txt

@@ -1,0 +1,394 @@
+"""``python -m config.runtime.up``: the whole installation in one terminal. Ctrl-C ends all of it.
+
+Imports no Django, so that it can say what is wrong before Django could, and stays small beside its
+children. What it starts, and with which settings, is told in docs/operations.md.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from config.runtime import banner, fingerprint
+from config.runtime.processes import ServiceError, die_with_parent, end_group
+from config.runtime.services import Services, locked, private_services
+from config.runtime.supervisor import Program, Supervisor, python
+
+BASE = Path(__file__).resolve().parent.parent.parent
+WEB_ATTEMPTS = 3
+# Only the process that builds packages may sign them; only preparing may change the schema.
+PRIVATE_SETTINGS = ("HOLDFAST_SIGNING_KEY_FILE", "DATABASE_OWNER_URL")
+
+
+class Ended(Exception):
+    """The operator asked to stop while the installation was starting."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the operator asked for, from the environment. ``sample`` is None when not said."""
+
+    var: Path
+    host: str
+    port: int
+    sample: bool | None
+
+    @property
+    def address(self) -> str:
+        shown = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 — shown only
+        return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}/"
+
+
+def read_wishes(env: Mapping[str, str]) -> Wishes:
+    """Read ``HOLDFAST_VAR``, ``HOST``, ``PORT`` and ``SAMPLE``. Raises ServiceError on nonsense."""
+    port = env.get("PORT", "") or "8000"
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        raise ServiceError(f"PORT must be a number from 1 to 65535, not {port!r}")
+    sample = env.get("SAMPLE", "")
+    if sample not in {"", "0", "1"}:
+        raise ServiceError(f"SAMPLE must be 1 or 0, not {sample!r}")
+    return Wishes(
+        var=Path(env.get("HOLDFAST_VAR", "") or BASE / "var").resolve(),
+        host=env.get("HOST", "") or "127.0.0.1",
+        port=int(port),
+        sample=None if sample == "" else sample == "1",
+    )
+
+
+class Launcher:
+    """One start of the installation, from the checks to the last process ended."""
+
+    def __init__(self, wishes: Wishes, environ: Mapping[str, str]) -> None:
+        self.wishes = wishes
+        self.environ = environ
+        self.began = time.monotonic()
+        self._stops = 0
+        self._preparing: subprocess.Popen[str] | None = None
+        self.supervisor = Supervisor(wishes.var, wishes.var / "log", banner.say)
+
+    def run(self) -> int:
+        """Start everything, keep it running until a signal, end it. Returns the exit status.
+
+        Raises ServiceError, with a sentence, when the installation cannot start.
+        """
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        try:
+            with self._opened() as services:
+                self._start_all(services)
+                while not self._stops:
+                    self.supervisor.tend()
+                    time.sleep(0.2)
+        except Ended:
+            pass
+        banner.say("Everything has stopped.")
+        return 0
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stops += 1
+        if self._preparing:
+            self._preparing.terminate()
+        if self._stops == 2:
+            raise KeyboardInterrupt  # Waiting for a busy process is cut short.
+
+    def _unless_stopped(self) -> None:
+        if self._stops:
+            raise Ended
+
+    @contextmanager
+    def _opened(self) -> Iterator[Services]:
+        """Take the folder and start the private stores; on the way out end everything."""
+        var = self.wishes.var
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(var))
+            except ServiceError as error:
+                address = _read_json(var / "run.json").get("address")
+                at = f": {address}" if address else ""
+                raise ServiceError(f"{error}{at}") from None
+            var.chmod(
+                0o711
+            )  # As root PostgreSQL runs under an account of its own, which passes by.
+            for name in ("keys", "log", "vault", "packages"):
+                (var / name).mkdir(mode=0o700, exist_ok=True)
+            _check_port(self.wishes)
+            self.supervisor.reap_leftovers()
+            banner.say("Holdfast is starting.")
+            with banner.step("PostgreSQL and Valkey"):
+                services = stack.enter_context(
+                    private_services(
+                        var,
+                        postgres=not self.environ.get("DATABASE_URL"),
+                        valkey=not self.environ.get("REDIS_URL"),
+                    )
+                )
+                if services.valkey is None:
+                    _check_valkey(self.environ["REDIS_URL"])
+            stack.callback((var / "run.json").unlink, missing_ok=True)
+            stack.callback(self._stop_programs)
+            yield services
+
+    def _stop_programs(self) -> None:
+        banner.say("Stopping …")
+        with suppress(KeyboardInterrupt):
+            self.supervisor.stop()
+            return
+        for program in self.supervisor.programs:
+            self.supervisor.kill(program)
+
+    # ── Starting ──────────────────────────────────────────────────────────────────────────────
+    def _start_all(self, services: Services) -> None:
+        self._unless_stopped()
+        env = self._environment(services)
+        owner_url = env.get("DATABASE_OWNER_URL") or env["DATABASE_URL"]
+        sample = self._prepare(env, owner_url, private=services.postgres is not None)
+        env["HOLDFAST_SAMPLE"] = "1" if sample else "0"
+        self._write_run_file(env)
+        if services.postgres:
+            self.supervisor.stores["PostgreSQL"] = services.postgres
+        if services.valkey:
+            self.supervisor.stores["Valkey"] = services.valkey
+        with banner.step("Web server"):
+            self.supervisor.start(self._web(env))
+            self._await_web()
+        # The rest starts after the first page can be served: it competes for the same processors.
+        for program in self._background(env):
+            self.supervisor.start(program)
+        banner.ready(self.wishes.address, self.wishes.var, seconds=time.monotonic() - self.began)
+        if sample:
+            banner.sign_ins(_read_json(self.wishes.var / "sample_credentials.json"))
+        elif _has_nobody(owner_url):
+            banner.first_administrator(self._first_admin_link(env))
+
+    def _environment(self, services: Services) -> dict[str, str]:
+        keys = self.wishes.var / "keys"
+        secret = keys / "secret_key"
+        if not secret.exists():
+            secret.touch(mode=0o600)
+            secret.write_text(secrets.token_urlsafe(50))
+        env = dict(self.environ) | services.environment()
+        env |= {
+            "HOLDFAST_VAR": str(self.wishes.var),
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "PYTHONPATH": str(BASE),
+            "PYTHONUNBUFFERED": "1",
+            "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",  # macOS: RQ forks for every job.
+        }
+        env.setdefault("HOLDFAST_SIGNING_KEY_FILE", str(keys / "signing_key"))
+        return env
+
+    def _prepare(self, env: dict[str, str], owner_url: str, *, private: bool) -> bool:
+        """Bring tables, rights and files up to date if anything changed. Returns: sample data in?"""
+        stamp_file = self.wishes.var / "prepared.json"
+        stamp = _read_json(stamp_file)
+        found = _applied(owner_url)
+        # A database that the operator provides stays empty unless sample data is asked for.
+        wanted = private if self.wishes.sample is None else self.wishes.sample
+        sampled = bool(stamp.get("sample")) and bool(found)
+        sample_due = wanted and not sampled and (not found or stamp.get("sample_due") is True)
+        code, static = fingerprint.code(BASE), fingerprint.static(BASE)
+        tables_current = bool(found) and (stamp.get("code"), stamp.get("applied")) == (code, found)
+        static_current = stamp.get("static") == static
+        if tables_current and static_current and not sample_due:
+            return sampled
+        # Noted first: a start that is killed half-way loads the samples the next time.
+        _write_json(stamp_file, {"sample_due": sample_due, "sample": sampled})
+        options = ["--no-static"] * static_current + ["--sample"] * sample_due
+        self._run_prepare(env | {"DATABASE_URL": owner_url}, options)
+        _write_json(
+            stamp_file,
+            {
+                "code": code,
+                "static": static,
+                "applied": _applied(owner_url),
+                "sample": sampled or sample_due,
+            },
+        )
+        return sampled or sample_due
+
+    def _run_prepare(self, env: dict[str, str], options: list[str]) -> None:
+        log = self.wishes.var / "log" / "prepare.log"
+        banner.say("Preparing keys, tables and files:")
+        with log.open("wb") as out:
+            self._preparing = process = subprocess.Popen(
+                python(str(BASE / "manage.py"), "prepare", *options),
+                env=env,
+                stdout=subprocess.PIPE,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                start_new_session=True,
+                preexec_fn=die_with_parent(signal.SIGTERM),
+            )
+        try:
+            for line in process.stdout or ():
+                banner.say("  " + line.rstrip())
+            process.wait()
+        finally:
+            self._preparing = None
+            end_group(process, timeout=5)
+        self._unless_stopped()
+        if process.returncode:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+            raise ServiceError(f"Preparing failed; {log} ends:\n{tail}")
+
+    def _web(self, env: Mapping[str, str]) -> Program:
+        command = python("-m", "granian", "--interface", "wsgi", "--no-ws")
+        command += ["--host", self.wishes.host, "--port", str(self.wishes.port)]
+        command += ["--workers", "1", "--blocking-threads", "8", "--workers-kill-timeout", "15"]
+        command += ["--respawn-failed-workers", "config.wsgi:application"]
+        return Program("web", command, _public(env))
+
+    def _background(self, env: Mapping[str, str]) -> list[Program]:
+        def worker(name: str, queues: str, settings: Mapping[str, str]) -> Program:
+            command = python(str(BASE / "manage.py"), "rqworker", *queues.split())
+            command += ["--worker-class", "config.runtime.worker.AppWorker"]
+            # django-rq reads the serializer from the settings when enqueuing, but not here.
+            command += ["--serializer", "rq.serializers.JSONSerializer"]
+            return Program(name, command, settings)
+
+        signing = {name: env[name] for name in ("HOLDFAST_SIGNING_KEY_FILE",) if name in env}
+        return [
+            Program("scheduler", python(str(BASE / "manage.py"), "scheduler"), _public(env)),
+            worker("worker", "deliver intake scan video default", _public(env)),
+            worker("package-worker", "package scan default", _public(env) | signing),
+        ]
+
+    def _await_web(self) -> None:
+        deaths = 0
+        while not _answers(self.wishes):
+            self._unless_stopped()
+            if not self.supervisor.alive("web"):
+                deaths += 1
+                self.supervisor.tend()
+                if deaths >= WEB_ATTEMPTS:
+                    raise ServiceError(f"The web server does not start; see {self.supervisor.logs}")
+                while not self.supervisor.alive("web"):
+                    self._unless_stopped()
+                    self.supervisor.tend()
+                    time.sleep(0.1)
+            time.sleep(0.1)
+
+    def _first_admin_link(self, env: Mapping[str, str]) -> str:
+        done = subprocess.run(
+            python(str(BASE / "manage.py"), "first_admin_link"),
+            env=_public(env) | {"HOLDFAST_ADDRESS": self.wishes.address},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise ServiceError(f"No link for the first administrator:\n{done.stderr[-1500:]}")
+        return done.stdout.strip()
+
+    def _write_run_file(self, env: Mapping[str, str]) -> None:
+        """Leave word for other commands, such as ``manage.py demo``, where this start can be found."""
+        names = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "HOLDFAST_SAMPLE")
+        settings = {name: env[name] for name in names if name in env}
+        _write_json(
+            self.wishes.var / "run.json",
+            {"address": self.wishes.address, "pid": os.getpid(), "env": settings},
+        )
+
+
+def _public(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name not in PRIVATE_SETTINGS}
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _write_json(path: Path, value: Any) -> None:
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600)
+    part.write_text(json.dumps(value, indent=1))
+    part.replace(path)
+
+
+def _check_port(wishes: Wishes) -> None:
+    """Raise ServiceError when another program listens on the wanted port."""
+    family = socket.AF_INET6 if ":" in wishes.host else socket.AF_INET
+    with socket.socket(family) as link:
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            link.bind((wishes.host, wishes.port))
+        except OSError as error:
+            raise ServiceError(
+                f"Port {wishes.port} of {wishes.host} cannot be used ({error.strerror}). "
+                f"Choose another one: make up PORT={wishes.port % 65000 + 1}"
+            ) from None
+
+
+def _check_valkey(url: str) -> None:
+    import redis
+
+    try:
+        redis.Redis.from_url(url, socket_connect_timeout=5).ping()
+    except (redis.RedisError, ValueError) as error:
+        raise ServiceError(
+            f"Cannot use the Valkey or Redis server that REDIS_URL names: {error}"
+        ) from None
+
+
+def _applied(owner_url: str) -> str:
+    import psycopg
+
+    try:
+        return fingerprint.applied(owner_url)
+    except psycopg.Error as error:
+        raise ServiceError(
+            f"Cannot use the database that DATABASE_URL names: {str(error).strip()}"
+        ) from None
+
+
+def _has_nobody(owner_url: str) -> bool:
+    import psycopg
+
+    with psycopg.connect(owner_url) as link:
+        return link.execute("SELECT NOT EXISTS (SELECT FROM accounts_user)").fetchone() == (True,)
+
+
+def _answers(wishes: Wishes) -> bool:
+    """Say whether the web server serves requests, whatever it thinks of this one."""
+    host = wishes.address.split("//")[1].rsplit(":", 1)[0].strip("[]")
+    link = http.client.HTTPConnection(host, wishes.port, timeout=5)
+    try:
+        link.request("GET", "/healthz")
+        return link.getresponse().status < 500
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        link.close()
+
+
+def main() -> int:
+    """Run the installation. Returns 1, after a sentence, when it cannot start."""
+    try:
+        return Launcher(read_wishes(os.environ), os.environ).run()
+    except ServiceError as error:
+        print(f"Holdfast cannot start. {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
