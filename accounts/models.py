@@ -10,7 +10,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower, Now
 
-from accounts.permissions import Permission, Role, role_may
+from accounts.permissions import SECOND_FACTOR, Permission, Role, permissions_of, role_may
 
 
 class UserManager(BaseUserManager["User"]):
@@ -27,14 +27,16 @@ class User(AbstractBaseUser, PermissionsMixin):
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=120)
     pseudonym = models.CharField(max_length=16, unique=True)
-    role = models.CharField(max_length=20, choices=[(r.value, r.value) for r in Role])
+    role = models.CharField(max_length=20, choices=[(r.value, r.label) for r in Role])
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     deactivated_at = models.DateTimeField(null=True, blank=True)
     failed_sign_ins = models.PositiveIntegerField(default=0)
     locked_until = models.DateTimeField(null=True, blank=True)
     theme = models.CharField(
-        max_length=8, default="auto", choices=[("auto", "auto"), ("light", "light"), ("dark", "dark")]
+        max_length=8,
+        default="auto",
+        choices=[("auto", "auto"), ("light", "light"), ("dark", "dark")],
     )
     keys_enabled = models.BooleanField(default=True)
 
@@ -54,6 +56,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Return whether the person's role holds ``permission`` (inactive people hold nothing)."""
         return self.is_active and role_may(self.role, permission)
 
+    @property
+    def needs_second_factor(self) -> bool:
+        """Whether the role holds a permission that only a session with a second factor may use."""
+        return bool(permissions_of(self.role) & SECOND_FACTOR)
+
 
 class Invitation(models.Model):
     """A one-time link that lets one person create an account with one role."""
@@ -62,7 +69,7 @@ class Invitation(models.Model):
     token_hash = models.CharField(max_length=64, unique=True)
     email = models.EmailField()
     name = models.CharField(max_length=120, blank=True)
-    role = models.CharField(max_length=20, choices=[(r.value, r.value) for r in Role])
+    role = models.CharField(max_length=20, choices=[(r.value, r.label) for r in Role])
     invited_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField()
@@ -83,3 +90,62 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"Invitation {self.pk}"
+
+
+class SetUpLink(models.Model):
+    """The one-time token that lets the first administrator create an account on an empty system."""
+
+    token_hash = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"Set-up link {self.pk}"
+
+
+class SignIn(models.Model):
+    """One signed-in browser of one person, kept apart from the session so that others can end it.
+
+    The session cookie names this row; ``SessionGuardMiddleware`` trusts the row, not the cookie.
+    All times are the database's.
+    """
+
+    class Ended(models.TextChoices):
+        SIGNED_OUT = "signed_out", "Signed out"
+        IDLE = "idle", "Left idle"
+        TOO_OLD = "too_old", "Reached the longest session time"
+        BY_OWNER = "by_owner", "Signed out from another browser"
+        DEACTIVATED = "deactivated", "Account deactivated"
+        ROLE_CHANGED = "role_changed", "Role changed"
+        PASSWORD_CHANGED = "password_changed", "Password changed"
+        SECOND_FACTOR_RESET = "second_factor_reset", "Second factor reset"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="sign_ins")
+    started_at = models.DateTimeField(db_default=Now(), editable=False)
+    last_seen_at = models.DateTimeField(db_default=Now())
+    confirmed_at = models.DateTimeField(db_default=Now())
+    """When the person last proved to be present with a password or code."""
+    second_factor_at = models.DateTimeField(null=True, blank=True)
+    ip = models.GenericIPAddressField(null=True, blank=True)
+    user_agent = models.CharField(max_length=200, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_because = models.CharField(max_length=20, blank=True, choices=Ended.choices)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["user"], condition=models.Q(ended_at=None), name="open_sign_ins_of_user"
+            )
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(ended_at=None, ended_because="")
+                | (models.Q(ended_at__isnull=False) & ~models.Q(ended_because="")),
+                name="ended_sign_in_says_why",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Sign-in {self.pk}"

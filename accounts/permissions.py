@@ -7,6 +7,10 @@ policy are asked elsewhere: in each room's ``access.py`` and ``actions.py``.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
 
 
 class Permission(StrEnum):
@@ -51,6 +55,11 @@ class Role(StrEnum):
     LEGAL = "legal"
     AUDITOR = "auditor"
     ADMINISTRATOR = "administrator"
+
+    @property
+    def label(self) -> str:
+        """The role in words."""
+        return "Policy administrator" if self is Role.POLICY_ADMIN else self.value.capitalize()
 
 
 _P = Permission
@@ -137,9 +146,25 @@ SECOND_FACTOR: frozenset[Permission] = frozenset(
 """Permissions that count only in a session whose second factor was checked."""
 
 
+class _Holder(Protocol):
+    is_authenticated: bool
+
+    def may(self, permission: Permission) -> bool: ...
+
+
+def permissions_of(role: str) -> frozenset[Permission]:
+    """Return every permission of ``role``. An unknown role holds nothing."""
+    try:
+        return ROLE_PERMISSIONS[Role(role)]
+    except ValueError:
+        return frozenset()
+
+
 def role_may(role: str, permission: Permission) -> bool:
     """Return whether ``role`` holds ``permission``. An unknown role holds nothing."""
-    try:
-        return permission in ROLE_PERMISSIONS[Role(role)]
-    except ValueError:
-        return False
+    return permission in permissions_of(role)
+
+
+def user_can(user: _Holder | AnonymousUser, permission: Permission) -> bool:
+    """Return whether ``user`` holds ``permission``. Nobody signed in holds nothing."""
+    return bool(user.is_authenticated and user.may(permission))  # type: ignore[union-attr]

@@ -1,0 +1,223 @@
+"""May this role do it, in this session? And: which people and invitations may be seen.
+
+``requires`` is the first of the three questions of the design; the object and the policy are asked in
+each room's own ``access.py`` and ``actions.py``.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet
+from django.db.models.functions import Now
+from django.http import Http404, HttpRequest, HttpResponse
+
+from accounts import confirming
+from accounts.destinations import go, here
+from accounts.models import Invitation, SignIn, User
+from accounts.permissions import SECOND_FACTOR, Permission, Role
+from core import audit
+from core.audit_events import AuditEvent
+from core.models import AuditEntry
+
+View = Callable[..., HttpResponse]
+
+
+def requires(permission: Permission, *, recent_login: bool = False) -> Callable[[View], View]:
+    """Let a view run only for people whose role holds ``permission``.
+
+    * Nobody signed in never gets here: ``LoginRequiredMiddleware`` sends them to sign in.
+    * The role lacks the permission: 403, and the refusal is audited.
+    * The permission is in ``SECOND_FACTOR`` and this session was opened without one: the person is led
+      to set it up (people who have one cannot sign in without it).
+    * ``recent_login=True`` and the person last proved their presence more than
+      ``HOLDFAST_REAUTH_MINUTES`` ago: a GET is sent to confirm and comes back; a POST is answered with
+      a page that holds its fields and sends them again together with the password or code, so nothing
+      typed is lost (see ``accounts.confirming``).
+
+    The decorator leaves ``holdfast_permission`` and ``holdfast_recent_login`` on the view for the
+    permission matrix test.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            user, sign_in = request.user, current_sign_in(request)
+            if not isinstance(user, User) or sign_in is None or not user.may(permission):
+                match = request.resolver_match
+                audit.record_apart(
+                    AuditEvent.PERMISSION_REFUSED,
+                    actor=user if isinstance(user, User) else None,
+                    permission=permission.value,
+                    view=match.view_name if match else "",
+                    method=request.method,
+                )
+                raise PermissionDenied
+            if permission in SECOND_FACTOR and sign_in.second_factor_at is None:
+                return go(request, "accounts:totp_set_up", next=here(request))
+            if recent_login and (
+                answer := confirming.ask_if_stale(request, sign_in=sign_in, user=user)
+            ):
+                return answer
+            return view(request, *args, **kwargs)
+
+        guarded.holdfast_permission = permission  # type: ignore[attr-defined]
+        guarded.holdfast_recent_login = recent_login  # type: ignore[attr-defined]
+        return guarded
+
+    return decorate
+
+
+# ── Sessions ──────────────────────────────────────────────────────────────────────────────────
+def current_sign_in(request: HttpRequest) -> SignIn | None:
+    """Return the open sign-in that ``SessionGuardMiddleware`` found for this request."""
+    return getattr(request, "sign_in", None)
+
+
+def person_of(request: HttpRequest) -> User:
+    """Return the person a guarded view works for. Raises PermissionDenied when there is none."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied
+    return request.user
+
+
+def sign_in_of(request: HttpRequest) -> SignIn:
+    """Return the sign-in a guarded view runs in. Raises PermissionDenied when there is none."""
+    sign_in = current_sign_in(request)
+    if sign_in is None:
+        raise PermissionDenied
+    return sign_in
+
+
+def _since(field: str) -> ExpressionWrapper:
+    return ExpressionWrapper(Now() - F(field), output_field=DurationField())
+
+
+def find_open_sign_in(id: object, user: User) -> SignIn | None:
+    """Return the person's sign-in ``id`` if nobody ended it, with ``idle``, ``age``, ``since_confirmed``.
+
+    The three durations are measured by the database's clock.
+    """
+    try:
+        key = uuid.UUID(str(id))
+    except ValueError:
+        return None
+    return (
+        SignIn.objects.filter(pk=key, user=user, ended_at=None)
+        .annotate(
+            idle=_since("last_seen_at"),
+            age=_since("started_at"),
+            since_confirmed=_since("confirmed_at"),
+        )
+        .first()
+    )
+
+
+def open_sign_ins_of(user: User) -> QuerySet[SignIn]:
+    """Return the person's sign-ins that are open and not yet idle or too old, newest first."""
+    return SignIn.objects.filter(
+        user=user,
+        ended_at=None,
+        last_seen_at__gt=Now() - timedelta(minutes=settings.HOLDFAST_IDLE_MINUTES),
+        started_at__gt=Now() - SESSION_LONGEST,
+    ).order_by("-started_at")
+
+
+SESSION_LONGEST = timedelta(hours=12)
+"""A session ends after this time whatever happens in it: one working day."""
+
+
+# ── People ────────────────────────────────────────────────────────────────────────────────────
+def people_for(user: User, *, search: str = "", role: str = "", state: str = "") -> QuerySet[User]:
+    """Return the people an administrator sees, narrowed by text, role and state.
+
+    ``state`` is ``active``, ``locked``, ``inactive`` or empty for all; an unknown role or state finds
+    nobody rather than everybody. Anyone else than an administrator sees no one.
+    """
+    if not user.may(Permission.PEOPLE_MANAGE):
+        return User.objects.none()
+    people = User.objects.order_by("name", "pseudonym")
+    for word in search.split():
+        people = people.filter(
+            Q(name__icontains=word) | Q(email__icontains=word) | Q(pseudonym__iexact=word)
+        )
+    if role:
+        people = people.filter(role=role) if role in set(Role) else people.none()
+    match state:
+        case "":
+            return people
+        case "active":
+            return people.filter(is_active=True).exclude(locked_until__gt=Now())
+        case "locked":
+            return people.filter(is_active=True, locked_until__gt=Now())
+        case "inactive":
+            return people.filter(is_active=False)
+    return people.none()
+
+
+def get_person_for(user: User, id: uuid.UUID) -> User:
+    """Return one person for an administrator. Raises Http404 when not visible."""
+    person = people_for(user).filter(pk=id).first()
+    if person is None:
+        raise Http404
+    return person
+
+
+def open_invitations_for(user: User) -> QuerySet[Invitation]:
+    """Return invitations that can still be accepted or have run out unused, newest first."""
+    if not user.may(Permission.PEOPLE_MANAGE):
+        return Invitation.objects.none()
+    return (
+        Invitation.objects.filter(accepted_at=None, revoked_at=None)
+        .select_related("invited_by")
+        .annotate(left=ExpressionWrapper(F("expires_at") - Now(), output_field=DurationField()))
+        .order_by("-created_at")
+    )
+
+
+def get_open_invitation_for(user: User, id: uuid.UUID) -> Invitation:
+    """Return one open invitation for an administrator. Raises Http404 when not visible."""
+    invitation = open_invitations_for(user).filter(pk=id).first()
+    if invitation is None:
+        raise Http404
+    return invitation
+
+
+SIGN_IN_EVENTS = (
+    AuditEvent.SIGNED_IN,
+    AuditEvent.SIGN_IN_FAILED,
+    AuditEvent.SECOND_FACTOR_FAILED,
+    AuditEvent.CONFIRMATION_FAILED,
+    AuditEvent.RECOVERY_CODE_USED,
+    AuditEvent.SIGNED_OUT,
+    AuditEvent.SIGN_INS_ENDED,
+    AuditEvent.PERSON_LOCKED,
+    AuditEvent.PERSON_UNLOCKED,
+    AuditEvent.PERSON_CREATED,
+    AuditEvent.PERSON_ROLE_CHANGED,
+    AuditEvent.PERSON_DEACTIVATED,
+    AuditEvent.PERSON_REACTIVATED,
+    AuditEvent.PASSWORD_CHANGED,
+    AuditEvent.SECOND_FACTOR_SET_UP,
+    AuditEvent.SECOND_FACTOR_REMOVED,
+    AuditEvent.SECOND_FACTOR_RESET,
+    AuditEvent.RECOVERY_CODES_RENEWED,
+)
+"""What an administrator sees of the audit log: what concerns getting in, and nothing about cases."""
+
+
+def sign_in_history_for(user: User, person: User, *, limit: int = 25) -> QuerySet[AuditEntry]:
+    """Return the latest audit entries about the account of ``person``, newest first."""
+    if not user.may(Permission.PEOPLE_MANAGE):
+        return AuditEntry.objects.none()
+    return AuditEntry.objects.filter(
+        subject_type=User._meta.label_lower,  # noqa: SLF001 — Django documents it
+        subject_id=str(person.pk),
+        event__in=[event.value for event in SIGN_IN_EVENTS],
+    ).order_by("-at", "-pk")[:limit]

@@ -1,0 +1,77 @@
+"""The only writer of people, invitations, second factors and sign-ins.
+
+Every verb locks, checks, changes and audits in one transaction. Verbs that answer yes or no to a guess
+(``try_password``, ``try_code``, ``confirm``) return instead of raising, so that the count of failures
+is committed.
+"""
+
+from accounts.actions.first_administrator import (
+    create_first_administrator,
+    is_set_up_token,
+    issue_set_up_link,
+)
+from accounts.actions.invitations import (
+    INVITATION_LIFE,
+    accept_invitation,
+    find_invitation,
+    invite,
+    revoke_invitation,
+)
+from accounts.actions.own import change_password, rename, set_keys_enabled, set_theme
+from accounts.actions.people import (
+    change_role,
+    create_person,
+    deactivate,
+    reactivate,
+    reset_second_factor,
+    unlock,
+)
+from accounts.actions.second_factor import (
+    enable_totp,
+    has_totp,
+    new_recovery_codes,
+    recovery_codes_left,
+    remove_totp,
+)
+from accounts.actions.sign_ins import (
+    confirm,
+    end_other_sign_ins,
+    end_sign_in,
+    mark_seen,
+    open_sign_in,
+    try_code,
+    try_password,
+)
+
+__all__ = [
+    "INVITATION_LIFE",
+    "accept_invitation",
+    "change_password",
+    "change_role",
+    "confirm",
+    "create_first_administrator",
+    "create_person",
+    "deactivate",
+    "enable_totp",
+    "end_other_sign_ins",
+    "end_sign_in",
+    "find_invitation",
+    "has_totp",
+    "invite",
+    "is_set_up_token",
+    "issue_set_up_link",
+    "mark_seen",
+    "new_recovery_codes",
+    "open_sign_in",
+    "reactivate",
+    "recovery_codes_left",
+    "remove_totp",
+    "rename",
+    "reset_second_factor",
+    "revoke_invitation",
+    "set_keys_enabled",
+    "set_theme",
+    "try_code",
+    "try_password",
+    "unlock",
+]

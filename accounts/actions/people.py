@@ -1,0 +1,156 @@
+"""What administrators do with accounts. None of it opens a case to anybody."""
+
+from __future__ import annotations
+
+import re
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from accounts.actions.locking import lock_person, lock_roster
+from accounts.actions.second_factor import remove_all
+from accounts.actions.sign_ins import end_other_sign_ins
+from accounts.models import SignIn, User
+from accounts.permissions import Role
+from core import audit
+from core.audit_events import AuditEvent
+from core.errors import Invalid, Refused
+
+PSEUDONYM_LETTER: dict[Role, str] = {
+    Role.REVIEWER: "R",
+    Role.LEAD: "L",
+    Role.POLICY_ADMIN: "P",
+    Role.LEGAL: "C",  # counsel
+    Role.AUDITOR: "U",  # aUditor: A is taken
+    Role.ADMINISTRATOR: "A",
+}
+"""First letter of a pseudonym. It tells the role a person started with and stays for good, because
+audit entries and packages already carry it."""
+
+TAKEN = "There is already an account with this e-mail address."
+
+
+@transaction.atomic
+def create_person(
+    *, email: str, name: str, role: Role, password: str, actor: User | None = None
+) -> User:
+    """Create an account and give it the next pseudonym of its role (R-17).
+
+    ``actor`` is None when the person creates the own account from a link or the system loads samples.
+    Can be undone by ``deactivate``; accounts are never deleted, because decisions point at them.
+    Raises Invalid when the e-mail address is taken.
+    """
+    lock_roster()
+    email = email.strip().lower()
+    if User.objects.filter(email=email).exists():
+        raise Invalid({"email": [TAKEN]})
+    person = User(email=email, name=name.strip(), role=role.value, pseudonym=_next_pseudonym(role))
+    person.set_password(password)
+    person.save(force_insert=True)
+    audit.record(AuditEvent.PERSON_CREATED, actor=actor or person, subject=person, role=role.value)
+    return person
+
+
+def _next_pseudonym(role: Role) -> str:
+    letter = PSEUDONYM_LETTER[role]
+    taken = User.objects.filter(pseudonym__startswith=f"{letter}-").values_list(
+        "pseudonym", flat=True
+    )
+    numbers = [int(m[1]) for p in taken if (m := re.fullmatch(rf"{letter}-(\d+)", p))]
+    return f"{letter}-{max(numbers, default=0) + 1}"
+
+
+@transaction.atomic
+def change_role(person: User, *, role: Role, actor: User) -> User:
+    """Give a person another role and end their sessions. Can be undone by changing it back."""
+    person = _for_change(person, actor, "change your own role")
+    if person.role == role.value:
+        raise Refused("The person already has this role.", code="same_role")
+    if role != Role.ADMINISTRATOR:
+        _keep_an_administrator(person)
+    old, person.role = person.role, role.value
+    person.save(update_fields=["role"])
+    end_other_sign_ins(person, because=SignIn.Ended.ROLE_CHANGED, actor=actor)
+    audit.record(
+        AuditEvent.PERSON_ROLE_CHANGED, actor=actor, subject=person, old=old, new=person.role
+    )
+    return person
+
+
+@transaction.atomic
+def deactivate(person: User, *, actor: User) -> User:
+    """Close an account and end its sessions at once. Can be undone by ``reactivate``."""
+    person = _for_change(person, actor, "deactivate your own account")
+    if not person.is_active:
+        raise Refused("The account is already deactivated.", code="already_inactive")
+    _keep_an_administrator(person)
+    person.is_active = False
+    person.deactivated_at = Now()
+    person.save(update_fields=["is_active", "deactivated_at"])
+    end_other_sign_ins(person, because=SignIn.Ended.DEACTIVATED, actor=actor)
+    audit.record(AuditEvent.PERSON_DEACTIVATED, actor=actor, subject=person)
+    person.refresh_from_db()
+    return person
+
+
+@transaction.atomic
+def reactivate(person: User, *, actor: User) -> User:
+    """Open a deactivated account again. Can be undone by ``deactivate``."""
+    person = _for_change(person, actor, "reactivate your own account")
+    if person.is_active:
+        raise Refused("The account is already active.", code="already_active")
+    person.is_active = True
+    person.deactivated_at = None
+    person.failed_sign_ins = 0
+    person.locked_until = None
+    person.save(update_fields=["is_active", "deactivated_at", "failed_sign_ins", "locked_until"])
+    audit.record(AuditEvent.PERSON_REACTIVATED, actor=actor, subject=person)
+    return person
+
+
+@transaction.atomic
+def unlock(person: User, *, actor: User) -> User:
+    """Lift a lock after failed sign-ins. Cannot be undone, and need not be."""
+    person = _for_change(person, actor, "unlock your own account")
+    if person.failed_sign_ins == 0 and person.locked_until is None:
+        raise Refused("The account is not locked.", code="not_locked")
+    person.failed_sign_ins = 0
+    person.locked_until = None
+    person.save(update_fields=["failed_sign_ins", "locked_until"])
+    audit.record(AuditEvent.PERSON_UNLOCKED, actor=actor, subject=person)
+    return person
+
+
+@transaction.atomic
+def reset_second_factor(person: User, *, actor: User) -> User:
+    """Remove a person's authenticator and recovery codes and end their sessions.
+
+    For somebody who lost the device: the next sign-in leads to set-up. Cannot be undone. Make sure by
+    another way that it is really this person who asks: with the password, whoever signs in first sets
+    up the new device.
+    """
+    person = _for_change(person, actor, "reset your own second factor here")
+    if not remove_all(person):
+        raise Refused("There is no second factor to reset.", code="no_second_factor")
+    end_other_sign_ins(person, because=SignIn.Ended.SECOND_FACTOR_RESET, actor=actor)
+    audit.record(AuditEvent.SECOND_FACTOR_RESET, actor=actor, subject=person)
+    return person
+
+
+def _for_change(person: User, actor: User, verb: str) -> User:
+    """Lock the roster, then the row. An administrator's own account is another administrator's task."""
+    if person.pk == actor.pk:
+        raise Refused(f"You cannot {verb}. Ask another administrator.", code="own_account")
+    lock_roster()
+    return lock_person(person)
+
+
+def _keep_an_administrator(person: User) -> None:
+    if person.role != Role.ADMINISTRATOR or not person.is_active:
+        return
+    others = User.objects.filter(role=Role.ADMINISTRATOR, is_active=True).exclude(pk=person.pk)
+    if not others.exists():
+        raise Refused(
+            "This is the last active administrator. Make somebody else administrator first.",
+            code="last_administrator",
+        )

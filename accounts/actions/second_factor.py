@@ -1,0 +1,136 @@
+"""TOTP and recovery codes, kept by allauth's MFA rows with sealed secrets."""
+
+from __future__ import annotations
+
+from allauth.core.internal.cryptokit import compare_user_code, normalize_user_code
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import (
+    TOTP,
+    format_hotp_value,
+    hotp_value,
+    yield_hotp_counters_from_time,
+)
+from allauth.mfa.utils import decrypt
+from django.db import transaction
+from django.db.models.functions import Now
+
+from accounts.actions.locking import lock_person
+from accounts.models import SignIn, User
+from core import audit
+from core.audit_events import AuditEvent
+from core.errors import Invalid, Refused
+
+TOTP_DIGITS = 6
+WRONG_CODE = "This code does not match. Check the time of your device and take the newest code."
+
+
+def has_totp(user: User) -> bool:
+    """Return whether the person has set up an authenticator app."""
+    return _find(user, Authenticator.Type.TOTP) is not None
+
+
+def recovery_codes_left(user: User) -> int:
+    """Return how many unused recovery codes the person has."""
+    row = _find(user, Authenticator.Type.RECOVERY_CODES)
+    return len(RecoveryCodes(row).get_unused_codes()) if row else 0
+
+
+def totp_counter(secret: str, code: str, *, after: int = -1) -> int | None:
+    """Return the time step (30 s each) whose code this is, later than ``after``, else None.
+
+    RFC 6238 §5.2: a code must not be accepted a second time; comparing steps does that without a cache
+    that could be wiped.
+    """
+    for counter in yield_hotp_counters_from_time():
+        expected = format_hotp_value(hotp_value(secret, counter))
+        if counter > after and compare_user_code(actual=code, expected=expected):
+            return counter
+    return None
+
+
+def matches_code(user: User, code: str) -> bool:
+    """Use up ``code`` if it is right and say so. The caller holds the lock on ``user``'s row."""
+    code = normalize_user_code(code)
+    if len(code) == TOTP_DIGITS:
+        row = _find(user, Authenticator.Type.TOTP)
+        if row is None:
+            return False
+        counter = totp_counter(
+            decrypt(row.data["secret"]), code, after=row.data.get("last_counter", -1)
+        )
+        if counter is None:
+            return False
+        row.data["last_counter"] = counter
+        row.last_used_at = Now()
+        row.save(update_fields=["data", "last_used_at"])
+        return True
+    row = _find(user, Authenticator.Type.RECOVERY_CODES)
+    if row is None or not RecoveryCodes(row).validate_code(code):
+        return False
+    audit.record(
+        AuditEvent.RECOVERY_CODE_USED, actor=user, subject=user, left=recovery_codes_left(user)
+    )
+    return True
+
+
+@transaction.atomic
+def enable_totp(
+    user: User, *, secret: str, code: str, actor: User, sign_in: SignIn | None = None
+) -> list[str]:
+    """Set up (or replace) the authenticator app and return ten new recovery codes, shown once.
+
+    ``code`` proves that the app holds ``secret``; a wrong one raises Invalid. The session ``sign_in``
+    counts as verified from here on. Can be undone by ``remove_totp`` or ``reset_second_factor``.
+    """
+    user = lock_person(user)
+    counter = totp_counter(secret, normalize_user_code(code))
+    if counter is None:
+        raise Invalid({"code": [WRONG_CODE]})
+    replaced = remove_all(user)
+    row = TOTP.activate(user, secret).instance
+    row.data["last_counter"] = counter
+    row.save(update_fields=["data"])
+    codes = RecoveryCodes.activate(user).generate_codes()
+    if sign_in is not None:
+        SignIn.objects.filter(pk=sign_in.pk, user=user).update(second_factor_at=Now())
+    audit.record(
+        AuditEvent.SECOND_FACTOR_SET_UP, actor=actor, subject=user, replaced=bool(replaced)
+    )
+    return codes
+
+
+@transaction.atomic
+def remove_totp(user: User, *, actor: User) -> None:
+    """Remove the authenticator app and the recovery codes. Can be undone by setting one up again."""
+    user = lock_person(user)
+    if user.needs_second_factor:
+        raise Refused(
+            "Your role needs a second factor, so it cannot be removed. "
+            "You can replace it with a new device instead.",
+            code="second_factor_needed",
+        )
+    if not remove_all(user):
+        raise Refused("There is no second factor to remove.", code="no_second_factor")
+    audit.record(AuditEvent.SECOND_FACTOR_REMOVED, actor=actor, subject=user)
+
+
+@transaction.atomic
+def new_recovery_codes(user: User, *, actor: User) -> list[str]:
+    """Replace the recovery codes and return the new ones, shown once. The old ones stop working."""
+    user = lock_person(user)
+    if not has_totp(user):
+        raise Refused("Set up an authenticator app first.", code="no_second_factor")
+    Authenticator.objects.filter(user=user, type=Authenticator.Type.RECOVERY_CODES).delete()
+    codes = RecoveryCodes.activate(user).generate_codes()
+    audit.record(AuditEvent.RECOVERY_CODES_RENEWED, actor=actor, subject=user)
+    return codes
+
+
+def _find(user: User, kind: Authenticator.Type) -> Authenticator | None:
+    return Authenticator.objects.filter(user=user, type=kind).first()
+
+
+def remove_all(user: User) -> int:
+    """Delete every authenticator of a locked row and return how many; the calling verb audits it."""
+    return Authenticator.objects.filter(user=user).delete()[0]

@@ -1,0 +1,137 @@
+"""Opening, confirming and ending sessions; counting wrong passwords and codes."""
+
+from __future__ import annotations
+
+from django.contrib.auth import authenticate
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from accounts.actions.locking import count_failure, is_locked, lock_person
+from accounts.actions.second_factor import matches_code
+from accounts.models import SignIn, User
+from core import audit
+from core.audit_events import AuditEvent
+
+
+@transaction.atomic
+def try_password(email: str, *, password: str) -> User | None:
+    """Return the active person whose e-mail and password these are, else None.
+
+    The answer and its time are the same for an unknown e-mail, a wrong password, a locked and a
+    deactivated account: a password is hashed in every case, and nothing else is slow. The row stays
+    locked meanwhile, so parallel guesses are counted one by one. Failures are not reset here but by
+    ``open_sign_in``: somebody who knows the password still gets only five guesses at the code.
+    """
+    email = email.strip().lower()
+    person = User.objects.select_for_update().filter(email=email).first()
+    locked = person is not None and is_locked(person)
+    found = authenticate(None, email=email, password=password)
+    if person is None:
+        audit.record(AuditEvent.SIGN_IN_FAILED, actor=None, reason="unknown")
+        return None
+    if locked:
+        audit.record(AuditEvent.SIGN_IN_FAILED, actor=None, subject=person, reason="locked")
+        return None
+    if found is None:
+        if person.is_active:
+            count_failure(person, AuditEvent.SIGN_IN_FAILED)
+        else:
+            audit.record(AuditEvent.SIGN_IN_FAILED, actor=None, subject=person, reason="inactive")
+        return None
+    return person
+
+
+@transaction.atomic
+def try_code(user: User, *, code: str) -> bool:
+    """Return whether ``code`` is the person's current TOTP code or an unused recovery code.
+
+    A code that was accepted is used up. Wrong codes count towards the lock; while it lasts every code
+    is wrong.
+    """
+    user = lock_person(user)
+    if is_locked(user) or not user.is_active:
+        audit.record(AuditEvent.SECOND_FACTOR_FAILED, actor=None, subject=user, reason="locked")
+        return False
+    if matches_code(user, code):
+        return True
+    count_failure(user, AuditEvent.SECOND_FACTOR_FAILED)
+    return False
+
+
+@transaction.atomic
+def open_sign_in(
+    user: User, *, second_factor: bool, ip: str | None = None, user_agent: str = ""
+) -> SignIn:
+    """Open a session for a person who has proved who they are, and forget their failures."""
+    user = lock_person(user)
+    User.objects.filter(pk=user.pk).update(failed_sign_ins=0, locked_until=None)
+    sign_in = SignIn.objects.create(
+        user=user,
+        second_factor_at=Now() if second_factor else None,
+        ip=ip,
+        user_agent=user_agent[:200],
+    )
+    audit.record(AuditEvent.SIGNED_IN, actor=user, subject=user, second_factor=second_factor)
+    return sign_in
+
+
+def mark_seen(sign_in: SignIn) -> None:
+    """Note that somebody used the session. Not audited: it says nothing but that requests came."""
+    SignIn.objects.filter(pk=sign_in.pk, ended_at=None).update(last_seen_at=Now())
+
+
+@transaction.atomic
+def confirm(sign_in: SignIn, *, actor: User, password: str = "", code: str = "") -> bool:
+    """Note that the person at the keyboard proved again who they are, with password or code.
+
+    Returns whether the proof was right. Wrong ones count towards the lock like those at sign-in.
+    """
+    actor = lock_person(actor)
+    if is_locked(actor):
+        return False
+    if code:
+        is_right = matches_code(actor, code)
+    else:
+        is_right = bool(password) and actor.check_password(password)
+    if not is_right:
+        count_failure(actor, AuditEvent.CONFIRMATION_FAILED)
+        return False
+    User.objects.filter(pk=actor.pk).update(failed_sign_ins=0)
+    SignIn.objects.filter(pk=sign_in.pk, ended_at=None).update(
+        confirmed_at=Now(), **({"second_factor_at": Now()} if code else {})
+    )
+    audit.record(
+        AuditEvent.CONFIRMED, actor=actor, subject=actor, by="code" if code else "password"
+    )
+    return True
+
+
+@transaction.atomic
+def end_sign_in(sign_in: SignIn, *, because: SignIn.Ended, actor: User) -> None:
+    """End one session. Ending an ended one changes nothing."""
+    if _end(SignIn.objects.filter(pk=sign_in.pk), because):
+        audit.record(AuditEvent.SIGNED_OUT, actor=actor, subject=actor, because=because.value)
+
+
+@transaction.atomic
+def end_other_sign_ins(
+    person: User, *, because: SignIn.Ended, actor: User, keep: SignIn | None = None
+) -> int:
+    """End every session of ``person`` but ``keep``; return how many. They stop at the next request."""
+    others = SignIn.objects.filter(user=person)
+    if keep is not None:
+        others = others.exclude(pk=keep.pk)
+    if count := _end(others, because):
+        audit.record(
+            AuditEvent.SIGN_INS_ENDED,
+            actor=actor,
+            subject=person,
+            because=because.value,
+            count=count,
+        )
+    return count
+
+
+def _end(sign_ins: QuerySet[SignIn], because: SignIn.Ended) -> int:
+    return sign_ins.filter(ended_at=None).update(ended_at=Now(), ended_because=because.value)

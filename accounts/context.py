@@ -1,0 +1,34 @@
+"""What every template may ask about the person looking at it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from accounts.models import User
+from accounts.permissions import Permission, user_can
+
+THEME_COOKIE = "theme"
+"""Keeps the colours on the pages that people see before they sign in."""
+
+
+def permissions(request: HttpRequest) -> dict[str, Any]:
+    """Return ``can`` (``{% if can.cases_decide %}``), the person's page settings and the idle time.
+
+    An unknown name in ``can`` is empty, so a misspelt permission hides a thing rather than shows it.
+    """
+    user = getattr(request, "user", None)
+    person = user if isinstance(user, User) else None
+    is_signed_in = getattr(request, "sign_in", None) is not None
+    return {
+        "can": {
+            permission.name.lower(): is_signed_in and user_can(user, permission)  # type: ignore[arg-type]
+            for permission in Permission
+        },
+        "has_second_factor": is_signed_in and request.sign_in.second_factor_at is not None,  # type: ignore[attr-defined]
+        "theme": person.theme if person else request.COOKIES.get(THEME_COOKIE, "auto"),
+        "keys_off": person is not None and not person.keys_enabled,
+        "idle_seconds": settings.HOLDFAST_IDLE_MINUTES * 60 if is_signed_in else None,
+    }

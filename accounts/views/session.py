@@ -1,0 +1,218 @@
+"""Getting in and out: sign-in, second factor, confirmation, invitation, first set-up."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts import actions, signing_in
+from accounts.access import person_of, requires, sign_in_of
+from accounts.destinations import go, next_path
+from accounts.forms import (
+    AcceptForm,
+    CodeForm,
+    ConfirmForm,
+    FirstAdministratorForm,
+    SignInForm,
+    add_errors,
+)
+from accounts.idle import idle_state
+from accounts.models import User
+from accounts.permissions import Permission, Role
+from core import audit, context
+from core.audit_events import AuditEvent
+from core.errors import Invalid
+
+INVALID = 422
+TOO_MANY = "Too many attempts from your network. Wait a minute and try again."
+
+
+@login_not_required
+@never_cache
+@sensitive_post_parameters()
+@require_http_methods(["GET", "POST"])
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Ask e-mail and password; people with a second factor are asked for its code next."""
+    destination = next_path(request)
+    if currentsign_in_of(request) is not None:
+        return go(request, destination)
+    form = SignInForm(request.POST or None)
+    status = 200
+    if request.method == "POST":
+        status = INVALID
+        if _is_limited(request, form):
+            status = 429
+        elif form.is_valid():
+            user = actions.try_password(
+                form.cleaned_data["email"], password=form.cleaned_data["password"]
+            )
+            if user is None:
+                form.add_error(None, SignInForm.NO_MATCH)
+            elif actions.has_totp(user):
+                signing_in.remember_password_step(request, user)
+                return go(request, "accounts:second_factor", next=destination)
+            else:
+                return _enter(request, user, destination)
+    context_ = {"form": form, "next": destination}
+    return render(request, "accounts/sign_in.html", context_, status=status)
+
+
+@login_not_required
+@never_cache
+@sensitive_post_parameters()
+@require_http_methods(["GET", "POST"])
+def second_factor(request: HttpRequest) -> HttpResponse:
+    """Ask for the code after the password."""
+    destination = next_path(request)
+    user = signing_in.pending_user(request)
+    if user is None:
+        return go(request, "accounts:sign_in", next=destination)
+    form = CodeForm(request.POST or None)
+    status = 200
+    if request.method == "POST":
+        status = INVALID
+        if _is_limited(request, form):
+            status = 429
+        elif form.is_valid():
+            if actions.try_code(user, code=form.cleaned_data["code"]):
+                signing_in.begin(request, user, second_factor=True)
+                return go(request, destination)
+            form.add_error("code", CodeForm.NO_MATCH)
+    context_ = {"form": form, "next": destination}
+    return render(request, "accounts/second_factor.html", context_, status=status)
+
+
+@require_POST
+@requires(Permission.OWN_ACCOUNT)
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """End this session."""
+    signing_in.end(request, sign_in_of(request), person_of(request))
+    messages.success(request, "You are signed out.")
+    return go(request, "accounts:sign_in")
+
+
+@never_cache
+@sensitive_post_parameters()
+@require_http_methods(["GET", "POST"])
+@requires(Permission.OWN_ACCOUNT)
+def confirm(request: HttpRequest) -> HttpResponse:
+    """Ask password or code again before a verb that cannot be undone, then go back to it."""
+    user, destination = person_of(request), next_path(request)
+    form = ConfirmForm(request.POST or None, asks_code=actions.has_totp(user))
+    status = 200
+    if request.method == "POST":
+        status = INVALID
+        if form.is_valid():
+            if actions.confirm(sign_in_of(request), **form.proof(), actor=user):
+                return go(request, destination)
+            form.add_error(None, ConfirmForm.NO_MATCH)
+    context_ = {
+        "form": form,
+        "held": [("next", destination)],
+        "action": request.path,
+        "back": destination,
+    }
+    return render(request, "accounts/confirm.html", context_, status=status)
+
+
+@never_cache
+@requires(Permission.OWN_ACCOUNT)
+def idle(request: HttpRequest) -> HttpResponse:
+    """Return the idle warning when its time has come, else the moment to ask again.
+
+    The page asks with ``X-Background``, so asking keeps nobody signed in; a session that has ended in
+    the meantime is answered by the guard with the way to sign in.
+    """
+    return render(request, "accounts/_idle.html", idle_state(sign_in_of(request)))
+
+
+@require_POST
+@requires(Permission.OWN_ACCOUNT)
+def stay(request: HttpRequest) -> HttpResponse:
+    """Keep the session: the person pressed the button of the warning."""
+    actions.mark_seen(sign_in_of(request))
+    return render(request, "accounts/_idle.html", idle_state(None))
+
+
+@login_not_required
+@never_cache
+@sensitive_post_parameters()
+@require_http_methods(["GET", "POST"])
+def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
+    """Let an invited person choose name and password, sign them in and lead to the second factor."""
+    invitation = actions.find_invitation(token)
+    if invitation is None or currentsign_in_of(request) is not None:
+        is_signed_in = currentsign_in_of(request) is not None
+        return render(
+            request,
+            "accounts/invitation_closed.html",
+            {"is_signed_in": is_signed_in},
+            status=409 if is_signed_in else 404,
+        )
+    form = AcceptForm(
+        request.POST or None, email=invitation.email, initial={"name": invitation.name}
+    )
+    status = 200
+    if request.method == "POST":
+        status = INVALID
+        if _is_limited(request, form):
+            status = 429
+        elif form.is_valid():
+            user = actions.accept_invitation(
+                token, name=form.cleaned_data["name"], password=form.cleaned_data["new_password"]
+            )
+            return _enter(request, user, "/")
+    context_ = {"form": form, "invitation": invitation, "role": Role(invitation.role).label}
+    return render(request, "accounts/invitation.html", context_, status=status)
+
+
+@login_not_required
+@never_cache
+@sensitive_post_parameters()
+@require_http_methods(["GET", "POST"])
+def first_set_up(request: HttpRequest) -> HttpResponse:
+    """Create the first administrator with the token that the machine printed; 404 ever after."""
+    token = request.POST.get("token") or request.GET.get("token", "")
+    if not actions.is_set_up_token(token):
+        return render(request, "accounts/set_up_closed.html", status=404)
+    form = FirstAdministratorForm(request.POST or None, initial={"token": token})
+    status = 200
+    if request.method == "POST":
+        status = INVALID
+        if _is_limited(request, form):
+            status = 429
+        elif form.is_valid():
+            try:
+                user = actions.create_first_administrator(
+                    token,
+                    email=form.cleaned_data["email"],
+                    name=form.cleaned_data["name"],
+                    password=form.cleaned_data["new_password"],
+                )
+            except Invalid as invalid:
+                add_errors(form, invalid)
+            else:
+                return _enter(request, user, "/")
+    return render(request, "accounts/set_up.html", {"form": form}, status=status)
+
+
+def _enter(request: HttpRequest, user: User, destination: str) -> HttpResponse:
+    """Open a session without a second factor and lead to set-up when the role needs one."""
+    signing_in.begin(request, user, second_factor=False)
+    if user.needs_second_factor:
+        return go(request, "accounts:totp_set_up", next=destination)
+    return go(request, destination)
+
+
+def _is_limited(request: HttpRequest, form: SignInForm | CodeForm | AcceptForm) -> bool:
+    ip = context.current().ip
+    if not signing_in.is_over_limit(ip):
+        return False
+    audit.record_apart(AuditEvent.SIGN_IN_LIMITED, actor=None)
+    form.add_error(None, TOO_MANY)
+    return True
