@@ -108,12 +108,16 @@
     return `${minutes}:${String(total % 60).padStart(2, "0")}`;
   }
 
+  // How late something is needs no seconds.
+  const spellOver = (seconds) =>
+    seconds < 3600 ? `${Math.max(1, Math.floor(seconds / 60))} min` : spell(seconds);
+
   function tick() {
     for (const node of $$("[data-countdown]")) {
       const deadline = Date.parse(node.dataset.countdown);
       if (!deadline) continue;
       const left = (deadline - serverNow()) / 1000;
-      const text = left >= 0 ? spell(left) : `${spell(left)} over`;
+      const text = left >= 0 ? spell(left) : `${spellOver(-left)} over`;
       if (node.textContent !== text) node.textContent = text;
       const due = node.closest(".due");
       if (due) {
@@ -173,7 +177,9 @@
     beating = true;
     lastBeat = Date.now();
     try {
-      const answer = await post(panel.dataset.heartbeatUrl, {}, { headers: { "HX-Request": "true" } });
+      const answer = await post(panel.dataset.heartbeatUrl, {}, {
+        headers: { "HX-Request": "true", "HX-Target": panel.id },
+      });
       const type = answer.headers.get("Content-Type") || "";
       // A redirect leads to the sign-in page, 403 and 404 mean that the case is out of reach.
       const lost = answer.redirected || (answer.status >= 400 && answer.status < 500);
