@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any
 from referrals.custody import export_chain, export_inclusion, export_lines, utc_text
 
 if TYPE_CHECKING:
-    from referrals.package import Account, Conversation, Exhibit, Message, Original, PackageSpec
+    from referrals.package.description import (
+        Account,
+        Conversation,
+        Exhibit,
+        Message,
+        Original,
+        PackageSpec,
+    )
 
 VERIFIER = Path(__file__).parent / "verifier" / "verify_package.py"
 

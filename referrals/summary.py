@@ -18,7 +18,7 @@ from referrals.custody import utc_text
 from referrals.glyphs import printable
 
 if TYPE_CHECKING:
-    from referrals.package import Account, Exhibit, PackageSpec
+    from referrals.package.description import Account, Exhibit, PackageSpec
 
 TEMPLATE = Path(__file__).parent / "templates_typst" / "summary.typ"
 

@@ -1,5 +1,4 @@
 #!/usr/bin/env python3
-# ruff: noqa: PTH, FBT003, TRY301 -- one plain file for officers; os.path reads the same on 3.9
 """Verify an escalation package, offline, with nothing but Python 3.9 or later.
 
     python3 verify_package.py PACKAGE --allowed-signers FILE

@@ -1,0 +1,323 @@
+"""The frozen description of one package: everything that goes in, and what makes it impossible."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO, Protocol
+
+from referrals.custody import CustodyLog
+from referrals.package.refusals import PackageRefused
+
+REFERENCE = re.compile(r"ESC-\d{4}-\d{6}")
+EXHIBIT_ID = re.compile(r"EX-\d{4,6}")
+ROLES = ("suspect", "victim", "recipient", "witness", "not said")
+
+
+def signature_namespace(domain: str) -> str:
+    """The namespace of package signatures of an organisation."""
+    return f"escalation-package@{domain}"
+
+
+class Signer(Protocol):
+    """Whoever signs packages. `sshsig.SigningKey` is one; a signing command or HSM is another."""
+
+    @property
+    def principal(self) -> str:
+        """``packages@<our domain>``; its domain must be the organisation's."""
+
+    @property
+    def public_key(self) -> str:
+        """``ssh-ed25519 AAAA…``"""
+
+    def sign(self, message: bytes, *, namespace: str) -> str:
+        """An armoured SSHSIG over `message`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """Who sends the package. `domain` names the signing namespace."""
+
+    name: str
+    domain: str  # example.org
+    contact_name: str
+    contact_email: str
+    contact_phone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """The one agency that may open the package."""
+
+    name: str  # unit or officer
+    agency: str
+    age_recipients: tuple[str, ...]  # age1… or ssh-ed25519 …; at least one
+    country: str = ""
+
+    @property
+    def label(self) -> str:
+        """What bag-info says under ``Recipient``."""
+        return self.agency if self.name in ("", self.agency) else f"{self.agency}, {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class LegalBasis:
+    """Why this is sent. `summary` is one line and stands in bag-info as well."""
+
+    summary: str  # "18 U.S.C. 2258A(a): report of apparent abuse"
+    statutes: tuple[str, ...] = ()
+    authority: str = ""  # who approved it on which ground, in words
+    approved_by: str = ""  # pseudonym
+    approved_at: datetime | None = None
+    drafted_by: str = ""  # pseudonym; must differ from approved_by
+
+
+@dataclass(frozen=True, slots=True)
+class Reveal:
+    """One time a person was shown the original. From the reveal log, never from a form."""
+
+    id: str
+    person: str  # pseudonym
+    purpose: str
+    opened_at: datetime
+    served_at: datetime | None = None  # when the bytes left the server; None: never fetched
+    shown_seconds: float | None = None  # None: the browser never reported back
+    whole: bool = True  # False: only a part of a long file was served
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One automated finding on an exhibit, in words."""
+
+    detector: str
+    summary: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """One original, how to read it, and what is known about it.
+
+    `open` returns a fresh binary stream of the original from its first byte each time it is
+    called (it is called twice); the stream is closed here. `sha256`, `md5` (hexadecimal) and
+    `size` are what the vault recorded at receipt.
+    """
+
+    id: str  # EX-0001
+    original_name: str
+    media_type: str
+    size: int
+    sha256: str
+    md5: str
+    open: Callable[[], BinaryIO]
+    item_id: str = ""
+    surface: str = ""  # profile photo, reported message, …
+    account_id: str = ""  # platform id of the account it belongs to
+    source_url: str = ""
+    uploaded_at: datetime | None = None  # to the platform
+    upload_ip: str = ""
+    upload_port: int | None = None
+    received_at: datetime | None = None  # by us
+    relevance: str = ""
+    annotations: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    reveals: tuple[Reveal, ...] = ()
+
+    @property
+    def was_viewed(self) -> bool:
+        """Whether the reveal log shows that the whole original was served to a person."""
+        return any(reveal.served_at is not None and reveal.whole for reveal in self.reveals)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkEvent:
+    """An IP event of an account."""
+
+    at: datetime
+    ip: str
+    port: int | None = None
+    kind: str = ""  # login, upload, registration
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account of the platform, as the platform described it."""
+
+    platform_id: str
+    role: str  # one of ROLES
+    display_name: str = ""
+    usernames: tuple[str, ...] = ()
+    phones: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
+    profile_urls: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    joined_at: datetime | None = None
+    groups: tuple[str, ...] = ()  # "name (id), role, joined …" in words
+    network: tuple[NetworkEvent, ...] = ()
+    notes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation."""
+
+    id: str
+    sender: str  # platform id of an account
+    sent_at: datetime | None
+    text: str
+    exhibits: tuple[str, ...] = ()  # exhibit ids attached to it
+    is_reported: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Context around the reported content. One JSONL and one CSV file each."""
+
+    id: str
+    title: str
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One line of the summary's timeline."""
+
+    at: datetime
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFacts:
+    """What the summary says about the case. Every text is plain and may be hostile."""
+
+    id: str  # our case reference
+    category: str
+    severity: str
+    subject: str  # the account or group, in words
+    opened_at: datetime
+    decided_at: datetime
+    outcome: str
+    policy: str  # name and version
+    decided_by: str  # pseudonym
+    narrative: str  # paragraphs separated by blank lines
+    enforcements: tuple[str, ...] = ()
+    timeline: tuple[TimelineEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSpec:
+    """Everything that goes into one package. Same description, same tar bytes."""
+
+    reference: str  # ESC-2026-000123
+    revision: int  # 1, 2, …
+    organisation: Organisation
+    recipient: Recipient
+    legal_basis: LegalBasis
+    bagged_at: datetime  # given, never read from a clock: a rebuild must repeat it
+    case: CaseFacts
+    exhibits: tuple[Exhibit, ...]
+    accounts: tuple[Account, ...]
+    conversations: tuple[Conversation, ...]
+    custody: CustodyLog
+    signer: Signer
+    escrow: str  # our own age recipient
+    supersedes: str = ""  # ESC-2026-000123-r1 when this is -r2
+    custody_root_signature: str = ""  # SSHSIG over custody.root_statement, if the tree is signed
+    timestamp: Callable[[bytes], bytes] | None = None  # signature file → RFC 3161 response
+
+    @property
+    def package_id(self) -> str:
+        return f"{self.reference}-r{self.revision}"
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.package_id}.tar.age"
+
+    @property
+    def namespace(self) -> str:
+        return signature_namespace(self.organisation.domain)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltPackage:
+    """What was built. The digests go into the referral's row and into the registry."""
+
+    package_id: str
+    file_name: str
+    size: int  # of the encrypted file
+    sha256: str  # of the encrypted file
+    tar_size: int
+    tar_sha256: str  # repeats at every build from the same description
+    tagmanifest_sha512: str  # SHA-512 of tagmanifest-sha512.txt: what the signature covers
+    signature: str  # armoured
+    exhibit_digests: tuple[tuple[str, str], ...]  # (exhibit id, sha256) as found
+
+    @property
+    def sha256_line(self) -> str:
+        """The content of ``<file name>.sha256``, for ``sha256sum -c``."""
+        return f"{self.sha256}  {self.file_name}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """An exhibit with the digests that pass one found."""
+
+    exhibit: Exhibit
+    path: str  # inside the bag
+    sha1: str
+    sha256: str
+    sha512: str
+
+
+def check(spec: PackageSpec) -> None:
+    """Raise `PackageRefused` with every reason why this description cannot become a package."""
+    problems = list(_problems(spec))
+    if problems:
+        raise PackageRefused(" ".join(problems))
+    spec.custody.check()
+
+
+def _problems(spec: PackageSpec) -> Iterator[str]:
+    if not REFERENCE.fullmatch(spec.reference):
+        yield "A reference looks like ESC-2026-000123."
+    if not 1 <= spec.revision <= 999:
+        yield "A revision is a number from 1 to 999."
+    previous = f"{spec.reference}-r{spec.revision - 1}"
+    if spec.revision > 1 and spec.supersedes != previous:
+        yield f"Revision {spec.revision} must say that it supersedes {previous}."
+    if spec.revision == 1 and spec.supersedes:
+        yield "A first revision supersedes nothing."
+    if spec.bagged_at.tzinfo is None:
+        yield "The bagging date needs a time zone."
+    if not spec.recipient.label.strip():
+        yield "The recipient has no name."
+    if not spec.recipient.age_recipients:
+        yield "The recipient has no age key."
+    if not spec.escrow:
+        yield "The escrow key is missing."
+    if not spec.legal_basis.summary.strip():
+        yield "The legal basis is missing."
+    basis = spec.legal_basis
+    if basis.approved_by and basis.approved_by == basis.drafted_by:
+        yield "The approver must not be the author."
+    if spec.signer.principal.partition("@")[2] != spec.organisation.domain:
+        yield "The signing key does not belong to the organisation's domain."
+    ids = [exhibit.id for exhibit in spec.exhibits]
+    if len(set(ids)) != len(ids):
+        yield "Two exhibits have the same number."
+    for exhibit in spec.exhibits:
+        if not EXHIBIT_ID.fullmatch(exhibit.id):
+            yield f"An exhibit number looks like EX-0001, not {exhibit.id!r}."
+        if exhibit.size < 0:
+            yield f"Exhibit {exhibit.id} has no size."
+    for account in spec.accounts:
+        if account.role not in ROLES:
+            yield f"An account's role is one of {', '.join(ROLES)}."
+    for conversation in spec.conversations:
+        for message in conversation.messages:
+            unknown = set(message.exhibits).difference(ids)
+            if unknown:
+                yield f"Message {message.id} names exhibits that are not in the package."
