@@ -32,11 +32,11 @@ class Source(models.Model):
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=120)
     kind = models.CharField(max_length=20, choices=SourceKind.choices)
-    trust = models.CharField(
-        max_length=12, choices=TrustLevel.choices, default=TrustLevel.STANDARD
-    )
+    trust = models.CharField(max_length=12, choices=TrustLevel.choices, default=TrustLevel.STANDARD)
     due_minutes = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Service-level clock in minutes, if the source has its own."
+        null=True,
+        blank=True,
+        help_text="Service-level clock in minutes, if the source has its own.",
     )
     contact = models.CharField(max_length=200, blank=True)
     is_active = models.BooleanField(default=True)
@@ -359,6 +359,7 @@ class Upload(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="uploads")
     blob = models.ForeignKey("core.Blob", on_delete=models.PROTECT, related_name="uploads")
+    kind = models.CharField(max_length=8, choices=ItemKind.choices, default=ItemKind.OTHER)
     original_name = models.CharField(max_length=400, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField()

@@ -1,0 +1,226 @@
+"""What the platform tells about accounts, groups and memberships.
+
+Nothing that is known is removed by these verbs: an e-mail address that was given up is still evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from core import audit
+from core.audit import Actor, AuditEvent
+from reports.actions.submissions import intake_chain
+from reports.models import Account, AccountIdentifier, Group, IpEvent, Membership, Source
+from reports.payloads import (
+    AccountPayload,
+    GroupPayload,
+    Identifier,
+    IpUse,
+    MembershipPayload,
+    MembersPayload,
+)
+
+_ACCOUNT_FIELDS = (
+    "username",
+    "display_name",
+    "profile_text",
+    "profile_url",
+    "country",
+    "language",
+    "joined_at",
+    "platform_status",
+)
+_GROUP_FIELDS = (
+    "name",
+    "description",
+    "invite_link",
+    "member_count",
+    "created_on_platform_at",
+    "platform_status",
+)
+
+
+def stub_accounts(external_ids: Iterable[str]) -> dict[str, Account]:
+    """Return accounts by external id; those nobody told us about yet are created without details.
+
+    A report must not be refused because the platform's directory is late. Ids are inserted in order,
+    so that two transactions that name the same accounts never wait for each other in a circle.
+    """
+    wanted = sorted(set(external_ids))
+    known = {a.external_id: a for a in Account.objects.filter(external_id__in=wanted)}
+    missing = [external_id for external_id in wanted if external_id not in known]
+    if missing:
+        Account.objects.bulk_create(
+            [Account(external_id=external_id) for external_id in missing], ignore_conflicts=True
+        )
+        known |= {a.external_id: a for a in Account.objects.filter(external_id__in=missing)}
+    return known
+
+
+def stub_group(external_id: str) -> Group:
+    """Return a group by external id, created without details if it is new."""
+    group = Group.objects.filter(external_id=external_id).first()
+    if group is None:
+        Group.objects.bulk_create([Group(external_id=external_id)], ignore_conflicts=True)
+        group = Group.objects.get(external_id=external_id)
+    return group
+
+
+@transaction.atomic
+def upsert_account(
+    source: Source, external_id: str, *, payload: AccountPayload, actor: Actor
+) -> Account:
+    """Create or complete an account. Members left out stay; identifiers and IP events are added.
+
+    Cannot be undone, only corrected by another call.
+    """
+    stub_accounts([external_id])
+    # FOR NO KEY UPDATE: a report that refers to the account meanwhile does not wait.
+    account = Account.objects.select_for_update(no_key=True).get(external_id=external_id)
+    changed = _change(account, payload, _ACCOUNT_FIELDS)
+    added = _add_identifiers(account, payload.identifiers)
+    events = _add_ip_events(account, payload.ip_events)
+    audit.record(
+        AuditEvent.ACCOUNT_UPSERTED,
+        actor=actor,
+        subject=account,
+        chain=intake_chain(source),
+        source=source.pk,
+        fields=changed,
+        identifiers=added,
+        ip_events=events,
+    )
+    return account
+
+
+@transaction.atomic
+def upsert_group(source: Source, external_id: str, *, payload: GroupPayload, actor: Actor) -> Group:
+    """Create or complete a group. Members left out stay. Can be corrected by another call."""
+    stub_group(external_id)
+    group = Group.objects.select_for_update(no_key=True).get(external_id=external_id)
+    changed = _change(group, payload, _GROUP_FIELDS)
+    audit.record(
+        AuditEvent.GROUP_UPSERTED,
+        actor=actor,
+        subject=group,
+        chain=intake_chain(source),
+        source=source.pk,
+        fields=changed,
+    )
+    return group
+
+
+@transaction.atomic
+def upsert_memberships(
+    source: Source,
+    external_id: str,
+    *,
+    members: list[MembershipPayload] | MembersPayload,
+    actor: Actor,
+) -> int:
+    """Add or change members of a group; return how many were named. Others stay as they are.
+
+    Unknown accounts and an unknown group are created without details. Of an account named twice the
+    last mention counts.
+    """
+    listed = members.members if isinstance(members, MembersPayload) else members
+    by_account = {member.account: member for member in listed}
+    stub_group(external_id)
+    accounts = stub_accounts(by_account)
+    group = Group.objects.select_for_update(no_key=True).get(external_id=external_id)
+    Membership.objects.bulk_create(
+        [
+            Membership(
+                account=accounts[name],
+                group=group,
+                role=member.role,
+                joined_at=member.joined_at,
+                left_at=member.left_at,
+            )
+            for name, member in sorted(by_account.items())
+        ],
+        update_conflicts=True,
+        unique_fields=["account", "group"],
+        update_fields=["role", "joined_at", "left_at", "updated_at"],
+    )
+    audit.record(
+        AuditEvent.MEMBERS_UPSERTED,
+        actor=actor,
+        subject=group,
+        chain=intake_chain(source),
+        source=source.pk,
+        members=len(by_account),
+    )
+    return len(by_account)
+
+
+def _change(row: Account | Group, payload: Any, fields: tuple[str, ...]) -> list[str]:
+    changed = []
+    for field in fields:
+        value = getattr(payload, field)
+        if value is not None and value != getattr(row, field):
+            setattr(row, field, value)
+            changed.append(field)
+    row.updated_at = Now()  # type: ignore[assignment]
+    row.save(update_fields=[*changed, "updated_at"])
+    return changed
+
+
+def _add_identifiers(account: Account, told: list[Identifier]) -> int:
+    if not told:
+        return 0
+    known = {(i.kind, i.value): i for i in account.identifiers.all()}
+    new: dict[tuple[str, str], AccountIdentifier] = {}
+    changed: dict[tuple[str, str], AccountIdentifier] = {}
+    for one in told:
+        key = (one.kind.value, one.value)
+        row = known.get(key) or new.get(key)
+        if row is None:
+            row = AccountIdentifier(account=account, kind=one.kind.value, value=one.value)
+            new[key] = row
+        elif key in known:
+            changed[key] = row
+        row.detail = row.detail | one.detail
+        row.verified = one.verified if one.verified is not None else row.verified
+        row.first_seen_at = _earliest(row.first_seen_at, one.first_seen_at)
+        row.last_seen_at = _latest(row.last_seen_at, one.last_seen_at)
+    AccountIdentifier.objects.bulk_create(new.values())
+    AccountIdentifier.objects.bulk_update(
+        changed.values(), ["detail", "verified", "first_seen_at", "last_seen_at"]
+    )
+    return len(new)
+
+
+def _add_ip_events(account: Account, told: list[IpUse]) -> int:
+    if not told:
+        return 0
+    before = account.ip_events.count()
+    IpEvent.objects.bulk_create(
+        [
+            IpEvent(
+                account=account,
+                kind=use.kind,
+                ip=use.ip,
+                port=use.port,
+                at=use.at,
+                user_agent=use.user_agent,
+            )
+            for use in told
+        ],
+        ignore_conflicts=True,
+        batch_size=1000,
+    )
+    return account.ip_events.count() - before
+
+
+def _earliest(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min(one, other) if one and other else one or other
+
+
+def _latest(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(one, other) if one and other else one or other

@@ -1,0 +1,231 @@
+"""Sources and their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.db.models.functions import Least, Now
+
+from core import audit
+from core.audit import Actor, AuditEvent, Person
+from core.errors import Invalid, Refused
+from reports.keys import hash_secret, new_key
+from reports.models import ApiKey, Scope, Source, SourceKind, TrustLevel
+
+STAFF_SLUG = "staff"
+MAX_RATE = 60_000
+ROTATION_OVERLAP = timedelta(hours=24)
+LAST_USED_EVERY = timedelta(minutes=1)
+
+
+@transaction.atomic
+def create_source(
+    *,
+    slug: str,
+    name: str,
+    kind: str,
+    trust: str = TrustLevel.STANDARD,
+    due_minutes: int | None = None,
+    contact: str = "",
+    actor: Actor | Person | None,
+) -> Source:
+    """Create a source. Can be undone by pausing it; sources are never deleted.
+
+    Raises Invalid when the short name is taken.
+    """
+    try:
+        with transaction.atomic():
+            source = Source.objects.create(
+                slug=slug,
+                name=name,
+                kind=kind,
+                trust=trust,
+                due_minutes=due_minutes,
+                contact=contact,
+            )
+    except IntegrityError:
+        raise Invalid({"slug": ["Another source has this short name."]}) from None
+    audit.record(
+        AuditEvent.SOURCE_CREATED, actor=actor, subject=source, slug=slug, kind=kind, trust=trust
+    )
+    return source
+
+
+@transaction.atomic
+def change_source(
+    source: Source,
+    *,
+    name: str,
+    kind: str,
+    trust: str,
+    due_minutes: int | None,
+    contact: str,
+    is_active: bool,
+    actor: Person,
+) -> Source:
+    """Change a source; ``is_active=False`` pauses all its keys. Can be undone by changing it back."""
+    source = Source.objects.select_for_update().get(pk=source.pk)
+    new = {
+        "name": name,
+        "kind": kind,
+        "trust": trust,
+        "due_minutes": due_minutes,
+        "contact": contact,
+        "is_active": is_active,
+    }
+    changed = {field: value for field, value in new.items() if getattr(source, field) != value}
+    if not changed:
+        return source
+    # The log holds what decides about routing and access, not names and contacts of people.
+    told = {k: v for k, v in changed.items() if k in {"kind", "trust", "due_minutes", "is_active"}}
+    for field, value in changed.items():
+        setattr(source, field, value)
+    source.save(update_fields=list(changed))
+    audit.record(
+        AuditEvent.SOURCE_CHANGED, actor=actor, subject=source, fields=sorted(changed), new=told
+    )
+    return source
+
+
+def staff_source() -> Source:
+    """Return the source of reports that staff enter by hand; it has no keys."""
+    source, made = Source.objects.get_or_create(
+        slug=STAFF_SLUG,
+        defaults={
+            "name": "Entered by staff",
+            "kind": SourceKind.STAFF,
+            "trust": TrustLevel.INTERNAL,
+        },
+    )
+    if made:
+        audit.record(
+            AuditEvent.SOURCE_CREATED,
+            actor=audit.SYSTEM,
+            subject=source,
+            slug=source.slug,
+            kind=source.kind,
+            trust=source.trust,
+        )
+    return source
+
+
+# ── Keys ──────────────────────────────────────────────────────────────────────────────────────
+@transaction.atomic
+def issue_key(
+    source: Source,
+    *,
+    scopes: Iterable[str],
+    actor: Actor | Person | None,
+    name: str = "key",
+    rate_per_minute: int = 600,
+    expires_at: datetime | None = None,
+) -> tuple[ApiKey, str]:
+    """Return a new key of a source and its text, which is stored nowhere and shown once.
+
+    Can be undone by ``revoke_key``. Raises Invalid for unknown scopes and rates out of range, Refused
+    for the staff source, whose reports come from people.
+    """
+    source = Source.objects.select_for_update().get(pk=source.pk)
+    if source.kind == SourceKind.STAFF:
+        raise Refused("Reports of this source are entered by people; it has no keys.", code="staff")
+    chosen = sorted(set(scopes))
+    if not chosen or set(chosen) - set(Scope.values):
+        raise Invalid({"scopes": ["Choose at least one of the listed scopes."]})
+    if not 1 <= rate_per_minute <= MAX_RATE:
+        raise Invalid({"rate_per_minute": [f"Must lie between 1 and {MAX_RATE}."]})
+    key, text = _new(source, name, chosen, rate_per_minute, expires_at)
+    audit.record(
+        AuditEvent.API_KEY_ISSUED,
+        actor=actor,
+        subject=key,
+        source=source.pk,
+        prefix=key.prefix,
+        scopes=chosen,
+        expires_at=expires_at,
+    )
+    return key, text
+
+
+@transaction.atomic
+def rotate_key(
+    key: ApiKey, *, actor: Actor | Person, overlap: timedelta = ROTATION_OVERLAP
+) -> tuple[ApiKey, str]:
+    """Return the successor of a key; the old one keeps working for ``overlap`` and then ends.
+
+    Cannot be undone; a successor that got lost is rotated again. Raises Refused for a key that ended
+    or already has a successor.
+    """
+    key = ApiKey.objects.select_for_update(of=("self",)).select_related("source").get(pk=key.pk)
+    if key.revoked_at is not None:
+        raise Refused("This key is revoked. Issue a new one.", code="revoked")
+    if key.replaced_by_id is not None:
+        raise Refused("This key was rotated already. Rotate its successor.", code="rotated")
+    if not ApiKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), pk=key.pk).exists():
+        raise Refused("This key has expired. Issue a new one.", code="expired")
+    # The successor lives as long as its predecessor was meant to, counted anew.
+    life = key.expires_at - key.created_at if key.expires_at else None
+    successor, text = _new(key.source, key.name, key.scopes, key.rate_per_minute, None)
+    if life is not None:
+        ApiKey.objects.filter(pk=successor.pk).update(expires_at=Now() + life)
+    # PostgreSQL's LEAST ignores NULL: a key without an end gets one, an earlier end stays.
+    ApiKey.objects.filter(pk=key.pk).update(
+        replaced_by=successor, expires_at=Least("expires_at", Now() + overlap)
+    )
+    successor.refresh_from_db()
+    audit.record(
+        AuditEvent.API_KEY_ROTATED,
+        actor=actor,
+        subject=key,
+        source=key.source_id,
+        prefix=key.prefix,
+        successor=successor.prefix,
+        overlap_seconds=int(overlap.total_seconds()),
+    )
+    return successor, text
+
+
+@transaction.atomic
+def revoke_key(key: ApiKey, *, actor: Actor | Person) -> ApiKey:
+    """End a key at once. Cannot be undone. Raises Refused when it is revoked already."""
+    key = ApiKey.objects.select_for_update(of=("self",)).get(pk=key.pk)
+    if key.revoked_at is not None:
+        raise Refused("This key is revoked already.", code="revoked")
+    ApiKey.objects.filter(pk=key.pk).update(revoked_at=Now())
+    audit.record(
+        AuditEvent.API_KEY_REVOKED,
+        actor=actor,
+        subject=key,
+        source=key.source_id,
+        prefix=key.prefix,
+    )
+    key.refresh_from_db()
+    return key
+
+
+def mark_key_used(key: ApiKey) -> None:
+    """Note that a key was used, at most once a minute: one busy key must not mean a write per request.
+
+    Not audited: every verb that the key is used for is.
+    """
+    ApiKey.objects.filter(
+        Q(last_used_at=None) | Q(last_used_at__lt=Now() - LAST_USED_EVERY), pk=key.pk
+    ).update(last_used_at=Now())
+
+
+def _new(
+    source: Source, name: str, scopes: list[str], rate: int, expires_at: datetime | None
+) -> tuple[ApiKey, str]:
+    written = new_key()
+    key = ApiKey.objects.create(
+        source=source,
+        name=name,
+        prefix=written.prefix,
+        key_hash=hash_secret(written.secret),
+        scopes=scopes,
+        rate_per_minute=rate,
+        expires_at=expires_at,
+    )
+    return key, str(written)

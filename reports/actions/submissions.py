@@ -1,0 +1,249 @@
+"""Reports and items on their way in. What these verbs return is committed and will be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models.functions import Now
+
+from core import audit, vault
+from core.audit import Actor, AuditEvent, Person
+from core.errors import Invalid, Refused
+from core.jobs import enqueue
+from reports.models import (
+    Account,
+    Group,
+    Item,
+    ItemKind,
+    Report,
+    RouteState,
+    ScanState,
+    Source,
+    Upload,
+)
+from reports.payloads import Content, ReportPayload, ScanPayload, Subject
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+
+class DuplicateReport(Refused):
+    """The source already sent a report with this id. ``report`` is the one that stands."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(
+            f"A report with this external_id was already received as {report} ({report.pk}).",
+            code="duplicate_external_id",
+        )
+        self.report = report
+
+
+def intake_chain(source: Source) -> str:
+    """Return the audit chain of a source: a busy sender does not hold up the log of the others."""
+    return f"source:{source.pk}"
+
+
+@transaction.atomic
+def submit_report(
+    source: Source,
+    *,
+    payload: ReportPayload,
+    actor: Actor | Person,
+    entered_by: User | None = None,
+) -> Report:
+    """Take a report with its items; each item waits for its scan as a row before this returns.
+
+    An unknown subject, reporter or sender becomes an account or group without details: a report must
+    not be lost because the platform's directory is late. Raises Invalid for unknown or expired media
+    and DuplicateReport for an ``external_id`` that the source used before. Cannot be undone.
+    """
+    from reports.actions.directory import stub_accounts
+
+    uploads = _uploads_of(source, {"items": payload.items})
+    names = [payload.subject.account, payload.reporter.account]
+    names += [item.sender for item in payload.items]
+    accounts = stub_accounts(name for name in names if name)
+    account, group = _subject(payload.subject, accounts)
+    try:
+        with transaction.atomic():  # A savepoint: a duplicate must not spoil the caller's work.
+            report = Report.objects.create(
+                number=_next_number(),
+                source=source,
+                external_id=payload.external_id,
+                account=account,
+                group=group,
+                reporter_account=accounts.get(payload.reporter.account or ""),
+                reporter_ref=payload.reporter.ref,
+                reason=payload.reason,
+                description=payload.description,
+                occurred_at=payload.occurred_at,
+                entered_by=entered_by,
+                route_state=RouteState.WAITING,
+            )
+    except IntegrityError:
+        # Two parallel requests with one external_id: the constraint let one of them through.
+        standing = Report.objects.filter(source=source, external_id=payload.external_id).first()
+        if standing is None or not payload.external_id:
+            raise
+        raise DuplicateReport(standing) from None
+    items = [
+        _new_item(content, source, account, group, accounts, uploads, report=report)
+        for content in payload.items
+    ]
+    Item.objects.bulk_create(items)
+    audit.record(
+        AuditEvent.REPORT_SUBMITTED,
+        actor=actor,
+        subject=report,
+        chain=intake_chain(source),
+        source=source.pk,
+        number=report.number,
+        items=[item.pk for item in items],
+        blobs=sorted({str(item.blob_id) for item in items if item.blob_id}),
+    )
+    for item in items:
+        enqueue("scan_item", item.pk)
+    return report
+
+
+@transaction.atomic
+def submit_scan(source: Source, *, payload: ScanPayload, actor: Actor | Person) -> Item:
+    """Take one photo, name or description to be scanned without a report. Cannot be undone.
+
+    Raises Invalid for unknown or expired media.
+    """
+    from reports.actions.directory import stub_accounts
+
+    uploads = _uploads_of(source, {"": [payload]})
+    accounts = stub_accounts(name for name in (payload.subject.account, payload.sender) if name)
+    account, group = _subject(payload.subject, accounts)
+    item = _new_item(payload, source, account, group, accounts, uploads, report=None)
+    item.save(force_insert=True)
+    audit.record(
+        AuditEvent.SCAN_SUBMITTED,
+        actor=actor,
+        subject=item,
+        chain=intake_chain(source),
+        source=source.pk,
+        surface=item.surface,
+        blob=item.blob_id,
+    )
+    enqueue("scan_item", item.pk)
+    return item
+
+
+@transaction.atomic
+def record_scan_state(
+    item: Item, state: ScanState, *, actor: Actor | Person = audit.SYSTEM
+) -> Item:
+    """Note how the scan of an item ended and let it be routed. Safe to repeat.
+
+    ``WAITING`` puts the item back in line. An item whose state is already ``state`` is left alone.
+    """
+    item = Item.objects.select_for_update(no_key=True).get(pk=item.pk)
+    if item.scan_state == state:
+        return item
+    item.scan_state = state
+    if state == ScanState.WAITING:
+        item.scan_due_at = Now()
+        item.save(update_fields=["scan_state", "scan_due_at"])
+        enqueue("scan_item", item.pk)
+    else:
+        item.scanned_at = Now()
+        item.route_state = RouteState.WAITING
+        item.save(update_fields=["scan_state", "scanned_at", "route_state"])
+        enqueue("route_item", item.pk)
+    audit.record(
+        AuditEvent.SCAN_STATE_RECORDED,
+        actor=actor,
+        subject=item,
+        chain=f"item:{item.pk}",
+        state=state.value,
+    )
+    return item
+
+
+def _next_number() -> int:
+    # A sequence never gives the same number twice, however many write at once; a rolled-back report
+    # leaves a gap, which means nothing.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('reports_report_number')")
+        return int(cursor.fetchone()[0])
+
+
+def _subject(subject: Subject, accounts: dict[str, Account]) -> tuple[Account | None, Group | None]:
+    from reports.actions.directory import stub_group
+
+    if subject.account is not None:
+        return accounts[subject.account], None
+    assert subject.group is not None  # Subject has exactly one
+    return None, stub_group(subject.group)
+
+
+def _uploads_of(source: Source, contents: dict[str, Iterable[Content]]) -> dict[str, Upload]:
+    """Return the uploads that the contents refer to, held until the transaction ends.
+
+    Raises Invalid naming each reference that does not exist, ran out or belongs to another source
+    (which is told apart from "unknown" to nobody).
+    """
+    named = {
+        (f"{where}.{index}.media" if where else "media"): content.media
+        for where, some in contents.items()
+        for index, content in enumerate(some)
+        if content.media is not None
+    }
+    if not named:
+        return {}
+    found = (
+        Upload.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("blob")
+        .filter(source=source, pk__in=set(named.values()), expires_at__gt=Now())
+        .order_by("pk")
+    )
+    uploads = {str(upload.pk): upload for upload in found}
+    errors = {
+        field: ["There is no upload with this id, or its 24 hours are over. Send the file again."]
+        for field, reference in named.items()
+        if str(reference) not in uploads
+    }
+    if errors:
+        raise Invalid(errors)
+    for blob in sorted({u.blob for u in uploads.values()}, key=lambda blob: str(blob.pk)):
+        vault.hold(blob)
+    return uploads
+
+
+def _new_item(
+    content: Content,
+    source: Source,
+    account: Account | None,
+    group: Group | None,
+    accounts: dict[str, Account],
+    uploads: dict[str, Upload],
+    *,
+    report: Report | None,
+) -> Item:
+    upload = uploads.get(str(content.media)) if content.media else None
+    if content.file is not None:
+        raise Invalid({"file": ["Files go along only with multipart/form-data."]})
+    return Item(
+        source=source,
+        report=report,
+        account=account,
+        group=group,
+        sender=accounts.get(content.sender or ""),
+        external_id=content.external_id,
+        surface=content.surface,
+        kind=upload.kind if upload else ItemKind.TEXT,
+        text=content.text or "",
+        blob=upload.blob if upload else None,
+        original_name=content.name or (upload.original_name if upload else ""),
+        source_url=content.source_url,
+        uploaded_ip=content.uploaded_ip,
+        uploaded_port=content.uploaded_port,
+        content_at=content.content_at,
+        is_public=content.is_public,
+        scan_state=ScanState.WAITING,
+    )

@@ -1,0 +1,5 @@
+"""The machine door of intake."""
+
+from ninja import Router
+
+router = Router()

@@ -1,0 +1,324 @@
+"""What senders may say, as closed shapes: checked once here, then trusted by the actions.
+
+Unknown members are refused instead of ignored: a misspelt ``phone_numbers`` that vanished silently would
+be missing from a referral months later.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+
+from reports.models import IdentifierKind, Surface
+
+MAX_ITEMS = 200
+MAX_TEXT = 100_000
+MAX_IDENTIFIERS = 500
+MAX_IP_EVENTS = 5_000
+MAX_MEMBERS = 5_000
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+_INSTANT = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+
+
+def _storable(text: str) -> str:
+    # PostgreSQL cannot hold NUL. Replacing it would change evidence, so the sender decides.
+    if "\x00" in text:
+        raise ValueError("may not contain the NUL character")
+    return text
+
+
+def _instant(value: Any) -> datetime:
+    # Pydantic would take 1700000000 or "2026-01-01" too; a referral must not guess a time zone.
+    if isinstance(value, datetime):
+        found = value
+    elif isinstance(value, str) and _INSTANT.fullmatch(value):
+        # Python's parser takes 24:00 away from RFC 3339 but not lower-case letters.
+        found = datetime.fromisoformat(value.upper())
+    else:
+        raise ValueError("must be a date and time with an offset, such as 2026-11-22T10:42:00Z")
+    if found.tzinfo is None:
+        raise ValueError("must name its offset from UTC, such as 2026-11-22T10:42:00Z")
+    if not EARLIEST <= found < LATEST:
+        raise ValueError("must lie between 1970 and 2200")
+    return found
+
+
+def _ip(text: str) -> str:
+    # Python takes fe80::1%eth0; the interface of somebody else's machine means nothing here.
+    if "%" in text:
+        raise ValueError("may not name an interface")
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("must be an IPv4 or IPv6 address") from None
+
+
+def _text(most: int, least: int = 0, pattern: str | None = None) -> Any:
+    return Annotated[
+        str,
+        StringConstraints(min_length=least, max_length=most, pattern=pattern),
+        AfterValidator(_storable),
+    ]
+
+
+Instant = Annotated[
+    datetime,
+    BeforeValidator(_instant),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-22T10:42:00Z"]}),
+]
+ExternalId = _text(200, 1, r"^\S(?:.*\S)?$")
+Short = _text(200)
+Name = _text(400)
+Body = _text(MAX_TEXT)
+Ip = Annotated[
+    str,
+    AfterValidator(_ip),
+    WithJsonSchema({"type": "string", "examples": ["203.0.113.7", "2001:db8::7"]}),
+]
+Port = Annotated[StrictInt, Field(ge=0, le=65535)]
+Url = _text(1000, 0, r"^(https?://\S+)?$")
+Reference = uuid.UUID
+Plain = (
+    Annotated[str, StringConstraints(max_length=500), AfterValidator(_storable)]
+    | StrictInt
+    | StrictBool
+)
+
+
+class Shape(BaseModel):
+    """A closed shape: unknown members are refused."""
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null")
+
+
+class Subject(Shape):
+    """The account or the group that something is about: exactly one."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"account": "user-1001"}], "minProperties": 1},
+    )
+
+    account: ExternalId | None = None
+    group: ExternalId | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Subject:
+        if (self.account is None) == (self.group is None):
+            raise ValueError("name either an account or a group")
+        return self
+
+
+class Reporter(Shape):
+    """Who reported: an account of the platform, or the source's own reference to a person."""
+
+    account: ExternalId | None = None
+    ref: Short = ""
+
+
+class Content(Shape):
+    """What an item consists of: text, or one file sent before (``media``) or along (``file``)."""
+
+    external_id: Short = Field("", description="Your id of the message, photo or text.")
+    surface: Surface = Field(description="Where on the platform it stood.")
+    text: Body | None = None
+    media: Reference | None = Field(None, description="`id` of an earlier `POST /media`.")
+    file: _text(100, 1) | None = Field(
+        None, description="Multipart only: name of the part that holds the file."
+    )
+    name: Name = Field("", description="The file's name on the platform.")
+    source_url: _text(2000) = ""
+    sender: ExternalId | None = Field(None, description="The account that sent or set it.")
+    uploaded_ip: Ip | None = None
+    uploaded_port: Port | None = None
+    content_at: Instant | None = Field(None, description="When it was sent or set.")
+    is_public: StrictBool | None = Field(None, description="Whether the public could see it.")
+
+    @model_validator(mode="after")
+    def _one_content(self) -> Content:
+        if sum(value is not None for value in (self.text, self.media, self.file)) != 1:
+            raise ValueError("give exactly one of text, media and file")
+        if self.text is not None and not self.text.strip():
+            raise ValueError("the text is empty")
+        return self
+
+
+class ItemPayload(Content):
+    """One piece of evidence in a report."""
+
+
+class ReportPayload(Shape):
+    """Somebody's claim about an account or a group."""
+
+    external_id: Short = Field(
+        "", description="Your id of the report. Given twice, the second is 409."
+    )
+    subject: Subject
+    reporter: Reporter = Field(default_factory=Reporter)
+    reason: _text(64, 1, r"^[a-z0-9][a-z0-9_.:-]*$") = Field(
+        description="The reporter's reason code, lower case.", examples=["grooming"]
+    )
+    description: Body = ""
+    occurred_at: Instant | None = None
+    items: list[ItemPayload] = Field(default_factory=list, max_length=MAX_ITEMS)
+
+
+_ABOUT_ACCOUNTS = {Surface.PROFILE_PHOTO, Surface.PROFILE_NAME, Surface.PROFILE_TEXT}
+_ABOUT_GROUPS = {Surface.GROUP_PHOTO, Surface.GROUP_NAME, Surface.GROUP_DESCRIPTION}
+
+
+class ScanPayload(Content):
+    """One profile or group photo, name or description to be scanned. Nobody reported it."""
+
+    surface: Literal[
+        Surface.PROFILE_PHOTO,
+        Surface.PROFILE_NAME,
+        Surface.PROFILE_TEXT,
+        Surface.GROUP_PHOTO,
+        Surface.GROUP_NAME,
+        Surface.GROUP_DESCRIPTION,
+        Surface.INVITE_LINK,
+    ]
+    subject: Subject
+
+    @model_validator(mode="after")
+    def _surface_of_subject(self) -> ScanPayload:
+        if self.surface in _ABOUT_ACCOUNTS and self.subject.account is None:
+            raise ValueError(f"a {self.surface.label.lower()} belongs to an account")
+        if self.surface in _ABOUT_GROUPS and self.subject.group is None:
+            raise ValueError(f"a {self.surface.label.lower()} belongs to a group")
+        return self
+
+
+class Identifier(Shape):
+    """A phone number, e-mail address, device or profile address."""
+
+    kind: IdentifierKind
+    value: _text(500, 1)
+    detail: dict[_text(100, 1), Plain] = Field(
+        default_factory=dict, max_length=50, description="For a device: model, system, …"
+    )
+    verified: StrictBool | None = None
+    first_seen_at: Instant | None = None
+    last_seen_at: Instant | None = None
+
+
+class IpUse(Shape):
+    """One use of an IP address. The port matters: carriers put many people behind one address."""
+
+    kind: _text(24, 1) = Field(examples=["login"], description="registration, login, upload, …")
+    ip: Ip
+    port: Port | None = None
+    at: Instant
+    user_agent: _text(500) = ""
+
+
+class AccountPayload(Shape):
+    """What a referral will need about an account.
+
+    Members that are left out stay as they are. ``identifiers`` and ``ip_events`` are added to what is
+    known; nothing known is removed, because an address that was given up is still evidence.
+    """
+
+    username: Short | None = None
+    display_name: Name | None = None
+    profile_text: Body | None = None
+    profile_url: Url | None = None
+    country: _text(2, 0, r"^([A-Z]{2})?$") | None = Field(None, description="ISO 3166-1 alpha-2")
+    language: _text(16) | None = None
+    joined_at: Instant | None = None
+    platform_status: _text(24) | None = Field(None, examples=["active"])
+    identifiers: list[Identifier] = Field(default_factory=list, max_length=MAX_IDENTIFIERS)
+    ip_events: list[IpUse] = Field(default_factory=list, max_length=MAX_IP_EVENTS)
+
+
+class GroupPayload(Shape):
+    """What a referral will need about a group. Members that are left out stay as they are."""
+
+    name: Name | None = None
+    description: Body | None = None
+    invite_link: _text(1000) | None = None
+    member_count: Annotated[StrictInt, Field(ge=0, le=2_000_000_000)] | None = None
+    created_on_platform_at: Instant | None = None
+    platform_status: _text(24) | None = None
+
+
+class MembershipPayload(Shape):
+    """An account's place in a group; ``left_at`` says that it left."""
+
+    account: ExternalId
+    role: Literal["owner", "admin", "member"] = "member"
+    joined_at: Instant | None = None
+    left_at: Instant | None = None
+
+
+class MembersPayload(Shape):
+    """Members to add or change. Those not listed stay as they are."""
+
+    members: list[MembershipPayload] = Field(min_length=1, max_length=MAX_MEMBERS)
+
+
+class AccountLine(AccountPayload):
+    type: Literal["account"]
+    external_id: ExternalId
+
+
+class GroupLine(GroupPayload):
+    type: Literal["group"]
+    external_id: ExternalId
+
+
+class MembershipLine(MembershipPayload):
+    type: Literal["membership"]
+    group: ExternalId
+
+
+class ReportLine(ReportPayload):
+    type: Literal["report"]
+
+
+class ScanLine(ScanPayload):
+    type: Literal["scan"]
+
+
+LINES: dict[str, type[Shape]] = {
+    "report": ReportLine,
+    "account": AccountLine,
+    "group": GroupLine,
+    "membership": MembershipLine,
+    "scan": ScanLine,
+}
+
+
+def field_errors(invalid: ValidationError) -> dict[str, list[str]]:
+    """Return the sentences of a failed check by field, as ``items.0.text``.
+
+    The sender's values are not repeated: they may be evidence, and the answer may be logged.
+    """
+    errors: dict[str, list[str]] = {}
+    for found in invalid.errors(include_url=False, include_context=False, include_input=False):
+        field = ".".join(str(part) for part in found["loc"])
+        sentence = found["msg"].removeprefix("Value error, ")
+        errors.setdefault(field, []).append(sentence)
+    return errors

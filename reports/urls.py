@@ -1,0 +1,6 @@
+"""Addresses of intake for people."""
+
+from django.urls import URLPattern, URLResolver
+
+app_name = "reports"
+urlpatterns: list[URLPattern | URLResolver] = []
