@@ -20,7 +20,8 @@ MOST_BYTES = 60 * 1024
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_template_compiles_with_everything_it_includes(name: str) -> None:
-    source = get_template(name).template.source
+    get_template(name)
+    source = (TEMPLATES / name).read_text()
     for included in re.findall(r"{%\s*(?:include|extends)\s+[\"']([^\"']+)[\"']", source):
         get_template(included)
 
