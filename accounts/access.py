@@ -14,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet
+from django.db.models import BooleanField, DurationField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse
 
@@ -135,14 +135,16 @@ SESSION_LONGEST = timedelta(hours=12)
 
 # ── People ────────────────────────────────────────────────────────────────────────────────────
 def people_for(user: User, *, search: str = "", role: str = "", state: str = "") -> QuerySet[User]:
-    """Return the people an administrator sees, narrowed by text, role and state.
+    """Return the people an administrator sees, with ``is_locked``, narrowed by text, role and state.
 
     ``state`` is ``active``, ``locked``, ``inactive`` or empty for all; an unknown role or state finds
     nobody rather than everybody. Anyone else than an administrator sees no one.
     """
     if not user.may(Permission.PEOPLE_MANAGE):
         return User.objects.none()
-    people = User.objects.order_by("name", "pseudonym")
+    people = User.objects.annotate(
+        is_locked=ExpressionWrapper(Q(locked_until__gt=Now()), output_field=BooleanField())
+    ).order_by("name", "pseudonym")
     for word in search.split():
         people = people.filter(
             Q(name__icontains=word) | Q(email__icontains=word) | Q(pseudonym__iexact=word)

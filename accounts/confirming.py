@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from http import HTTPStatus
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -50,13 +51,17 @@ def ask_if_stale(request: HttpRequest, *, sign_in: SignIn, user: User) -> HttpRe
         if name not in {"csrfmiddlewaretoken", *CONFIRM_FIELDS}
         for value in values
     ]
-    response = render(
-        request,
-        "accounts/confirm.html",
-        {"form": form, "held": held, "action": request.get_full_path(), "back": here(request)},
-        status=200 if is_htmx(request) else 403,
-    )
-    if is_htmx(request):
-        response["HX-Retarget"] = "body"
-        response["HX-Reswap"] = "innerHTML"
+    context = {
+        "form": form,
+        "held": held,
+        "action": request.get_full_path(),
+        "back": here(request),
+    }
+    if not is_htmx(request):
+        return render(request, "accounts/confirm.html", context, status=HTTPStatus.FORBIDDEN)
+    # In place of the page's content, whatever corner of it the verb belongs to. The form is then sent
+    # without htmx, so the view answers with a whole page as for any browser.
+    response = render(request, "accounts/_confirm.html", context)
+    response["HX-Retarget"] = "#main"
+    response["HX-Reswap"] = "innerHTML show:window:top"
     return response

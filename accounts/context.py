@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest
 
+from accounts.idle import idle_state
 from accounts.models import User
 from accounts.permissions import Permission, user_can
 
@@ -30,5 +30,5 @@ def permissions(request: HttpRequest) -> dict[str, Any]:
         "has_second_factor": is_signed_in and request.sign_in.second_factor_at is not None,  # type: ignore[attr-defined]
         "theme": person.theme if person else request.COOKIES.get(THEME_COOKIE, "auto"),
         "keys_off": person is not None and not person.keys_enabled,
-        "idle_seconds": settings.HOLDFAST_IDLE_MINUTES * 60 if is_signed_in else None,
+        "idle_wait": idle_state(None)["idle_wait"] if is_signed_in else None,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from urllib.parse import urlencode, urlsplit
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -61,5 +62,12 @@ def go(request: HttpRequest, to: str, **query: str) -> HttpResponse:
 
 
 def go_sign_in(request: HttpRequest) -> HttpResponse:
-    """Send the browser to sign in and back to the page it showed."""
-    return go(request, reverse("accounts:sign_in"), next=here(request))
+    """Send the browser to sign in and back to the page it showed.
+
+    htmx obeys ``HX-Redirect`` whatever the status; the 401 tells our own scripts that a lease they
+    wanted to renew is out of reach.
+    """
+    response = go(request, reverse("accounts:sign_in"), next=here(request))
+    if is_htmx(request):
+        response.status_code = HTTPStatus.UNAUTHORIZED
+    return response

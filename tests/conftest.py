@@ -8,7 +8,7 @@ import pytest
 
 from tests.machine import age, chromium
 
-pytest_plugins = ["tests.stack"]
+pytest_plugins = ["tests.stack", "tests.cast"]
 
 
 @pytest.fixture(scope="session")

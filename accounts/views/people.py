@@ -157,7 +157,6 @@ def _person(
     context = {
         "person": subject,
         "is_self": subject.pk == user.pk,
-        "is_locked": people_for(user, state="locked").filter(pk=subject.pk).exists(),
         "has_totp": actions.has_totp(subject),
         "sign_ins": open_sign_ins_of(subject),
         "history": sign_in_history_for(user, subject),

@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import actions, signing_in
-from accounts.access import person_of, requires, sign_in_of
+from accounts.access import current_sign_in, person_of, requires, sign_in_of
 from accounts.destinations import go, next_path
 from accounts.forms import (
     AcceptForm,
@@ -39,7 +39,7 @@ TOO_MANY = "Too many attempts from your network. Wait a minute and try again."
 def sign_in(request: HttpRequest) -> HttpResponse:
     """Ask e-mail and password; people with a second factor are asked for its code next."""
     destination = next_path(request)
-    if currentsign_in_of(request) is not None:
+    if current_sign_in(request) is not None:
         return go(request, destination)
     form = SignInForm(request.POST or None)
     status = 200
@@ -146,8 +146,8 @@ def stay(request: HttpRequest) -> HttpResponse:
 def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
     """Let an invited person choose name and password, sign them in and lead to the second factor."""
     invitation = actions.find_invitation(token)
-    if invitation is None or currentsign_in_of(request) is not None:
-        is_signed_in = currentsign_in_of(request) is not None
+    if invitation is None or current_sign_in(request) is not None:
+        is_signed_in = current_sign_in(request) is not None
         return render(
             request,
             "accounts/invitation_closed.html",
