@@ -160,10 +160,11 @@ class Case(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["queue", "-severity", "due_at"],
+                fields=["queue", "due_at", "-score"],
                 condition=Q(status="open"),
                 name="queue_order",
-            )
+            ),
+            models.Index(fields=["-decided_at"], name="cases_by_decision"),
         ]
 
     def __str__(self) -> str:
@@ -183,6 +184,10 @@ class CaseReport(models.Model):
         "reports.Report", on_delete=models.PROTECT, related_name="case_reports"
     )
     joined_at = models.DateTimeField(db_default=Now(), editable=False)
+    case_version = models.PositiveIntegerField(
+        default=1,
+        help_text="The version the case had with it: what a person saw is older or equal.",
+    )
 
     class Meta:
         constraints = [
@@ -197,6 +202,7 @@ class CaseItem(models.Model):
     item = models.ForeignKey("reports.Item", on_delete=models.PROTECT, related_name="case_items")
     position = models.PositiveIntegerField(default=0)
     joined_at = models.DateTimeField(db_default=Now(), editable=False)
+    case_version = models.PositiveIntegerField(default=1)
 
     class Meta:
         ordering = ["position", "pk"]
@@ -217,7 +223,25 @@ class RoutingReason(models.Model):
     text = models.CharField(max_length=500)
     severity = models.PositiveSmallIntegerField()
     score = models.FloatField(default=0)
+    case_version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["pk"]
+
+
+class CaseLink(models.Model):
+    """A case and an earlier one about the same subject, and why they belong together."""
+
+    case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="links")
+    earlier = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="later_links")
+    reason = models.CharField(max_length=300)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["case", "earlier"], name="cases_linked_once")
+        ]
 
 
 class ClaimEnd(models.TextChoices):
@@ -225,6 +249,7 @@ class ClaimEnd(models.TextChoices):
     RELEASED = "released", "Released"
     EXPIRED = "expired", "Ran out"
     TAKEN_OVER = "taken_over", "Taken over"
+    WITHDRAWN = "withdrawn", "Permission withdrawn"
 
 
 class Claim(models.Model):
@@ -239,12 +264,23 @@ class Claim(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     end = models.CharField(max_length=12, choices=ClaimEnd.choices, blank=True)
     end_reason = models.CharField(max_length=500, blank=True)
+    ended_by = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
                 fields=["case"], condition=Q(ended_at=None), name="one_lease_per_case"
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at=None, end="") | (Q(ended_at__isnull=False) & ~Q(end="")),
+                name="ended_claim_says_how",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["user"], condition=Q(ended_at=None), name="leases_of_person"),
+            models.Index(fields=["expires_at"], condition=Q(ended_at=None), name="leases_running"),
         ]
 
 
@@ -256,6 +292,9 @@ class Skip(models.Model):
     until = models.DateTimeField()
     reason = models.CharField(max_length=500)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "case", "until"], name="skips_of_person")]
 
 
 class Note(models.Model):
@@ -293,6 +332,16 @@ class Preview(models.Model):
     made_at = models.DateTimeField(null=True, blank=True)
 
 
+class RevealPurpose(models.TextChoices):
+    """Why somebody needs to look at an original. A closed list, so that it can be counted."""
+
+    ASSESS = "assess", "Decide whether the policy is broken"
+    PERSON_AT_RISK = "person_at_risk", "Look for a person at immediate risk"
+    CHECK_MATCH = "check_match", "Check a match"
+    SECOND_VIEW = "second_view", "Second view for a colleague"
+    PREPARE_REFERRAL = "prepare_referral", "Describe it for a referral"
+
+
 class Reveal(models.Model):
     """Who asked for which original, why, whether all of it was served and how long it was shown."""
 
@@ -300,7 +349,8 @@ class Reveal(models.Model):
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="reveals")
     item = models.ForeignKey("reports.Item", on_delete=models.PROTECT, related_name="reveals")
     user = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="reveals")
-    purpose = models.CharField(max_length=200)
+    sign_in = models.ForeignKey("accounts.SignIn", on_delete=models.PROTECT, related_name="+")
+    purpose = models.CharField(max_length=24, choices=RevealPurpose.choices)
     token_hash = models.CharField(max_length=64, unique=True)
     issued_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField()
@@ -309,6 +359,9 @@ class Reveal(models.Model):
     is_complete = models.BooleanField(default=False)
     shown_ms = models.PositiveIntegerField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["item", "user"], name="reveals_of_item")]
 
 
 class Outcome(models.TextChoices):
@@ -339,11 +392,16 @@ class Decision(models.Model):
     policy_version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="+")
     outcome = models.CharField(max_length=16, choices=Outcome.choices)
     reason = models.TextField()
+    case_version = models.PositiveIntegerField(help_text="The version of the case it was made on.")
     made_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="decisions")
     made_at = models.DateTimeField(db_default=Now(), editable=False)
     publish_at = models.DateTimeField()
     published_at = models.DateTimeField(null=True, blank=True)
     undone_at = models.DateTimeField(null=True, blank=True)
+    undone_by = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    undone_reason = models.CharField(max_length=300, blank=True)
     idempotency_key = models.CharField(max_length=80)
 
     class Meta:

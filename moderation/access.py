@@ -1,0 +1,259 @@
+"""Which queues and cases a person sees, and may work. Not visible is 404.
+
+Two grants decide, both by name (django-guardian): ``work_queue`` on the queue *and* ``see_category`` on
+the case's category. The category goes with the case, so moving a case never widens who can see it.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+from django.http import Http404
+from guardian.shortcuts import get_objects_for_user
+
+from accounts.models import User
+from accounts.permissions import Permission
+from moderation.models import (
+    Case,
+    CaseItem,
+    CaseStatus,
+    CategoryGrant,
+    Claim,
+    Decision,
+    Outcome,
+    Queue,
+    Reveal,
+    Skip,
+)
+from reports.models import Item
+
+
+def granted_queues(user: User) -> QuerySet[Queue]:
+    """Return the queues granted to the person by name, whatever the role may do with them."""
+    return get_objects_for_user(
+        user,
+        "moderation.work_queue",
+        klass=Queue,
+        use_groups=False,
+        with_superuser=False,
+        accept_global_perms=False,
+    )
+
+
+def granted_categories(user: User) -> QuerySet[CategoryGrant]:
+    """Return the categories granted to the person by name."""
+    return get_objects_for_user(
+        user,
+        "moderation.see_category",
+        klass=CategoryGrant,
+        use_groups=False,
+        with_superuser=False,
+        accept_global_perms=False,
+    )
+
+
+def queues_for(user: User) -> QuerySet[Queue]:
+    """Return the active queues that the person works, in their order."""
+    if not user.may(Permission.CASES_CLAIM):
+        return Queue.objects.none()
+    return Queue.objects.filter(pk__in=granted_queues(user).values("pk"), is_active=True)
+
+
+def cases_for(user: User) -> QuerySet[Case]:
+    """Return every case the person may see.
+
+    * People who work cases: in their queues and of their categories.
+    * Legal staff: of their categories, once a decision that confirms a violation is published.
+    * Everybody else, administrators too: none.
+    """
+    categories = granted_categories(user).values("category")
+    seen = Q(pk__in=[])
+    if user.may(Permission.CASES_CLAIM):
+        seen |= Q(queue__in=granted_queues(user).values("pk"))
+    if user.may(Permission.REFERRALS_VIEW):
+        seen |= Exists(confirming_decisions().filter(case=OuterRef("pk")))
+    if not user.may(Permission.CASES_VIEW):
+        return Case.objects.none()
+    return Case.objects.filter(seen, category__in=categories)
+
+
+def confirming_decisions() -> QuerySet[Decision]:
+    """Return published decisions that found a violation."""
+    return Decision.objects.filter(
+        published_at__isnull=False, outcome__in=[Outcome.CONFIRM, Outcome.CONFIRM_REFER]
+    )
+
+
+def referable_cases_for(user: User) -> QuerySet[Case]:
+    """Return decided cases that wait for a referral: published as *confirm and refer*."""
+    ready = confirming_decisions().filter(case=OuterRef("pk"), outcome=Outcome.CONFIRM_REFER)
+    return cases_for(user).filter(Exists(ready), status=CaseStatus.DECIDED)
+
+
+def get_case_for(user: User, id: uuid.UUID | str) -> Case:
+    """Return a case the person may see. Raises Http404 otherwise."""
+    case = cases_for(user).select_related("queue", "account", "group").filter(pk=_uuid(id)).first()
+    if case is None:
+        raise Http404
+    return case
+
+
+def get_queue_for(user: User, slug: str) -> Queue:
+    """Return a queue the person works. Raises Http404 otherwise."""
+    queue = queues_for(user).filter(slug=slug).first()
+    if queue is None:
+        raise Http404
+    return queue
+
+
+def get_case_item_for(user: User, case_id: uuid.UUID | str, item_id: uuid.UUID | str) -> CaseItem:
+    """Return an item of a case the person may see. Raises Http404 otherwise."""
+    case = get_case_for(user, case_id)
+    case_item = (
+        case.case_items.select_related("item", "item__blob", "case")
+        .filter(item=_uuid(item_id))
+        .first()
+    )
+    if case_item is None:
+        raise Http404
+    return case_item
+
+
+def get_decision_for(user: User, id: uuid.UUID | str) -> Decision:
+    """Return a decision on a case the person may see. Raises Http404 otherwise."""
+    decision = (
+        Decision.objects.select_related("case", "policy_version__policy", "made_by")
+        .filter(pk=_uuid(id), case__in=cases_for(user))
+        .first()
+    )
+    if decision is None:
+        raise Http404
+    return decision
+
+
+def get_reveal_for(user: User, id: uuid.UUID | str) -> Reveal:
+    """Return one of the person's own reveals. Raises Http404 otherwise."""
+    reveal = Reveal.objects.select_related("case", "item").filter(pk=_uuid(id), user=user).first()
+    if reveal is None:
+        raise Http404
+    return reveal
+
+
+def may_work(user: User, case: Case) -> bool:
+    """Return whether the person may claim and decide this case: role, queue and category."""
+    return (
+        user.may(Permission.CASES_CLAIM)
+        and granted_queues(user).filter(pk=case.queue_id).exists()
+        and granted_categories(user).filter(category=case.category).exists()
+    )
+
+
+def may_see_category(user: User, category: str) -> bool:
+    """Return whether the person holds the grant for a category."""
+    return granted_categories(user).filter(category=category).exists()
+
+
+def live_claims() -> QuerySet[Claim]:
+    """Return leases that hold at this moment, by the database's clock."""
+    return Claim.objects.filter(ended_at=None, expires_at__gt=Now())
+
+
+def live_claim_on(case: Case) -> Claim | None:
+    """Return the lease that holds on a case, or None."""
+    return live_claims().filter(case=case).select_related("user").first()
+
+
+def claims_of(user: User) -> QuerySet[Claim]:
+    """Return the person's own leases that hold, on cases that are still theirs to see."""
+    return (
+        live_claims()
+        .filter(user=user, case__status=CaseStatus.OPEN, case__in=cases_for(user))
+        .select_related("case", "case__queue", "case__account", "case__group")
+        .order_by("expires_at")
+    )
+
+
+def waiting_cases(user: User, queue: Queue) -> QuerySet[Case]:
+    """Return the open cases of a queue that nobody holds and the person has not passed by, in order.
+
+    Permission is part of the query: what a person may not see is never even locked.
+    """
+    mine_to_skip = Skip.objects.filter(case=OuterRef("pk"), user=user, until__gt=Now())
+    return (
+        cases_for(user)
+        .filter(queue=queue, queue__is_active=True, status=CaseStatus.OPEN)
+        .filter(
+            ~Exists(live_claims().filter(case=OuterRef("pk"))),
+            ~Exists(mine_to_skip),
+        )
+        .order_by("due_at", "-score", "number")
+    )
+
+
+def queue_figures(user: User) -> QuerySet[Queue]:
+    """Return the person's queues with ``open``, ``oldest``, ``due_soon``, ``over``, ``next_due``.
+
+    Counts only cases the person may see. One query.
+    """
+    mine = Q(
+        cases__status=CaseStatus.OPEN,
+        cases__category__in=granted_categories(user).values("category"),
+    )
+    hour = Now() + _hours(1)
+    return queues_for(user).annotate(
+        open=Count("cases", filter=mine),
+        oldest=Min("cases__opened_at", filter=mine),
+        next_due=Min("cases__due_at", filter=mine),
+        due_soon=Count("cases", filter=mine & Q(cases__due_at__gt=Now(), cases__due_at__lte=hour)),
+        over=Count("cases", filter=mine & Q(cases__due_at__lte=Now())),
+    )
+
+
+NUMBER = re.compile(r"^\s*(?:c-?)?0*(\d{1,15})\s*$", re.IGNORECASE)
+
+
+def search_cases(user: User, text: str) -> QuerySet[Case]:
+    """Find cases by case number (``C-000012``, ``12``) or by the subject's id on the platform."""
+    wanted = text.strip()
+    if not wanted:
+        return Case.objects.none()
+    found = Q(account__external_id__iexact=wanted) | Q(group__external_id__iexact=wanted)
+    if match := NUMBER.match(wanted):
+        found |= Q(number=int(match.group(1)))
+    if (key := _uuid(wanted)) is not None:
+        found |= Q(pk=key) | Q(account=key) | Q(group=key)
+    return cases_for(user).filter(found).order_by("status", F("opened_at").desc())
+
+
+def related_cases(user: User, case: Case) -> QuerySet[Case]:
+    """Return other cases about the same subject that the person may see, newest first."""
+    same = Q(account=case.account_id) if case.account_id else Q(group=case.group_id)
+    return cases_for(user).filter(same).exclude(pk=case.pk).order_by("-opened_at")
+
+
+def cases_sharing_media(user: User, case: Case) -> QuerySet[Case]:
+    """Return other cases the person may see that hold the very same stored media."""
+    blobs = Item.objects.filter(case_items__case=case, blob__isnull=False).values("blob")
+    return (
+        cases_for(user)
+        .filter(case_items__item__blob__in=blobs)
+        .exclude(pk=case.pk)
+        .distinct()
+        .order_by("-opened_at")
+    )
+
+
+def _uuid(text: uuid.UUID | str) -> uuid.UUID | None:
+    try:
+        return text if isinstance(text, uuid.UUID) else uuid.UUID(str(text))
+    except ValueError:
+        return None
+
+
+def _hours(hours: int):  # type: ignore[no-untyped-def]
+    from datetime import timedelta
+
+    return timedelta(hours=hours)

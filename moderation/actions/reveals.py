@@ -1,0 +1,240 @@
+"""Looking: at the safe preview, at text that was masked, and at originals. All of it is recorded.
+
+An original is looked at in three steps, each on the record: somebody who holds the case says why and gets
+a one-time address (``reveal_media``); the address is used once (``redeem_reveal``) and what was served is
+counted (``record_served``); the browser says how long it was shown (``finish_reveal``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.core.cache import cache
+from django.db import transaction
+from django.db.models.functions import Now
+from redis.exceptions import RedisError
+
+from accounts.models import SignIn, User
+from accounts.permissions import Permission
+from core import audit, vault
+from core.audit_events import AuditEvent
+from core.errors import Invalid, Refused, VaultDamage, VaultDestroyed
+from moderation import access, media_types
+from moderation.actions.claims import check_lease
+from moderation.models import Case, CaseStatus, Reveal, RevealPurpose
+from reports.models import Item, ItemKind
+
+URL_LIFETIME = timedelta(seconds=30)
+ONE_PAGE_VIEW = 600
+"""Seconds in which the same page asking for the same preview again is the same look at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedReveal:
+    """A reveal and the token of its one-time address, which is stored as a hash only."""
+
+    reveal: Reveal
+    token: str
+
+
+def reveal_media(
+    case: Case, item: Item, *, purpose: str, sign_in: SignIn, actor: User
+) -> IssuedReveal:
+    """Let the holder of a case look at one original, once, within 30 seconds. Cannot be undone.
+
+    Asks for: the role; a session with a second factor; the grants for queue and category; a live lease;
+    a purpose; an original that is whole and of a kind that browsers show safely. Each "no" is audited.
+    """
+    try:
+        return _reveal(case, item, purpose=purpose, sign_in=sign_in, actor=actor)
+    except Refused as refused:
+        audit.record_apart(
+            AuditEvent.REVEAL_REFUSED,
+            actor=actor,
+            subject=item,
+            case=case,
+            code=refused.code,
+        )
+        raise
+
+
+@transaction.atomic
+def _reveal(case: Case, item: Item, *, purpose: str, sign_in: SignIn, actor: User) -> IssuedReveal:
+    if purpose not in RevealPurpose.values:
+        raise Invalid({"purpose": ["Choose why you need to look."]})
+    if not actor.may(Permission.MEDIA_REVEAL) or not access.may_work(actor, case):
+        raise Refused("You may not look at the media of this case.", "not_permitted", status=403)
+    if sign_in.user_id != actor.pk or sign_in.second_factor_at is None:
+        raise Refused(
+            "Looking at an original needs a session with a second factor.",
+            "second_factor",
+            status=403,
+        )
+    case = Case.objects.select_for_update().get(pk=case.pk)
+    if case.status != CaseStatus.OPEN:
+        raise Refused("Originals can be looked at while the case is open.", "not_open")
+    check_lease(case, actor)
+    if not case.case_items.filter(item=item).exists():
+        raise Refused("This item is not part of the case.", "not_in_case")
+    _check_showable(item)
+    token = secrets.token_urlsafe(32)
+    reveal = Reveal.objects.create(
+        case=case,
+        item=item,
+        user=actor,
+        sign_in=sign_in,
+        purpose=purpose,
+        token_hash=_hash(token),
+        expires_at=Now() + URL_LIFETIME,
+    )
+    reveal.refresh_from_db()
+    audit.record(
+        AuditEvent.MEDIA_REVEALED,
+        actor=actor,
+        subject=reveal,
+        case=case,
+        item=item.pk,
+        purpose=purpose,
+    )
+    return IssuedReveal(reveal, token)
+
+
+def redeem_reveal(token: str, *, sign_in: SignIn, actor: User) -> Reveal:
+    """Use up a one-time address. Raises Refused (410) when it was used, is too old or not the person's.
+
+    One conditional update: of two parallel requests exactly one finds the row unused. The lease is
+    asked for again, because half a minute may have passed.
+    """
+    rows = Reveal.objects.filter(
+        token_hash=_hash(token),
+        used_at=None,
+        expires_at__gt=Now(),
+        user=actor,
+        sign_in=sign_in,
+        case__in=access.live_claims().filter(user=actor).values("case"),
+    )
+    used = rows.update(used_at=Now())
+    if not used:
+        audit.record_apart(AuditEvent.REVEAL_REFUSED, actor=actor, code="address_spent")
+        raise Refused(
+            "This address has been used or has run out. Ask for the original again.",
+            "address_spent",
+            status=410,
+        )
+    return Reveal.objects.select_related("item__blob", "case").get(token_hash=_hash(token))
+
+
+@transaction.atomic
+def record_served(reveal: Reveal, *, sent: int, actor: User) -> Reveal:
+    """Record how much of an original left the server. Once: a second call changes nothing."""
+    size = reveal.item.blob.size if reveal.item.blob else 0
+    is_complete = sent == size
+    changed = Reveal.objects.filter(pk=reveal.pk, bytes_served=0, is_complete=False).update(
+        bytes_served=sent, is_complete=is_complete
+    )
+    if changed:
+        audit.record(
+            AuditEvent.REVEAL_SERVED,
+            actor=actor,
+            subject=reveal,
+            case=reveal.case,
+            item=reveal.item_id,
+            bytes=sent,
+            is_complete=is_complete,
+        )
+    reveal.refresh_from_db()
+    return reveal
+
+
+@transaction.atomic
+def finish_reveal(reveal: Reveal, *, shown_ms: int, actor: User) -> Reveal:
+    """Record how long an original was shown, in milliseconds. The first word counts.
+
+    The browser's figure is bounded by the server's: it cannot have been shown before it was served, nor
+    for longer than has passed since.
+    """
+    reveal = Reveal.objects.select_for_update().select_related("case").get(pk=reveal.pk)
+    if reveal.closed_at is not None:
+        return reveal
+    if reveal.user_id != actor.pk:
+        raise Refused("This is not your reveal.", "not_yours", status=403)
+    Reveal.objects.filter(pk=reveal.pk).update(closed_at=Now())
+    reveal.refresh_from_db()
+    passed_ms = 0
+    if reveal.used_at is not None and reveal.closed_at is not None:
+        passed_ms = int((reveal.closed_at - reveal.used_at).total_seconds() * 1000)
+    reveal.shown_ms = max(0, min(shown_ms, passed_ms))
+    reveal.save(update_fields=["shown_ms"])
+    audit.record(
+        AuditEvent.REVEAL_CLOSED,
+        actor=actor,
+        subject=reveal,
+        case=reveal.case,
+        item=reveal.item_id,
+        shown_ms=reveal.shown_ms,
+        claimed_ms=max(0, shown_ms),
+    )
+    return reveal
+
+
+def record_case_viewed(case: Case, *, actor: User) -> None:
+    """Record that somebody opened the page of a case."""
+    audit.record(AuditEvent.CASE_VIEWED, actor=actor, subject=case, case=case, version=case.version)
+
+
+def record_preview_served(case: Case, item: Item, *, page_view: str, actor: User) -> None:
+    """Record that a preview went to a browser: one line for each time a page shows it.
+
+    A browser may fetch a picture of one page more than once. Without the cache every fetch is a line:
+    rather too many than too few.
+    """
+    key = f"preview-served:{actor.pk}:{item.pk}:{page_view[:40]}"
+    try:
+        is_first = bool(page_view) and cache.add(key, 1, ONE_PAGE_VIEW)
+    except (RedisError, OSError):
+        is_first = True
+    if is_first or not page_view:
+        audit.record(AuditEvent.PREVIEW_SERVED, actor=actor, subject=item, case=case)
+
+
+def record_text_shown(case: Case, item: Item, *, actor: User) -> None:
+    """Record that somebody uncovered a text that stood masked on the page."""
+    audit.record(AuditEvent.TEXT_SHOWN, actor=actor, subject=item, case=case)
+
+
+def record_search(text: str, *, found: int, actor: User) -> None:
+    """Record a search: its digest and what it found. What was typed may be a person's identifier."""
+    audit.record(
+        AuditEvent.CASES_SEARCHED,
+        actor=actor,
+        query_sha256=hashlib.sha256(text.strip().lower().encode()).hexdigest(),
+        found=found,
+    )
+
+
+def _check_showable(item: Item) -> None:
+    if item.kind == ItemKind.TEXT or item.blob is None:
+        raise Refused("A text has no original to reveal.", "no_media")
+    try:
+        with vault.open(item.blob) as stream:
+            head = stream.read(media_types.HEAD)
+    except VaultDestroyed:
+        raise Refused("The original was destroyed; only its record remains.", "destroyed") from None
+    except VaultDamage as damage:
+        raise Refused(
+            f"The original cannot be read: {damage.reason}. Decide on the metadata or tell an "
+            "administrator.",
+            "damaged",
+        ) from None
+    if media_types.inline_type(head) is None:
+        raise Refused(
+            "This kind of file cannot be shown safely in a browser. Decide on its metadata and digests.",
+            "unsafe_kind",
+        )
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

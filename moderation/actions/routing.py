@@ -1,0 +1,427 @@
+"""Opening cases and joining them: the only writer of cases, their reports, items and reasons.
+
+A case is opened, and joined, by rules that are data (``moderation.routing``). Nothing that came in may
+end up nowhere: what cannot be routed is marked *failed*, is shown, and is tried again by the sweep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Least, Now
+
+from accounts.models import User
+from core import audit
+from core.audit import SYSTEM, Actor
+from core.audit_events import AuditEvent
+from core.errors import Invalid, Refused, describe
+from core.jobs import enqueue
+from hashing.models import Flag
+from moderation import access, routing
+from moderation.models import (
+    Case,
+    CaseItem,
+    CaseLink,
+    CaseReport,
+    CaseStatus,
+    Queue,
+    RoutingReason,
+    RoutingRule,
+)
+from reports.models import Account, Group, Item, ItemKind, Report, RouteState, ScanState
+
+RACES_BEFORE_GIVING_UP = 5
+
+
+def route_report(report: Report, *, actor: Actor = SYSTEM) -> Case | None:
+    """Place a report with all its items in a case, or mark it clear. Returns the case, if any.
+
+    Waits (returns None, changes nothing) while items are still to be scanned, but not longer than
+    ``HOLDFAST_ROUTE_ANYWAY_SECONDS``: a stuck scan never hides a report. Does nothing when the report
+    has been routed. What goes wrong is recorded on the report, never raised: the sweep tries again.
+    """
+    try:
+        with transaction.atomic():
+            report = (
+                Report.objects.select_for_update(of=("self",))
+                .select_related("source", "account", "group")
+                .get(pk=report.pk)
+            )
+            if report.route_state not in {RouteState.WAITING, RouteState.FAILED}:
+                return None
+            items = list(report.items.select_for_update(of=("self",)).order_by("received_at", "pk"))
+            pending = [item for item in items if item.scan_state == ScanState.WAITING]
+            if pending and not _has_waited_long_enough(report):
+                return None
+            facts = _facts_of_report(report, items, pending=bool(pending))
+            case = _place(report.subject, facts, report=report, items=items, actor=actor)
+            state = RouteState.ROUTED if case else RouteState.CLEAR
+            Report.objects.filter(pk=report.pk).update(route_state=state, route_error="")
+            # An item that is still to be scanned is routed once more by itself when that is done.
+            done = [item.pk for item in items if item.scan_state != ScanState.WAITING]
+            Item.objects.filter(pk__in=done).update(route_state=state, route_error="")
+            if case is None:
+                audit.record(AuditEvent.REPORT_CLEARED, actor=actor, subject=report)
+            return case
+    except Exception as failed:  # noqa: BLE001 — recorded on the row, shown, and tried again
+        _record_failure(report, failed)
+        return None
+
+
+def route_item(item: Item, *, actor: Actor = SYSTEM) -> Case | None:
+    """Place one scanned item in a case, or mark it clear. Returns the case, if any.
+
+    An item of a report that waits goes with its report; one whose scan ended after its report was
+    routed joins by itself, with what was found. What goes wrong is recorded on the item.
+    """
+    report = item.report
+    if report is not None and report.route_state in {RouteState.WAITING, RouteState.FAILED}:
+        return route_report(report, actor=actor)
+    try:
+        with transaction.atomic():
+            item = (
+                Item.objects.select_for_update(of=("self",))
+                .select_related("source", "account", "group", "report", "report__source")
+                .get(pk=item.pk)
+            )
+            if item.scan_state == ScanState.WAITING or item.route_state not in {
+                RouteState.NOT_YET,
+                RouteState.WAITING,
+                RouteState.FAILED,
+            }:
+                return None
+            case = _place(
+                item.subject,
+                _facts_of_item(item),
+                report=None,
+                items=[item],
+                actor=actor,
+            )
+            state = RouteState.ROUTED if case else RouteState.CLEAR
+            if case is None and item.report_id and item.case_items.exists():
+                state = RouteState.ROUTED  # It is in its report's case; nothing new was found.
+            Item.objects.filter(pk=item.pk).update(route_state=state, route_error="")
+            return case
+    except Exception as failed:  # noqa: BLE001 — recorded on the row, shown, and tried again
+        _record_failure(item, failed)
+        return None
+
+
+@transaction.atomic
+def move_case(case: Case, *, to: Queue, reason: str, case_version: int, actor: User) -> Case:
+    """Put an open case into another queue. Never widens who can see it: the category stays.
+
+    Can be undone by moving it back.
+    """
+    case = Case.objects.select_for_update().get(pk=case.pk)
+    if not reason.strip():
+        raise Invalid({"reason": ["Say why the case belongs elsewhere."]})
+    if case.status != CaseStatus.OPEN:
+        raise Refused("Only an open case can be moved.", code="not_open")
+    if case.version != case_version:
+        raise Refused("This case changed while you looked at it. Reload it first.", code="changed")
+    if not to.is_active or to.pk == case.queue_id:
+        raise Refused("Choose another queue that is in use.", code="same_queue")
+    holder = access.live_claim_on(case)
+    if holder is not None and holder.user_id != actor.pk:
+        raise Refused(f"{holder.user.pseudonym} is working on this case.", code="held")
+    former = case.queue_id
+    case.queue = to
+    case.version += 1
+    case.save(update_fields=["queue", "version"])
+    text = f"Moved here by {actor.pseudonym}: {reason.strip()}"[:500]
+    RoutingReason.objects.create(
+        case=case,
+        text=text,
+        severity=case.severity,
+        score=case.score,
+        case_version=case.version,
+    )
+    audit.record(
+        AuditEvent.CASE_MOVED,
+        actor=actor,
+        subject=case,
+        case=case,
+        queue_from=former,
+        queue_to=to.pk,
+    )
+    return case
+
+
+def waiting_reports() -> QuerySet[Report]:
+    """Return reports that can be routed now: scanned, without items, or kept waiting long enough."""
+    scanning = Item.objects.filter(scan_state=ScanState.WAITING).values("report")
+    return Report.objects.filter(
+        Q(route_state=RouteState.WAITING)
+        & (
+            ~Q(pk__in=scanning.filter(report__isnull=False))
+            | Q(received_at__lt=Now() - _patience())
+        )
+    )
+
+
+def waiting_items() -> QuerySet[Item]:
+    """Return items whose scan is over and which are in no case and not clear yet."""
+    return (
+        Item.objects.filter(route_state__in=[RouteState.WAITING, RouteState.NOT_YET])
+        .exclude(scan_state=ScanState.WAITING)
+        .exclude(report__route_state__in=[RouteState.WAITING, RouteState.FAILED])
+    )
+
+
+def failed_routes() -> tuple[QuerySet[Report], QuerySet[Item]]:
+    """Return reports and items whose routing failed: they wait for the next try, in sight."""
+    return (
+        Report.objects.filter(route_state=RouteState.FAILED),
+        Item.objects.filter(route_state=RouteState.FAILED),
+    )
+
+
+def _patience() -> timedelta:
+    return timedelta(seconds=settings.HOLDFAST_ROUTE_ANYWAY_SECONDS)
+
+
+def _has_waited_long_enough(report: Report) -> bool:
+    return Report.objects.filter(pk=report.pk, received_at__lt=Now() - _patience()).exists()
+
+
+def _rules() -> list[routing.Rule]:
+    return [
+        routing.Rule(
+            id=rule.pk,
+            name=rule.name,
+            conditions=rule.conditions,
+            category=rule.category,
+            queue_id=rule.queue_id,
+            severity=rule.severity,
+            due_minutes=rule.due_minutes,
+            explanation=rule.explanation,
+        )
+        for rule in RoutingRule.objects.filter(is_active=True, queue__is_active=True)
+    ]
+
+
+def _facts_of_report(report: Report, items: list[Item], *, pending: bool) -> routing.Facts:
+    return routing.Facts(
+        subject="account" if report.account_id else "group",
+        source_kind=report.source.kind,
+        trust=report.source.trust,
+        source_name=report.source.name,
+        source_due_minutes=report.source.due_minutes,
+        reason=report.reason,
+        has_report=not report.scan_only,
+        scan_pending=pending,
+        flags=_flags_of(items),
+    )
+
+
+def _facts_of_item(item: Item) -> routing.Facts:
+    """Return the facts of an item that is placed by itself: only what was found speaks."""
+    return routing.Facts(
+        subject="account" if item.account_id else "group",
+        source_kind=item.source.kind,
+        trust=item.source.trust,
+        source_name=item.source.name,
+        source_due_minutes=item.source.due_minutes,
+        reason=item.report.reason if item.report else "",
+        has_report=False,
+        flags=_flags_of([item]),
+    )
+
+
+def _flags_of(items: Iterable[Item]) -> tuple[routing.FlagFact, ...]:
+    flags = (
+        Flag.objects.filter(item__in=list(items), superseded_at=None)
+        .select_related("item")
+        .order_by("-score", "created_at")
+    )
+    return tuple(
+        routing.FlagFact(
+            kind=flag.kind,
+            category=flag.category,
+            score=flag.score,
+            summary=flag.summary,
+            detector=flag.detector,
+            surface=flag.item.surface,
+        )
+        for flag in flags
+    )
+
+
+def _place(
+    subject: Account | Group,
+    facts: routing.Facts,
+    *,
+    report: Report | None,
+    items: list[Item],
+    actor: Actor,
+) -> Case | None:
+    if not routing.needs_case(facts):
+        return None
+    placement = routing.route(facts, _rules())
+    case, is_new = _open_or_lock(subject, placement)
+    if not is_new:
+        case.version += 1
+    _join(case, placement, report=report, items=items)
+    if not is_new:
+        # Further material only raises: a case never becomes less urgent because more came in.
+        Case.objects.filter(pk=case.pk).update(
+            version=case.version,
+            severity=max(case.severity, placement.severity),
+            score=max(case.score, placement.score),
+            due_at=Least("due_at", Now() + timedelta(minutes=placement.due_minutes)),
+        )
+        case.refresh_from_db(fields=["severity", "score", "due_at"])
+    audit.record(
+        AuditEvent.CASE_OPENED if is_new else AuditEvent.CASE_JOINED,
+        actor=actor,
+        subject=case,
+        case=case,
+        report=report.pk if report else None,
+        items=[item.pk for item in items],
+        queue=case.queue_id,
+        category=case.category,
+        severity=placement.severity,
+        rules=[reason.rule_id for reason in placement.reasons if reason.rule_id],
+        version=case.version,
+    )
+    return case
+
+
+def _open_or_lock(subject: Account | Group, placement: routing.Placement) -> tuple[Case, bool]:
+    """Return the open case of a subject and category, locked, or a new one.
+
+    Two reports on one subject may arrive together: the partial unique constraint lets one open the
+    case, the other waits for it and joins. A case may also be decided between the two looks, hence
+    the loop.
+    """
+    about = {"account": subject} if isinstance(subject, Account) else {"group": subject}
+    for _ in range(RACES_BEFORE_GIVING_UP):
+        case = (
+            Case.objects.select_for_update()
+            .filter(**about, category=placement.category)
+            .exclude(status=CaseStatus.DECIDED)
+            .first()
+        )
+        if case is not None:
+            return case, False
+        try:
+            with transaction.atomic():
+                case = Case.objects.create(
+                    number=_next_number(),
+                    **about,
+                    category=placement.category,
+                    queue_id=placement.queue_id,
+                    severity=placement.severity,
+                    score=placement.score,
+                    due_at=Now() + timedelta(minutes=placement.due_minutes),
+                    subject_snapshot=snapshot_of(subject),
+                )
+        except IntegrityError:
+            continue
+        case.refresh_from_db()
+        _link_earlier(case, about)
+        return case, True
+    raise Refused(
+        "The case of this subject keeps changing; it is tried again shortly.", code="race"
+    )
+
+
+def _next_number() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('moderation_case_number')")
+        return int(cursor.fetchone()[0])
+
+
+def _link_earlier(case: Case, about: dict[str, Account | Group]) -> None:
+    earlier = (
+        Case.objects.filter(**about, status=CaseStatus.DECIDED)
+        .exclude(pk=case.pk)
+        .order_by("-opened_at")[:20]
+    )
+    CaseLink.objects.bulk_create(
+        CaseLink(case=case, earlier=other, reason="Earlier case about the same subject")
+        for other in earlier
+    )
+
+
+def _join(
+    case: Case, placement: routing.Placement, *, report: Report | None, items: list[Item]
+) -> None:
+    if report is not None:
+        CaseReport.objects.get_or_create(
+            case=case, report=report, defaults={"case_version": case.version}
+        )
+    position = case.case_items.count()
+    for item in items:
+        _, is_new = CaseItem.objects.get_or_create(
+            case=case, item=item, defaults={"position": position, "case_version": case.version}
+        )
+        position += is_new
+        if is_new and item.kind != ItemKind.TEXT and item.blob_id:
+            from moderation.actions.previews import request_preview
+
+            request_preview(item.blob)
+    RoutingReason.objects.bulk_create(
+        RoutingReason(
+            case=case,
+            rule_id=reason.rule_id,
+            report=report,
+            item=items[0] if report is None and items else None,
+            text=reason.text,
+            severity=reason.severity,
+            score=reason.score,
+            case_version=case.version,
+        )
+        for reason in placement.reasons
+    )
+
+
+def snapshot_of(subject: Account | Group) -> dict[str, str | int | None]:
+    """Return the subject as it looks now: what it is called may be changed after it was reported."""
+    if isinstance(subject, Account):
+        return {
+            "kind": "account",
+            "external_id": subject.external_id,
+            "username": subject.username,
+            "display_name": subject.display_name,
+            "profile_text": subject.profile_text,
+            "country": subject.country,
+            "language": subject.language,
+            "joined_at": subject.joined_at.isoformat() if subject.joined_at else None,
+            "platform_status": subject.platform_status,
+        }
+    return {
+        "kind": "group",
+        "external_id": subject.external_id,
+        "name": subject.name,
+        "description": subject.description,
+        "invite_link": subject.invite_link,
+        "member_count": subject.member_count,
+        "platform_status": subject.platform_status,
+    }
+
+
+def _record_failure(row: Report | Item, failed: Exception) -> None:
+    """Mark a row as failed with a sentence; its content is never quoted."""
+    said = failed.message if isinstance(failed, Refused) else describe(failed)
+    if isinstance(failed, routing.NoRule):
+        said = f"No routing rule took it: {failed}"
+    rows = type(row).objects.filter(pk=row.pk)
+    with transaction.atomic():
+        is_new = rows.filter(route_state__in=[RouteState.NOT_YET, RouteState.WAITING]).update(
+            route_state=RouteState.FAILED, route_error=said[:500]
+        )
+        if is_new:  # One line per failure, not one per try of the sweep.
+            audit.record(AuditEvent.ROUTING_FAILED, actor=SYSTEM, subject=row, error=said)
+        else:
+            rows.filter(route_state=RouteState.FAILED).update(route_error=said[:500])
+
+
+def retry_route(row: Report | Item) -> None:
+    """Wake a worker for a report or an item that waits for its case."""
+    enqueue("route_report" if isinstance(row, Report) else "route_item", row.pk)

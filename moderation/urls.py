@@ -1,0 +1,6 @@
+"""Addresses of casework, grouped by what they are about."""
+
+from django.urls import URLPattern, URLResolver
+
+app_name = "moderation"
+urlpatterns: list[URLPattern | URLResolver] = []
