@@ -135,6 +135,7 @@ HOLDFAST_JOBS = {
     "scan_item": {"path": "hashing.jobs.scan_item", "queue": "scan", "timeout": 120},
     "make_preview": {"path": "moderation.jobs.make_preview", "queue": "scan", "timeout": 120},
     "route_item": {"path": "moderation.jobs.route_item", "queue": "intake", "timeout": 60},
+    "route_report": {"path": "moderation.jobs.route_report", "queue": "intake", "timeout": 60},
     "publish_decision": {
         "path": "moderation.jobs.publish_decision",
         "queue": "deliver",
@@ -218,6 +219,7 @@ X_FRAME_OPTIONS = "DENY"
 # ── Casework ──────────────────────────────────────────────────────────────────────────────────
 HOLDFAST_LEASE_SECONDS = env_int("HOLDFAST_LEASE_SECONDS", 600)
 HOLDFAST_UNDO_SECONDS = env_int("HOLDFAST_UNDO_SECONDS", 60)
+HOLDFAST_ROUTE_ANYWAY_SECONDS = env_int("HOLDFAST_ROUTE_ANYWAY_SECONDS", 180)
 HOLDFAST_REVEAL_SECONDS = env_int("HOLDFAST_REVEAL_SECONDS", 5)
 HOLDFAST_ORGANISATION = os.environ.get("HOLDFAST_ORGANISATION", "Example Messenger")
 HOLDFAST_DOMAIN = os.environ.get("HOLDFAST_DOMAIN", "holdfast.example")

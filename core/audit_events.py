@@ -73,6 +73,33 @@ class AuditEvent(StrEnum):
     # hashing
 
     # moderation
+    CASE_OPENED = "case.opened"
+    CASE_JOINED = "case.joined"
+    CASE_VIEWED = "case.viewed"
+    CASE_MOVED = "case.moved"
+    CASE_NOTE_ADDED = "case.note.added"
+    CASE_DECIDED = "case.decided"
+    CASES_SEARCHED = "case.searched"
+    REPORT_CLEARED = "case.report.cleared"
+    ROUTING_FAILED = "case.routing.failed"
+    DECISION_UNDONE = "case.decision.undone"
+    DECISION_SENT_EARLY = "case.decision.sent_early"
+    DECISION_PUBLISHED = "case.decision.published"
+    CLAIM_STARTED = "claim.started"
+    CLAIM_EXTENDED = "claim.extended"
+    CLAIM_RELEASED = "claim.released"
+    CLAIM_EXPIRED = "claim.expired"
+    CLAIM_TAKEN_OVER = "claim.taken_over"
+    PREVIEW_SERVED = "media.preview.served"
+    TEXT_SHOWN = "media.text.shown"
+    MEDIA_REVEALED = "media.reveal.issued"
+    REVEAL_REFUSED = "media.reveal.refused"
+    REVEAL_SERVED = "media.reveal.served"
+    REVEAL_CLOSED = "media.reveal.closed"
+    QUEUE_GRANTED = "queue.granted"
+    QUEUE_REVOKED = "queue.revoked"
+    CATEGORY_GRANTED = "category.granted"
+    CATEGORY_REVOKED = "category.revoked"
 
     # deliveries
     DELIVERIES_QUEUED = "delivery.queued"
