@@ -17,6 +17,14 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     return browser_type_launch_args | chromium()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def key_ring() -> None:
+    """Make the master key ring in the data folder of this run; authenticators and blobs need it."""
+    from core import crypto
+
+    crypto.init_key_ring()
+
+
 @pytest.fixture(scope="session")
 def age_command() -> str:
     """Return the path of the stock ``age`` command."""
