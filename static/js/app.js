@@ -130,7 +130,19 @@
         document.body.dispatchEvent(new CustomEvent(node.dataset.countdownEvent, { bubbles: true }));
       }
     }
+    for (const node of $$("time[data-ago]")) {
+      const text = spellAgo((serverNow() - Date.parse(node.dateTime)) / 1000);
+      if (text && node.textContent !== text) node.textContent = text;
+    }
     watchLease();
+  }
+
+  function spellAgo(seconds) {
+    if (!(seconds > -60)) return "";
+    if (seconds < 60) return "just now";
+    if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+    if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
+    return `${Math.floor(seconds / 86400)} d ago`;
   }
 
   /* ---- Lease heartbeat ------------------------------------------------------------------- */
