@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import pyrage
 
+from core.errors import VaultDamage
 from referrals import bag, payload, sshsig
 from referrals.custody import utc_text
 from referrals.package.description import BuiltPackage, Exhibit, Original, PackageSpec, check
@@ -127,9 +128,9 @@ def _read(exhibit: Exhibit) -> Iterator[bytes]:
         with exhibit.open() as stream:
             while chunk := stream.read(CHUNK):
                 yield chunk
-    except Exception as error:
-        # Whatever the storage raises, the officer-to-be must learn which exhibit it was.
-        raise ExhibitUnreadable(exhibit.id, exhibit.original_name) from error
+    except VaultDamage as damage:
+        # Everything else passes: a database that restarts is not a damaged exhibit.
+        raise ExhibitUnreadable(exhibit.id, exhibit.original_name, damage.reason) from damage
 
 
 def _tag_files(

@@ -101,8 +101,9 @@ class Exhibit:
     """One original, how to read it, and what is known about it.
 
     `open` returns a fresh binary stream of the original from its first byte each time it is
-    called (it is called twice); the stream is closed here. `sha256`, `md5` (hexadecimal) and
-    `size` are what the vault recorded at receipt.
+    called (it is called twice); the stream is closed here. `VaultDamage` from it is told as
+    `ExhibitUnreadable`; any other exception passes through the build unchanged. `sha256`, `md5`
+    (hexadecimal) and `size` are what the vault recorded at receipt.
     """
 
     id: str  # EX-0001

@@ -30,7 +30,7 @@ class ExhibitDamaged(ExhibitRefused):
 
 
 class ExhibitUnreadable(ExhibitRefused):
-    """An original could not be opened or read to its end; the cause is chained."""
+    """The vault refused to hand out an original; the cause is chained."""
 
-    def __init__(self, exhibit_id: str, name: str) -> None:
-        super().__init__(exhibit_id, name, f"Exhibit {exhibit_id} could not be read.")
+    def __init__(self, exhibit_id: str, name: str, reason: str) -> None:
+        super().__init__(exhibit_id, name, f"Exhibit {exhibit_id} cannot be read: {reason}.")
