@@ -381,6 +381,7 @@ def _answers(wishes: Wishes) -> bool:
 
 def main() -> int:
     """Run the installation. Returns 1, after a sentence, when it cannot start."""
+    os.umask(0o077)  # Logs, keys and stored media are for this account alone.
     try:
         return Launcher(read_wishes(os.environ), os.environ).run()
     except ServiceError as error:
