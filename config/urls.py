@@ -7,7 +7,7 @@ from core.views import health
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health, name="health"),
-    path("api/v1/", api.urls),
+    path("api/v1/", api.guarded_urls()),
     path("", include("accounts.urls")),
     path("", include("reports.urls")),
     path("", include("hashing.urls")),

@@ -1,5 +1,325 @@
-"""The machine door of intake."""
+"""The machine door of intake: the same actions that people use, with keys instead of sessions."""
 
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
 from ninja import Router
+from ninja.errors import HttpError
 
-router = Router()
+from core.errors import Invalid
+from reports import access
+from reports.actions import (
+    create_upload,
+    submit_report,
+    submit_scan,
+    upsert_account,
+    upsert_group,
+    upsert_memberships,
+)
+from reports.answers import (
+    BatchAnswer,
+    DirectoryAnswer,
+    ItemAnswer,
+    MediaAnswer,
+    MembersAnswer,
+    Problem,
+    ReportAnswer,
+    item_answer,
+    media_answer,
+    report_answer,
+)
+from reports.batches import MAX_LINE_BYTES, MAX_LINES, take_batch
+from reports.door import (
+    SourceKey,
+    check,
+    digest,
+    external_id,
+    idempotency_key,
+    once,
+    parse_json,
+    read_json,
+    respond,
+)
+from reports.models import ApiKey, Scope
+from reports.payloads import (
+    AccountPayload,
+    GroupPayload,
+    MembersPayload,
+    ReportPayload,
+    ScanPayload,
+)
+from reports.reference import IDEMPOTENCY_PARAMETER, body_of
+
+router = Router(tags=["Intake"])
+
+_ALWAYS = {401: Problem, 403: Problem, 429: Problem, 503: Problem}
+_POSTED = _ALWAYS | {400: Problem, 409: Problem, 413: Problem, 415: Problem, 422: Problem}
+_PUT = _ALWAYS | {400: Problem, 413: Problem, 415: Problem, 422: Problem}
+_READ = _ALWAYS | {404: Problem, 422: Problem}
+
+MULTIPART = "multipart/form-data"
+BATCH_TEXT = f"""Take newline-delimited JSON: one report, account, group, membership or scan a line.
+
+Each line is an object whose `type` says what it is; the rest is what the endpoint for one of it takes
+(accounts and groups with their `external_id`, memberships with `group`). A line that cannot be taken is
+reported by its number and the others are kept: 200 if all were taken, else 207.
+
+At most {MAX_LINES:,} lines of {MAX_LINE_BYTES // 1024:,} KiB each. `stopped_at` names the first line that
+was not taken because the batch was too long; send the rest as another batch.
+"""
+
+
+def _key(request: HttpRequest) -> ApiKey:
+    return request.auth  # type: ignore[attr-defined,no-any-return]
+
+
+@router.post(
+    "/reports",
+    auth=SourceKey(Scope.REPORTS_WRITE),
+    response={201: ReportAnswer} | _POSTED,
+    operation_id="submit_report",
+    summary="Submit a report",
+    tags=["Reports"],
+    openapi_extra=body_of(ReportPayload, multipart="report") | IDEMPOTENCY_PARAMETER,
+)
+def post_report(request: HttpRequest) -> HttpResponse:
+    """Take a report about an account or a group.
+
+    Send JSON, with media uploaded before and named by `media`. Or send multipart/form-data: the JSON in
+    a part called `report`, each file in a part of its own whose name an item gives as `file`.
+
+    201 means that the report is committed and waits for its scan. Accounts and groups that Holdfast
+    does not know yet are created without details.
+    """
+    key = _key(request)
+    if request.content_type == MULTIPART:
+        payload, files = _read_multipart(request)
+    else:
+        payload, files = read_json(request, ReportPayload), {}
+    meaning = digest(
+        payload.model_dump(mode="json"),
+        sorted((part, file.name, file.blob.sha256) for part, file in files.items()),
+    )
+
+    def work() -> tuple[int, Any]:
+        report = submit_report(
+            key.source, payload=_with_uploads(key, payload, files), actor=access.actor_for(key)
+        )
+        return 201, report_answer(report)
+
+    return once(request, "POST /reports", meaning, work)
+
+
+@router.get(
+    "/reports/{report_id}",
+    auth=SourceKey(Scope.STATUS_READ),
+    response={200: ReportAnswer} | _READ,
+    operation_id="read_report",
+    summary="Read where a report stands",
+    tags=["Reports"],
+)
+def get_report(request: HttpRequest, report_id: uuid.UUID) -> Any:
+    """Tell where a report of this source stands: received, in review, or closed without a case."""
+    return report_answer(access.get_report_of(_key(request).source, report_id))
+
+
+@router.post(
+    "/media",
+    auth=SourceKey(Scope.MEDIA_WRITE),
+    response={201: MediaAnswer} | _POSTED,
+    operation_id="upload_media",
+    summary="Upload a file",
+    tags=["Media"],
+    openapi_extra=body_of(None, multipart="file") | IDEMPOTENCY_PARAMETER,
+)
+def post_media(request: HttpRequest) -> HttpResponse:
+    """Take one file in a part called `file` and return its reference, good for 24 hours.
+
+    The bytes are encrypted as they arrive. Broken images are accepted: a person will look at them.
+    """
+    key = _key(request)
+    if request.content_type != MULTIPART:
+        raise HttpError(415, "Send multipart/form-data with the file in a part called `file`.")
+    files = request.FILES.getlist("file")
+    if len(files) != 1 or len(request.FILES) != 1:
+        raise Invalid({"file": ["Send exactly one file, in a part called `file`."]})
+    file = files[0]
+
+    def work() -> tuple[int, Any]:
+        upload = create_upload(
+            key.source,
+            file.blob,
+            name=file.name,
+            media_type=file.media_type,
+            actor=access.actor_for(key),
+        )
+        return 201, media_answer(upload)
+
+    return once(request, "POST /media", digest(file.name, file.blob.sha256), work)
+
+
+@router.post(
+    "/scans",
+    auth=SourceKey(Scope.SCANS_WRITE),
+    response={201: ItemAnswer} | _POSTED,
+    operation_id="submit_scan",
+    summary="Submit a photo, name or description to scan",
+    tags=["Scans"],
+    openapi_extra=body_of(ScanPayload) | IDEMPOTENCY_PARAMETER,
+)
+def post_scan(request: HttpRequest) -> HttpResponse:
+    """Take one profile or group photo, name or description that nobody reported, to be scanned."""
+    key = _key(request)
+    payload = read_json(request, ScanPayload)
+
+    def work() -> tuple[int, Any]:
+        item = submit_scan(key.source, payload=payload, actor=access.actor_for(key))
+        return 201, item_answer(item)
+
+    return once(request, "POST /scans", digest(payload.model_dump(mode="json")), work)
+
+
+@router.get(
+    "/scans/{scan_id}",
+    auth=SourceKey(Scope.STATUS_READ),
+    response={200: ItemAnswer} | _READ,
+    operation_id="read_scan",
+    summary="Read where a scan stands",
+    tags=["Scans"],
+)
+def get_scan(request: HttpRequest, scan_id: uuid.UUID) -> Any:
+    """Tell whether an item of this source was scanned. What was found is not told here."""
+    return item_answer(access.get_scan_of(_key(request).source, scan_id))
+
+
+@router.put(
+    "/accounts/{account_id}",
+    auth=SourceKey(Scope.DIRECTORY_WRITE),
+    response={200: DirectoryAnswer} | _PUT,
+    operation_id="upsert_account",
+    summary="Create or complete an account",
+    tags=["Directory"],
+    openapi_extra=body_of(AccountPayload),
+)
+def put_account(request: HttpRequest, account_id: str) -> Any:
+    """Create or complete an account under your own id.
+
+    Members left out stay as they are; `identifiers` and `ip_events` are added to those known.
+    """
+    key = _key(request)
+    account = upsert_account(
+        key.source,
+        external_id(account_id),
+        payload=read_json(request, AccountPayload),
+        actor=access.actor_for(key),
+    )
+    return {"id": account.pk, "external_id": account.external_id}
+
+
+@router.put(
+    "/groups/{group_id}",
+    auth=SourceKey(Scope.DIRECTORY_WRITE),
+    response={200: DirectoryAnswer} | _PUT,
+    operation_id="upsert_group",
+    summary="Create or complete a group",
+    tags=["Directory"],
+    openapi_extra=body_of(GroupPayload),
+)
+def put_group(request: HttpRequest, group_id: str) -> Any:
+    """Create or complete a group under your own id. Members left out stay as they are."""
+    key = _key(request)
+    group = upsert_group(
+        key.source,
+        external_id(group_id),
+        payload=read_json(request, GroupPayload),
+        actor=access.actor_for(key),
+    )
+    return {"id": group.pk, "external_id": group.external_id}
+
+
+@router.put(
+    "/groups/{group_id}/members",
+    auth=SourceKey(Scope.DIRECTORY_WRITE),
+    response={200: MembersAnswer} | _PUT,
+    operation_id="upsert_members",
+    summary="Add or change members of a group",
+    tags=["Directory"],
+    openapi_extra=body_of(MembersPayload),
+)
+def put_members(request: HttpRequest, group_id: str) -> Any:
+    """Add or change members of a group with role and dates. Those not listed stay as they are."""
+    key = _key(request)
+    group_id = external_id(group_id)
+    count = upsert_memberships(
+        key.source,
+        group_id,
+        members=read_json(request, MembersPayload),
+        actor=access.actor_for(key),
+    )
+    return {"group": group_id, "members": count}
+
+
+@router.post(
+    "/batches",
+    auth=SourceKey(Scope.REPORTS_WRITE, Scope.DIRECTORY_WRITE, Scope.SCANS_WRITE),
+    response={200: BatchAnswer, 207: BatchAnswer, 411: Problem} | _POSTED,
+    operation_id="submit_batch",
+    summary="Submit many things as NDJSON",
+    description=BATCH_TEXT,
+    tags=["Batches"],
+    openapi_extra=body_of(None, ndjson=True) | IDEMPOTENCY_PARAMETER,
+)
+def post_batch(request: HttpRequest) -> HttpResponse:
+    """Take newline-delimited JSON, see ``BATCH_TEXT``."""
+    if request.content_type not in {"application/x-ndjson", "application/jsonl"}:
+        raise HttpError(415, "Send application/x-ndjson.")
+    if not request.headers.get("Content-Length"):
+        raise HttpError(411, "Send the length of the body (Content-Length).")
+    return respond(take_batch(_key(request), request, idempotency_key=idempotency_key(request)))
+
+
+def _read_multipart(request: HttpRequest) -> tuple[ReportPayload, dict[str, Any]]:
+    files = request.FILES  # Parses the whole body; every file is in the vault afterwards.
+    written = request.POST.get("report")
+    if written is None:
+        raise Invalid({"report": ["Send the report as JSON in a part called `report`."]})
+    payload = check(ReportPayload, parse_json(written))
+    errors: dict[str, list[str]] = {}
+    named = {item.file for item in payload.items if item.file}
+    for index, item in enumerate(payload.items):
+        if item.file and item.file not in files:
+            errors[f"items.{index}.file"] = ["No part of the request has this name."]
+    for part in files:
+        if len(files.getlist(part)) > 1:
+            errors[f"files.{part}"] = ["Two parts have this name."]
+        elif part not in named:
+            errors[f"files.{part}"] = ["No item names this file, so it would be lost."]
+    if errors:
+        raise Invalid(errors)
+    return payload, {part: files[part] for part in files}
+
+
+def _with_uploads(key: ApiKey, payload: ReportPayload, files: dict[str, Any]) -> ReportPayload:
+    """Return the report with its files as media references."""
+    references = {}
+    for index, item in enumerate(payload.items):
+        if item.file and item.file not in references:
+            file = files[item.file]
+            references[item.file] = create_upload(
+                key.source,
+                file.blob,
+                name=file.name,
+                media_type=file.media_type,
+                field=f"items.{index}.file",
+                actor=access.actor_for(key),
+            ).pk
+    items = [
+        item.model_copy(update={"media": references[item.file], "file": None})
+        if item.file
+        else item
+        for item in payload.items
+    ]
+    return payload.model_copy(update={"items": items})

@@ -80,8 +80,8 @@ def recall(source: Source, *, endpoint: str, key: str, body_hash: str) -> Answer
         return None
     if record.body_hash != body_hash:
         raise KeyReused
-    assert record.status is not None  # committed together with its answer
-    return Answer(record.status, record.response, is_replayed=True)
+    # The status is never missing here: it is committed together with the record.
+    return Answer(record.status or 500, record.response, is_replayed=True)
 
 
 def is_remembered(source: Source, *, endpoint: str, key: str) -> bool:
@@ -91,12 +91,26 @@ def is_remembered(source: Source, *, endpoint: str, key: str) -> bool:
 
 @transaction.atomic
 def remember(
-    source: Source, *, endpoint: str, key: str, body_hash: str, status: int, body: Any
+    source: Source,
+    *,
+    endpoint: str,
+    key: str,
+    body_hash: str,
+    status: int,
+    body: Any,
+    instead_of: tuple[str, str],
 ) -> None:
-    """Note the answer of work that consists of many transactions (a batch)."""
+    """Note the answer of a batch, and drop the records of its lines, which it makes superfluous.
+
+    ``instead_of`` is the lines' endpoint and the beginning of their keys.
+    """
     IdempotencyRecord.objects.create(
         source=source, endpoint=endpoint, key=key, body_hash=body_hash, status=status, response=body
     )
+    lines, beginning = instead_of
+    IdempotencyRecord.objects.filter(
+        source=source, endpoint=lines, key__startswith=beginning
+    ).delete()
 
 
 def forget_old_answers(*, limit: int = 1000) -> int:

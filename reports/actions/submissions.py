@@ -178,8 +178,7 @@ def _subject(subject: Subject, accounts: dict[str, Account]) -> tuple[Account | 
 
     if subject.account is not None:
         return accounts[subject.account], None
-    assert subject.group is not None  # Subject has exactly one
-    return None, stub_group(subject.group)
+    return None, stub_group(subject.group or "")  # Subject has exactly one of the two.
 
 
 def _uploads_of(source: Source, contents: dict[str, Iterable[Content]]) -> dict[str, Upload]:

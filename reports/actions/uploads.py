@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -15,6 +16,9 @@ from reports.actions.submissions import intake_chain
 from reports.media_kinds import HEAD_BYTES, kind_of
 from reports.models import Source, Upload
 
+if TYPE_CHECKING:
+    from accounts.models import User
+
 UPLOAD_LIFE = timedelta(hours=24)
 
 
@@ -25,6 +29,7 @@ def create_upload(
     name: str = "",
     media_type: str = "",
     field: str = "file",
+    uploaded_by: User | None = None,
     actor: Actor | audit.Person,
 ) -> Upload:
     """Note media that a report may refer to during the next 24 hours.
@@ -43,8 +48,10 @@ def create_upload(
             blob=blob,
             kind=kind,
             original_name=clean_name(name),
+            uploaded_by=uploaded_by,
             expires_at=Now() + UPLOAD_LIFE,
         )
+        upload.refresh_from_db(fields=["expires_at"])  # The database's clock wrote it.
         audit.record(
             AuditEvent.MEDIA_RECEIVED,
             actor=actor,

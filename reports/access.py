@@ -1,0 +1,193 @@
+"""Who is this key, and what may this person or source see? Loading and authorising in one call."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db.models import Count, Max, Prefetch, Q, QuerySet
+from django.db.models.functions import Now
+from django.http import Http404
+
+from accounts.models import User
+from accounts.permissions import Permission
+from core import audit
+from core.audit import Actor, AuditEvent
+from reports.keys import is_secret, read_authorization
+from reports.models import Account, ApiKey, Group, Item, Report, Source, SourceKind, Upload
+from reports.rates import is_first
+
+
+class KeyRefused(Exception):
+    """The key does not open the door (401, or 403 for a source that is paused)."""
+
+    def __init__(self, message: str, status: int = 401) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
+UNKNOWN_KEY = "Send a valid key as `Authorization: Bearer hf_…`."
+
+
+def authenticate_key(header: str) -> ApiKey:
+    """Return the key in an Authorization header. Raises KeyRefused with the reason.
+
+    Why a key fails is told only to whoever knows its secret. Expiry is by the database's clock.
+    """
+    written = read_authorization(header)
+    if written is None:
+        raise KeyRefused(UNKNOWN_KEY)
+    key = (
+        ApiKey.objects.select_related("source")
+        .annotate(is_over=Q(expires_at__isnull=False) & Q(expires_at__lte=Now()))
+        .filter(prefix=written.prefix)
+        .first()
+    )
+    if key is None or not is_secret(written.secret, key.key_hash):
+        raise KeyRefused(UNKNOWN_KEY)
+    reason = ""
+    if key.revoked_at is not None:
+        reason = "This key was revoked."
+    elif key.is_over:
+        reason = "This key has expired."
+    elif not key.source.is_active:
+        reason = "This source is paused."
+    if reason:
+        # Once a minute is enough to see that somebody still uses it; a script that repeats it every
+        # second must not fill the log.
+        if is_first(f"refused:{key.pk}", 60):
+            audit.record_apart(
+                AuditEvent.API_KEY_REFUSED, actor=actor_for(key), subject=key, reason=reason
+            )
+        raise KeyRefused(reason, 403 if "paused" in reason else 401)
+    return key
+
+
+def actor_for(key: ApiKey) -> Actor:
+    """Return how the audit log names whoever holds a key."""
+    return Actor("service", str(key.pk), f"{key.source.slug} ({key.prefix})")
+
+
+def get_report_of(source: Source, id: uuid.UUID) -> Report:
+    """Return a report that this source sent, with its items. Raises Http404 for all others."""
+    found = (
+        Report.objects.filter(source=source, pk=id)
+        .prefetch_related(Prefetch("items", Item.objects.order_by("received_at", "pk")))
+        .first()
+    )
+    if found is None:
+        raise Http404
+    return found
+
+
+def get_scan_of(source: Source, id: uuid.UUID) -> Item:
+    """Return a scan-only item that this source sent. Raises Http404 for all others."""
+    found = Item.objects.filter(source=source, pk=id, report=None).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+# ── People ────────────────────────────────────────────────────────────────────────────────────
+def get_entered_report_for(user: User, id: uuid.UUID) -> Report:
+    """Return a report that this person entered by hand. Raises Http404 for all others.
+
+    Who may see the case that a report joined is decided by the case's category, not here.
+    """
+    found = (
+        Report.objects.filter(pk=id, entered_by=user)
+        .select_related("account", "group", "source")
+        .prefetch_related(
+            Prefetch("items", Item.objects.select_related("blob").order_by("received_at"))
+        )
+        .first()
+    )
+    if found is None or not user.may(Permission.REPORTS_CREATE):
+        raise Http404
+    return found
+
+
+def entered_reports_for(user: User) -> QuerySet[Report]:
+    """Return what this person entered by hand, newest first."""
+    if not user.may(Permission.REPORTS_CREATE):
+        return Report.objects.none()
+    return (
+        Report.objects.filter(entered_by=user)
+        .select_related("account", "group")
+        .annotate(item_count=Count("items"))
+        .order_by("-received_at")
+    )
+
+
+def uploads_for_form(source: Source, user: User, ids: list[uuid.UUID]) -> QuerySet[Upload]:
+    """Return uploads that this person's unfinished form refers to and that are still kept."""
+    if not user.may(Permission.REPORTS_CREATE):
+        return Upload.objects.none()
+    return (
+        Upload.objects.filter(source=source, uploaded_by=user, pk__in=ids, expires_at__gt=Now())
+        .select_related("blob")
+        .order_by("created_at")
+    )
+
+
+def search_subjects(user: User, kind: str, text: str, *, limit: int = 8) -> list[Account | Group]:
+    """Return accounts or groups whose id or name begins with ``text``, for the report form.
+
+    At least three characters, so that the directory cannot be leafed through.
+    """
+    text = text.strip()
+    if not user.may(Permission.REPORTS_CREATE) or len(text) < 3 or "\x00" in text:
+        return []
+    if kind == "group":
+        groups = Group.objects.filter(Q(external_id__istartswith=text) | Q(name__istartswith=text))
+        return list(groups.order_by("external_id")[:limit])
+    accounts = Account.objects.filter(
+        Q(external_id__istartswith=text)
+        | Q(username__istartswith=text)
+        | Q(display_name__istartswith=text)
+    )
+    return list(accounts.order_by("external_id")[:limit])
+
+
+def sources_for(user: User) -> QuerySet[Source]:
+    """Return every source with its live keys, last use and number of reports, for administrators."""
+    if not user.may(Permission.SOURCES_MANAGE):
+        return Source.objects.none()
+    alive = Q(keys__revoked_at=None) & (Q(keys__expires_at=None) | Q(keys__expires_at__gt=Now()))
+    return Source.objects.annotate(
+        live_keys=Count("keys", filter=alive, distinct=True),
+        last_used_at=Max("keys__last_used_at"),
+    ).order_by("name")
+
+
+def get_source_for(user: User, slug: str) -> Source:
+    """Return one source for an administrator. Raises Http404 when not visible."""
+    found = sources_for(user).filter(slug=slug).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def keys_for(user: User, source: Source) -> QuerySet[ApiKey]:
+    """Return the keys of a source, those that work first, newest first."""
+    if not user.may(Permission.SOURCES_MANAGE):
+        return ApiKey.objects.none()
+    return (
+        ApiKey.objects.filter(source=source)
+        .select_related("replaced_by")
+        .annotate(is_over=Q(expires_at__isnull=False) & Q(expires_at__lte=Now()))
+        .order_by("revoked_at", "is_over", "-created_at")
+    )
+
+
+def get_key_for(user: User, source: Source, id: uuid.UUID) -> ApiKey:
+    """Return one key of a source for an administrator. Raises Http404 when not visible."""
+    found = keys_for(user, source).filter(pk=id).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def may_have_keys(source: Source) -> bool:
+    """Return whether a source is a machine's; reports of the staff source come from people."""
+    return source.kind != SourceKind.STAFF

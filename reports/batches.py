@@ -1,0 +1,223 @@
+"""Batches: newline-delimited JSON, one submission a line, read as it arrives.
+
+Memory holds one line and one short result per line, whatever the size of the body. Each line is a
+transaction of its own: a bad one is reported by its number and the good ones are kept.
+
+With an Idempotency-Key every line is remembered under the key and its number until the whole batch is
+answered, so that a batch which broke off in the middle is simply sent again: lines that were taken are
+not taken twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from django.db import connection
+
+from core.errors import Invalid, Refused
+from reports.access import actor_for
+from reports.actions import (
+    Answer,
+    StillRunning,
+    answer_once,
+    is_remembered,
+    recall,
+    remember,
+    submit_report,
+    submit_scan,
+    upsert_account,
+    upsert_group,
+    upsert_memberships,
+)
+from reports.door import Malformed, check, digest, parse_json
+from reports.models import ApiKey, Scope, Source
+from reports.payloads import (
+    LINES,
+    AccountLine,
+    GroupLine,
+    MembershipLine,
+    ReportLine,
+    ScanLine,
+    Shape,
+)
+
+MAX_LINE_BYTES = 1024 * 1024
+MAX_LINES = 10_000
+ENDPOINT = "POST /batches"
+_LINE_ENDPOINT = "POST /batches line"
+
+SCOPES: dict[str, Scope] = {
+    "report": Scope.REPORTS_WRITE,
+    "account": Scope.DIRECTORY_WRITE,
+    "group": Scope.DIRECTORY_WRITE,
+    "membership": Scope.DIRECTORY_WRITE,
+    "scan": Scope.SCANS_WRITE,
+}
+
+
+class Readable(Protocol):
+    def readline(self, size: int = ..., /) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the stream. ``content`` is None when it was longer than the limit."""
+
+    number: int
+    content: bytes | None
+
+
+def read_lines(stream: Readable, on_bytes: Callable[[bytes], None]) -> Iterator[Line]:
+    """Yield the lines of a stream, blank ones left out but counted, in bounded memory.
+
+    Of a line longer than ``MAX_LINE_BYTES`` only the number is kept. ``on_bytes`` sees every byte.
+    """
+    number = 0
+    while piece := stream.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        on_bytes(piece)
+        if len(piece) > MAX_LINE_BYTES and not piece.endswith(b"\n"):
+            while piece and not piece.endswith(b"\n"):
+                piece = stream.readline(64 * 1024)
+                on_bytes(piece)
+            yield Line(number, None)
+        elif content := piece.strip():
+            yield Line(number, content)
+
+
+def take_batch(key: ApiKey, stream: Readable, *, idempotency_key: str = "") -> Answer:
+    """Take a batch and return what became of each line: 200 if all were taken, else 207.
+
+    Raises KeyReused and StillRunning like other requests, Invalid for a batch without lines.
+    """
+    source = key.source
+    if not idempotency_key:
+        return _take(key, stream, "", hashlib.sha256())
+    with _alone(source, idempotency_key):
+        if is_remembered(source, endpoint=ENDPOINT, key=idempotency_key):
+            seen = hashlib.sha256()
+            for _ in read_lines(stream, seen.update):
+                pass
+            answer = recall(
+                source, endpoint=ENDPOINT, key=idempotency_key, body_hash=seen.hexdigest()
+            )
+            if answer is None:
+                raise StillRunning
+            return answer
+        return _take(key, stream, idempotency_key, hashlib.sha256())
+
+
+def _take(key: ApiKey, stream: Readable, idempotency_key: str, seen: Any) -> Answer:
+    results: list[dict[str, Any]] = []
+    stopped_at: int | None = None
+    for line in read_lines(stream, seen.update):
+        if stopped_at is not None:
+            continue  # Read to the end, so that the sender hears the answer instead of a reset.
+        if len(results) == MAX_LINES:
+            stopped_at = line.number
+            continue
+        results.append({"line": line.number} | _take_line(key, line, idempotency_key))
+    if not results:
+        raise Invalid({"": ["The batch has no lines."]})
+    accepted = sum(result["status"] == "accepted" for result in results)
+    body = {
+        "accepted": accepted,
+        "rejected": len(results) - accepted,
+        "stopped_at": stopped_at,
+        "results": results,
+    }
+    status = 200 if accepted == len(results) and stopped_at is None else 207
+    if idempotency_key:
+        remember(
+            key.source,
+            endpoint=ENDPOINT,
+            key=idempotency_key,
+            body_hash=seen.hexdigest(),
+            status=status,
+            body=body,
+            instead_of=(_LINE_ENDPOINT, _line_key(idempotency_key, "")),
+        )
+    return Answer(status, body)
+
+
+def _take_line(key: ApiKey, line: Line, idempotency_key: str) -> dict[str, Any]:
+    if line.content is None:
+        return _rejected("too_long", {"": [f"The line is longer than {MAX_LINE_BYTES} bytes."]})
+    kind: str | None = None
+    try:
+        document = parse_json(line.content)
+        named = document.get("type") if isinstance(document, dict) else None
+        if not isinstance(named, str) or named not in LINES:
+            return _rejected("unknown_type", {"type": [f"Must be one of {', '.join(LINES)}."]})
+        kind = named
+        if SCOPES[kind] not in key.scopes:
+            return _rejected("scope", {"type": [f"This key lacks the scope {SCOPES[kind]}."]}, kind)
+        shape = check(LINES[kind], document)
+        if not idempotency_key:
+            return _submit(key, shape)
+        return answer_once(
+            key.source,
+            endpoint=_LINE_ENDPOINT,
+            key=_line_key(idempotency_key, line.number),
+            body_hash=digest(document),
+            work=lambda: (200, _submit(key, shape)),
+        ).body
+    except Malformed as malformed:
+        return _rejected("malformed", {"": [malformed.message]})
+    except Invalid as invalid:
+        return _rejected("invalid", invalid.errors, kind)
+    except Refused as refused:
+        return _rejected(refused.code, {"": [refused.message]}, kind)
+
+
+def _submit(key: ApiKey, shape: Shape) -> dict[str, Any]:
+    source, actor = key.source, actor_for(key)
+    accepted: dict[str, Any] = {"status": "accepted"}
+    if isinstance(shape, ReportLine):
+        report = submit_report(source, payload=shape, actor=actor)
+        return accepted | {"type": "report", "id": str(report.pk), "number": str(report)}
+    if isinstance(shape, ScanLine):
+        item = submit_scan(source, payload=shape, actor=actor)
+        return accepted | {"type": "scan", "id": str(item.pk)}
+    if isinstance(shape, AccountLine):
+        account = upsert_account(source, shape.external_id, payload=shape, actor=actor)
+        return accepted | {"type": "account", "id": str(account.pk)}
+    if isinstance(shape, GroupLine):
+        group = upsert_group(source, shape.external_id, payload=shape, actor=actor)
+        return accepted | {"type": "group", "id": str(group.pk)}
+    if isinstance(shape, MembershipLine):
+        upsert_memberships(source, shape.group, members=[shape], actor=actor)
+        return accepted | {"type": "membership", "id": None}
+    raise TypeError(f"no action takes {type(shape).__name__}")
+
+
+def _rejected(code: str, errors: dict[str, list[str]], kind: str | None = None) -> dict[str, Any]:
+    return {"status": "rejected", "type": kind, "code": code, "errors": errors}
+
+
+def _line_key(idempotency_key: str, number: int | str) -> str:
+    # Hashed, since the key alone may fill the column.
+    return f"{hashlib.sha256(idempotency_key.encode()).hexdigest()}:{number}"
+
+
+@contextmanager
+def _alone(source: Source, idempotency_key: str) -> Iterator[None]:
+    """Hold the batch for this request. Raises StillRunning when another one holds it.
+
+    An advisory lock of the session: it ends with its connection, so a killed process leaves none.
+    """
+    name = f"holdfast.batch.{source.pk}.{idempotency_key}"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name])
+        if not cursor.fetchone()[0]:
+            raise StillRunning
+    try:
+        yield
+    finally:
+        if connection.is_usable():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])

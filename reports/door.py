@@ -1,0 +1,162 @@
+"""The door of the machine API: who knocks, how often, with what body, and what every answer carries."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from ninja.errors import HttpError, Throttled
+from ninja.security import HttpBearer
+from pydantic import TypeAdapter, ValidationError
+
+from core.errors import Invalid, problem
+from reports import access
+from reports.actions import Answer, answer_once, mark_key_used
+from reports.models import ApiKey, Scope, Source
+from reports.payloads import ExternalId, Shape, field_errors
+from reports.rates import spend
+
+S = TypeVar("S", bound=Shape)
+LONGEST_IDEMPOTENCY_KEY = 200
+
+
+class Malformed(HttpError):
+    """The body is not what its media type says (400)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(400, message)
+
+
+class SourceKey(HttpBearer):
+    """Lets a request in whose key works, has one of the scopes and has not asked too often."""
+
+    def __init__(self, *scopes: Scope) -> None:
+        super().__init__()
+        self.scopes = scopes
+
+    def __call__(self, request: HttpRequest) -> ApiKey:
+        """Return the key. Raises HttpError 401, 403 or 429."""
+        try:
+            key = access.authenticate_key(request.headers.get("Authorization", ""))
+        except access.KeyRefused as refused:
+            raise HttpError(refused.status, refused.message) from None
+        rate = spend(str(key.pk), key.rate_per_minute)
+        request.rate = rate  # type: ignore[attr-defined]
+        if rate is not None and not rate.is_allowed:
+            raise Throttled(wait=rate.reset)
+        mark_key_used(key)
+        if not set(self.scopes) & set(key.scopes):
+            needed = " or ".join(scope.value for scope in self.scopes)
+            raise HttpError(403, f"This key lacks the scope {needed}.")
+        return key
+
+    def authenticate(self, request: HttpRequest, token: str) -> ApiKey:  # pragma: no cover
+        raise NotImplementedError  # __call__ reads the header itself.
+
+
+def machine_door(view: Callable[..., Any]) -> Callable[..., HttpResponse]:
+    """Give every answer of a machine view its rate headers, and 405 the form of a problem document."""
+
+    @wraps(view, assigned=("__doc__",), updated=())
+    def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            response = view(request, *args, **kwargs)
+        except UnreadablePostError:
+            response = problem(400, "Bad request", "The connection broke.", code="bad_request")
+        if response.status_code == 405:
+            allowed = response.headers.get("Allow", "")
+            response = problem(
+                405, "Method not allowed", f"Allowed here: {allowed}.", code="method_not_allowed"
+            )
+            response["Allow"] = allowed
+        rate = getattr(request, "rate", None)
+        if rate is not None:
+            for name, value in rate.headers().items():
+                response[name] = value
+        return response
+
+    answered.csrf_exempt = True  # type: ignore[attr-defined]  # Keys travel in a header, never by cookie.
+    answered.login_required = False  # type: ignore[attr-defined]  # SourceKey decides.
+    return answered
+
+
+# ── Bodies ────────────────────────────────────────────────────────────────────────────────────
+def parse_json(raw: bytes | str) -> Any:
+    """Return a JSON document. Raises Malformed for anything else, NaN and Infinity included."""
+
+    def refuse(word: str) -> Any:
+        raise ValueError(f"{word} is not JSON")
+
+    try:
+        text = raw.decode() if isinstance(raw, bytes) else raw
+        return json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        raise Malformed("The body is not valid JSON (UTF-8).") from None
+
+
+def check(shape: type[S], document: Any) -> S:
+    """Return a document as a shape. Raises Invalid naming each field."""
+    try:
+        return shape.model_validate(document)
+    except ValidationError as invalid:
+        raise Invalid(field_errors(invalid)) from None
+
+
+def read_json(request: HttpRequest, shape: type[S]) -> S:
+    """Return the JSON body of a request as a shape. Raises HttpError 400, 415 or Invalid."""
+    if request.content_type != "application/json":
+        raise HttpError(415, "Send application/json.")
+    return check(shape, parse_json(request.body))
+
+
+def external_id(value: str) -> str:
+    """Return an external id from the path. Raises Invalid."""
+    try:
+        return TypeAdapter(ExternalId).validate_python(value)
+    except ValidationError as invalid:
+        errors = field_errors(invalid)
+        raise Invalid({"external_id": next(iter(errors.values()))}) from None
+
+
+# ── Idempotency ───────────────────────────────────────────────────────────────────────────────
+def idempotency_key(request: HttpRequest) -> str:
+    """Return the Idempotency-Key, or an empty text. Raises Invalid for one that cannot be used."""
+    key = request.headers.get("Idempotency-Key", "").strip()
+    if len(key) > LONGEST_IDEMPOTENCY_KEY or not all("!" <= character <= "~" for character in key):
+        raise Invalid(
+            {
+                "Idempotency-Key": [
+                    f"Use 1 to {LONGEST_IDEMPOTENCY_KEY} visible ASCII characters, a UUID for example."
+                ]
+            }
+        )
+    return key
+
+
+def digest(*parts: Any) -> str:
+    """Return the hash of a request's meaning: the same for the same document and the same files."""
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def once(
+    request: HttpRequest, endpoint: str, body_hash: str, work: Callable[[], tuple[int, Any]]
+) -> HttpResponse:
+    """Do the work of a POST once per Idempotency-Key and return its answer."""
+    source: Source = request.auth.source  # type: ignore[attr-defined]
+    key = idempotency_key(request)
+    if not key:
+        return respond(Answer(*work()))
+    return respond(answer_once(source, endpoint=endpoint, key=key, body_hash=body_hash, work=work))
+
+
+def respond(answer: Answer) -> HttpResponse:
+    """Return an answer as JSON; a repeated one says so."""
+    response = JsonResponse(answer.body, status=answer.status)
+    if answer.is_replayed:
+        response["Idempotent-Replayed"] = "true"
+    return response
