@@ -22,7 +22,7 @@ check: venv-dev
 	$(PYTHON_ENV) -m mypy
 	.venv/bin/djlint templates --lint --quiet
 	$(PYTHON_ENV) manage.py makemigrations --check --dry-run
-	HOLDFAST_HTTPS=1 $(PYTHON_ENV) manage.py check --deploy --fail-level WARNING
+	sh config/runtime/deploy_check.sh
 
 lock:
 	uv pip compile pyproject.toml --extra s3 --generate-hashes --no-annotate --no-header \

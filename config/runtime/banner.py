@@ -10,6 +10,7 @@ from typing import Any
 
 COLUMNS = (
     ("role", "Role"),
+    ("name", "Name"),
     ("email", "E-mail"),
     ("password", "Password"),
     ("totp_secret", "Authenticator key"),
@@ -42,7 +43,7 @@ def ready(address: str, var: Path, *, seconds: float) -> None:
 
 
 def sign_ins(credentials: Any) -> None:
-    """List the sample people: a list of objects with role, email, password and totp_secret."""
+    """List the sample people: objects with role, name, email, password and totp_secret."""
     people = credentials if isinstance(credentials, list) else []
     if not people:
         return
@@ -50,6 +51,7 @@ def sign_ins(credentials: Any) -> None:
     say("  Sample people (invented; never keep them in an installation that is reached by others):")
     for line in _table(people):
         say(f"    {line}")
+    say("  Their six-digit codes of this moment: .venv/bin/python manage.py sample_code")
 
 
 def _table(people: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from config.runtime import banner, fingerprint
 from config.runtime.processes import ServiceError, die_with_parent, end_group
@@ -207,6 +208,13 @@ class Launcher:
         # Noted first: a start that is killed half-way loads the samples the next time.
         _write_json(stamp_file, {"sample_due": sample_due, "sample": sampled})
         options = ["--no-static"] * static_current + ["--sample"] * sample_due
+        if "DATABASE_OWNER_URL" in env:
+            options += ["--app-role", unquote(urlsplit(env["DATABASE_URL"]).username or "")]
+        else:
+            banner.say(
+                "DATABASE_OWNER_URL is not set, so the application owns its tables and could switch "
+                "the audit log's triggers off; docs/operations.md tells how to part the two roles."
+            )
         self._run_prepare(env | {"DATABASE_URL": owner_url}, options)
         _write_json(
             stamp_file,
@@ -284,8 +292,13 @@ class Launcher:
 
     def _first_admin_link(self, env: Mapping[str, str]) -> str:
         done = subprocess.run(
-            python(str(BASE / "manage.py"), "first_admin_link"),
-            env=_public(env) | {"HOLDFAST_ADDRESS": self.wishes.address},
+            python(
+                str(BASE / "manage.py"),
+                "first_admin_link",
+                "--base",
+                self.wishes.address.rstrip("/"),
+            ),
+            env=_public(env),
             check=False,
             capture_output=True,
             text=True,

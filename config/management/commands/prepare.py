@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from django.core.management import call_command, get_commands
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
 
@@ -20,22 +20,23 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []  # Checks that ask the database need its tables first.
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--app-role", default="", help="the role that web and workers use")
         parser.add_argument("--no-static", action="store_true", help="leave static files alone")
         parser.add_argument("--sample", action="store_true", help="load the sample data")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self._step("Keys", "init_keys")
+        self._step("Master keys", "init_keys")
         self._step("Tables", "migrate", interactive=False, verbosity=0)
-        self._step("Rights of the application's role", "grant_app_role")
+        if role := options["app_role"]:
+            self._step("Rights of the application's role", "grant_app_role", role=role)
         self._step("Signing and escrow keys", "init_signing")
         if not options["no_static"]:
             self._step("Static files", "collectstatic", interactive=False, verbosity=0, clear=True)
         if options["sample"]:
-            self._step("Sample data", "load_sample")
+            self.stdout.write("Sample data:")
+            call_command("load_sample", stdout=self.stdout)
 
     def _step(self, title: str, command: str, **options: Any) -> None:
-        if command not in get_commands():
-            return
         began = time.monotonic()
         call_command(command, stdout=self.stderr, **options)
         self.stdout.write(f"{title}: {time.monotonic() - began:.1f} s")
