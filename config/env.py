@@ -66,16 +66,6 @@ def text_or_file(name: str, path: Path) -> str:
     return path.read_text().strip() if path.exists() else ""
 
 
-def line_of(name: str, path: Path) -> str:
-    """Return a setting from the environment, or the line that preparing left in a file; else ""."""
-    if value := os.environ.get(name):
-        return value
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
-
-
 def attach(var: Path) -> None:
     """Lead a command to the private stores of a running ``make up``, unless told where to go.
 

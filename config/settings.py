@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from config.env import attach, database, env_bool, env_int, env_list, line_of, secret, text_or_file
+from config.env import attach, database, env_bool, env_int, env_list, secret, text_or_file
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(os.environ.get("HOLDFAST_VAR", BASE_DIR / "var"))

@@ -188,6 +188,7 @@ class Launcher:
             "PYTHONUNBUFFERED": "1",
             "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",  # macOS: RQ forks for every job.
         }
+        env.setdefault("HOLDFAST_ADDRESS", self.wishes.address.rstrip("/"))
         env.setdefault("HOLDFAST_SIGNING_KEY_FILE", str(keys / "signing_key"))
         return env
 
