@@ -48,6 +48,8 @@ def _start() -> None:
     os.environ["REDIS_URL"] = f"{valkey}?db={number}"
     os.environ["HOLDFAST_VAR"] = f"{os.environ['HOLDFAST_TEST_ROOT']}/{name}"
     Path(os.environ["HOLDFAST_VAR"]).mkdir(mode=0o700, exist_ok=True)
+    # Tests are served from the sources; WhiteNoise warns when the collected folder is missing.
+    Path(os.environ["HOLDFAST_VAR"], "static").mkdir(exist_ok=True)
 
 
 for _name in list(os.environ):  # The operator's settings must not change what the tests see.
