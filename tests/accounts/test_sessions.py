@@ -45,9 +45,7 @@ def test_a_used_session_stays_open(client: Client, reviewer: User) -> None:
     assert SignIn.objects.filter(last_seen_at__gt=Now() - timedelta(seconds=10)).exists()
 
 
-def test_what_a_page_sends_by_itself_keeps_nobody_signed_in(
-    client: Client, reviewer: User
-) -> None:
+def test_what_a_page_sends_by_itself_keeps_nobody_signed_in(client: Client, reviewer: User) -> None:
     signed_in(client, reviewer)
     age(reviewer, last_seen_at=timedelta(minutes=5))
     client.get("/session/idle/", headers={"X-Background": "1"})

@@ -222,9 +222,7 @@ def test_sign_in_never_leads_to_another_host(client: Client, auditor: User, targ
     assert answer["Location"] == "/"
 
 
-def test_the_password_is_neither_in_the_page_nor_in_the_log(
-    client: Client, reviewer: User
-) -> None:
+def test_the_password_is_neither_in_the_page_nor_in_the_log(client: Client, reviewer: User) -> None:
     answer = give_password(client, reviewer.email, "a wrong but secret phrase")
     assert b"a wrong but secret phrase" not in answer.content
     assert not AuditEntry.objects.filter(line__contains="secret phrase").exists()
