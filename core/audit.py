@@ -13,14 +13,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Protocol
 from uuid import UUID
 
-from django.db import connection, models, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from core import context
@@ -103,7 +105,10 @@ def _plain(value: Any) -> Any:
         # JSON numbers beyond 2^53 do not survive every reader; ids that large are text.
         return value if abs(value) < 2**53 else str(value)
     if isinstance(value, float):
-        return str(value) if value != value or abs(value) == float("inf") else value
+        if not math.isfinite(value):
+            return str(value)
+        # PostgreSQL writes 1e16 and -0.0 in its own way; whole numbers are whole numbers here.
+        return _plain(int(value)) if value.is_integer() else value
     if isinstance(value, UUID | Decimal):
         return str(value)
     if isinstance(value, datetime):
@@ -136,7 +141,9 @@ def record(
     the transaction ends. ``data`` holds ids and plain values: never report text, media, credentials
     or names of people. Costs two round trips.
     """
-    return _append(connection, _Draft.of(event, actor, subject, case, chain, data))
+    return _append(
+        connections[DEFAULT_DB_ALIAS], _Draft.of(event, actor, subject, case, chain, data)
+    )
 
 
 def record_apart(
@@ -155,13 +162,14 @@ def record_apart(
     """
     draft = _Draft.of(event, actor, subject, case, chain, data)
     # Blocks that a test case opened around the test do not count, as in Django's own durable check.
-    nested = [block for block in connection.atomic_blocks if not block._from_testcase]
+    usual = connections[DEFAULT_DB_ALIAS]
+    nested = [block for block in usual.atomic_blocks if not block._from_testcase]  # noqa: SLF001
     if not nested:
-        return _append(connection, draft)
+        return _append(usual, draft)
     if draft.chain not in {GENERAL, APART}:
         draft.data.setdefault("chain", draft.chain)
     draft.chain = APART
-    own = connection.copy()
+    own = usual.copy()
     try:
         return _append(own, draft)
     finally:
@@ -193,7 +201,7 @@ class _Draft:
             event=AuditEvent(event),
             actor=actor_of(actor),
             chain=chain or GENERAL,
-            subject_type=subject._meta.label_lower if subject is not None else "",
+            subject_type=subject._meta.label_lower if subject is not None else "",  # noqa: SLF001
             subject_id=str(subject.pk) if subject is not None else "",
             data=_plain(data),
         )
@@ -221,7 +229,6 @@ _COLUMNS = (
 
 def _append(connection: BaseDatabaseWrapper, draft: _Draft) -> AuditEntry:
     where = context.current()
-    using = connection.alias
     with _transaction(connection), connection.cursor() as cursor:
         # Takes the chain's lock and then reads its end, in one round trip (migration 0002).
         cursor.execute("SELECT seq, hash, at FROM holdfast_audit_begin(%s)", [draft.chain])
@@ -252,8 +259,8 @@ def _append(connection: BaseDatabaseWrapper, draft: _Draft) -> AuditEntry:
             values,
         )
         entry.pk = cursor.fetchone()[0]
-    entry._state.adding = False
-    entry._state.db = using
+    entry._state.adding = False  # noqa: SLF001 — what Model.from_db does
+    entry._state.db = connection.alias  # noqa: SLF001
     return entry
 
 
@@ -273,33 +280,24 @@ def document_of(entry: AuditEntry) -> dict[str, Any]:
     }
 
 
-class _transaction:  # noqa: N801 — used like a keyword
-    """``transaction.atomic`` for a connection that may not be registered under its alias."""
-
-    def __init__(self, target: BaseDatabaseWrapper) -> None:
-        self.target = target
-        self.inner = transaction.atomic(using=target.alias) if target is _default() else None
-
-    def __enter__(self) -> None:
-        if self.inner is not None:
-            self.inner.__enter__()
-            return
-        self.target.set_autocommit(False)
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
-        if self.inner is not None:
-            self.inner.__exit__(kind, error, trace)
-            return
-        if kind is None:
-            self.target.commit()
-        else:
-            self.target.rollback()
-
-
-def _default() -> BaseDatabaseWrapper:
-    from django.db import connections
-
-    return connections["default"]
+@contextmanager
+def _transaction(target: BaseDatabaseWrapper) -> Iterator[None]:
+    """Open a transaction on a connection, also on one that is not registered under its alias."""
+    if target.in_atomic_block:
+        # No savepoint: a line that cannot be written must take the whole action down with it.
+        yield
+        return
+    if target is connections[target.alias]:
+        with transaction.atomic(using=target.alias):
+            yield
+        return
+    target.set_autocommit(False)
+    try:
+        yield
+    except BaseException:
+        target.rollback()
+        raise
+    target.commit()
 
 
 def chain_lines(chain: str) -> Iterator[tuple[int, str, str]]:

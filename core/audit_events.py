@@ -71,6 +71,17 @@ class AuditEvent(StrEnum):
     API_KEY_REFUSED = "api_key.refused"
 
     # hashing
+    ITEM_FLAGGED = "scan.item.flagged"
+    SCAN_GAVE_UP = "scan.gave_up"
+    HASH_LIST_CREATED = "hashing.list.created"
+    HASH_LIST_CHANGED = "hashing.list.changed"
+    HASH_LIST_IMPORTED = "hashing.list.imported"
+    HASH_ENTRY_ADDED = "hashing.entry.added"
+    HASH_ENTRY_RETIRED = "hashing.entry.retired"
+    HASH_ENTRY_RESTORED = "hashing.entry.restored"
+    HASH_LISTS_SEARCHED = "hashing.lists.searched"
+    TERM_LIST_CREATED = "hashing.terms.created"
+    TERM_LIST_CHANGED = "hashing.terms.changed"
 
     # moderation
     CASE_OPENED = "case.opened"

@@ -57,7 +57,7 @@ class KeyRing:
             raise KeyRingError(f"the key ring has no key named {name!r}") from None
 
 
-_cache: tuple[object, KeyRing] | None = None
+_cache: dict[object, KeyRing] = {}
 _cache_lock = threading.Lock()
 
 
@@ -103,7 +103,6 @@ def _from_file(path: Path) -> KeyRing:
 
 def key_ring() -> KeyRing:
     """Return the key ring, read again whenever its file changed. Raises KeyRingError."""
-    global _cache
     source: object
     if text := os.environ.get("HOLDFAST_MASTER_KEYS"):
         source = text
@@ -115,10 +114,11 @@ def key_ring() -> KeyRing:
         except FileNotFoundError:
             source = (str(path), None)
     with _cache_lock:
-        if _cache is not None and _cache[0] == source:
-            return _cache[1]
+        if source in _cache:
+            return _cache[source]
         ring = _from_environment(text) if text else _from_file(Path(settings.HOLDFAST_KEYRING))
-        _cache = (source, ring)
+        _cache.clear()
+        _cache[source] = ring
         return ring
 
 
@@ -257,6 +257,10 @@ def _name_of(sealed: bytes) -> bytes:
     if len(sealed) < 5 or sealed[:4] != _MAGIC:
         raise Unsealable("this is not a sealed value")
     name = sealed[5 : 5 + sealed[4]]
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        raise Unsealable("this is not a sealed value") from None
     if len(name) != sealed[4]:
         raise Unsealable("this is not a sealed value")
     return name

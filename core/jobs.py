@@ -19,7 +19,7 @@ from typing import Any, ParamSpec
 import redis
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
-from django.db import close_old_connections, connection, transaction
+from django.db import connections, transaction
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from redis.backoff import NoBackoff
@@ -162,22 +162,26 @@ def job(function: Callable[P, Any]) -> Callable[P, Any]:
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> Any:
-        # Inside a transaction (a test) the connection is in use and must stay.
-        if not connection.in_atomic_block:
-            close_old_connections()
+        _fresh_connections()
         try:
             with working_for(RequestContext(job=function.__name__)):
                 function(*args, **kwargs)
         except ObjectDoesNotExist:
             log.info("job %s: its row is gone, nothing to do", function.__name__)
-        except Exception as failed:
+        except Exception as failed:  # noqa: BLE001 — raised again, without its message
             log.error("job %s failed: %s", function.__name__, describe(failed))
             raise JobFailed(describe(failed)) from None
         finally:
-            if not connection.in_atomic_block:
-                close_old_connections()
+            _fresh_connections()
 
     return run
+
+
+def _fresh_connections() -> None:
+    """Drop connections that broke or grew old since the last job. One inside a transaction stays."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
 
 
 class JobFailed(Exception):
@@ -197,7 +201,7 @@ def run_sweeps() -> dict[str, str]:
     """
     outcome: dict[str, str] = {}
     for path in settings.HOLDFAST_SWEEPS:
-        close_old_connections()
+        _fresh_connections()
         began = time.monotonic()
         detail: dict[str, Any] = {}
         try:

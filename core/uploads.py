@@ -134,7 +134,8 @@ class VaultUploadHandler(FileUploadHandler):
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         """Encrypt the next bytes; past the limit everything is forgotten and the rest is skipped."""
-        assert self._receiving is not None
+        if self._receiving is None:
+            raise SkipFile
         if self._receiving.size + len(raw_data) > self._limit:
             # The rest is read and thrown away, so that the sender hears the answer instead of a reset.
             self._too_large = True

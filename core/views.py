@@ -105,8 +105,10 @@ def response_for(request: HttpRequest, exc: BaseException) -> HttpResponse | Non
         answer = (
             500,
             "A stored original cannot be read",
-            f"Original {exc.blob_id}: {exc.reason}. Nothing was decided because of it. "
-            "Tell an administrator: they can run verify_vault to see how far the damage goes.",
+            (
+                f"Original {exc.blob_id}: {exc.reason}. Nothing was decided because of it. Tell an "
+                "administrator: they can run verify_vault to see how far the damage goes."
+            ),
         )
     elif is_database_down(exc):
         log.error("database not reachable: %s", describe(exc))

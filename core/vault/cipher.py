@@ -49,11 +49,11 @@ def offset(index: int) -> int:
     return HEADER + index * SEALED_CHUNK
 
 
-def _nonce(index: int, final: bool) -> bytes:
+def _nonce(index: int, *, final: bool) -> bytes:
     return index.to_bytes(11, "big") + (b"\x01" if final else b"\x00")
 
 
-def _bound(cipher_id: uuid.UUID, index: int, final: bool) -> bytes:
+def _bound(cipher_id: uuid.UUID, index: int, *, final: bool) -> bytes:
     return MAGIC + cipher_id.bytes + index.to_bytes(8, "big") + (b"\x01" if final else b"\x00")
 
 
@@ -61,7 +61,9 @@ def seal_chunk(
     key: AESGCM, cipher_id: uuid.UUID, index: int, plaintext: bytes | memoryview, *, final: bool
 ) -> bytes:
     """Return the stored form of one chunk."""
-    return key.encrypt(_nonce(index, final), bytes(plaintext), _bound(cipher_id, index, final))
+    return key.encrypt(
+        _nonce(index, final=final), bytes(plaintext), _bound(cipher_id, index, final=final)
+    )
 
 
 def open_chunk(
@@ -69,6 +71,8 @@ def open_chunk(
 ) -> bytes:
     """Return one chunk's plaintext. Raises Tampered when a single bit differs."""
     try:
-        return key.decrypt(_nonce(index, final), sealed, _bound(cipher_id, index, final))
+        return key.decrypt(
+            _nonce(index, final=final), sealed, _bound(cipher_id, index, final=final)
+        )
     except (InvalidTag, ValueError):
         raise Tampered(f"chunk {index} does not authenticate") from None

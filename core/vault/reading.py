@@ -42,12 +42,11 @@ class _Reader(io.RawIOBase):
         self._last = cipher.chunk_count(blob.size) - 1
         self._position = 0
         self._cached: tuple[int, bytes] = (-1, b"")
-        self._file: IO[Any] | None = None
         try:
-            self._file = vault_storage().open(blob.storage_name, "rb")
-            head = self._file.read(cipher.HEADER)
+            self._file: IO[Any] = vault_storage().open(blob.storage_name, "rb")
         except FileNotFoundError:
             raise VaultDamage(blob, "its file is missing") from None
+        head = _read_fully(self._file, cipher.HEADER)
         if head != cipher.header(blob.cipher_id):
             self.close()
             raise VaultDamage(blob, "its file is not the one that was written")
@@ -87,7 +86,6 @@ class _Reader(io.RawIOBase):
         """Return one decrypted chunk. Raises VaultDamage."""
         if self._cached[0] == index:
             return self._cached[1]
-        assert self._file is not None
         where = cipher.offset(index)
         if self._at != where:
             self._file.seek(where)
@@ -111,7 +109,7 @@ class _Reader(io.RawIOBase):
     def close(self) -> None:
         if not self.closed:
             self._cached = (-1, b"")
-            if self._file is not None:
+            if hasattr(self, "_file"):  # Not when opening failed.
                 self._file.close()
         super().close()
 

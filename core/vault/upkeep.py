@@ -81,11 +81,11 @@ def unreferenced() -> models.QuerySet[Blob]:
     their blob (CASCADE): a digest describes a blob and does not need it.
     """
     condition = Q()
-    for relation in Blob._meta.get_fields(include_hidden=True):
+    for relation in Blob._meta.get_fields(include_hidden=True):  # noqa: SLF001
         if not (relation.auto_created and not relation.concrete and relation.is_relation):
             continue
         if relation.on_delete is not models.CASCADE:
-            holders = relation.related_model._base_manager
+            holders = relation.related_model._base_manager  # noqa: SLF001
             condition &= ~Exists(holders.filter(**{relation.field.name: OuterRef("pk")}))
     return Blob.objects.filter(condition)
 

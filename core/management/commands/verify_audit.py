@@ -1,0 +1,69 @@
+"""Check the audit log's chains."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from core.audit_check import Verdict, check
+from core.models import Heartbeat
+
+
+class Command(BaseCommand):
+    """Read all chains and name the first bad entry of each. Exits with 1 when there is one.
+
+    ``--save-heads FILE`` writes where every chain ends. Kept on another machine and given back with
+    ``--against FILE``, it also finds a chain that somebody rewrote together with its head.
+    """
+
+    help = "Check that no audit entry was changed, removed or cut off."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--chain", help="check one chain only, for example case:<id>")
+        parser.add_argument("--json", action="store_true", help="print one JSON document")
+        parser.add_argument("--save-heads", metavar="FILE", help="write the chains' ends")
+        parser.add_argument("--against", metavar="FILE", help="compare with ends saved before")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        from core.jobs import beat
+
+        anchor = self._anchor(options["against"]) if options["against"] else None
+        verdict = check(
+            chain=options["chain"],
+            anchor=anchor,
+            progress=None if options["json"] else self._progress,
+        )
+        if options["save_heads"] and verdict.is_intact:
+            Path(options["save_heads"]).write_text(
+                json.dumps(verdict.heads, indent=1, sort_keys=True) + "\n"
+            )
+        if options["chain"] is None:
+            beat("verify_audit", Heartbeat.Kind.CHECK, **verdict.as_json())
+        self._say(verdict, as_json=options["json"])
+        if not verdict.is_intact:
+            sys.exit(1)
+
+    def _say(self, verdict: Verdict, *, as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(json.dumps(verdict.as_json(), indent=1))
+            return
+        for found in verdict.breaks:
+            self.stdout.write(f"chain {found.chain}, entry {found.seq}: {found.what}")
+        state = "intact" if verdict.is_intact else f"{len(verdict.breaks)} broken"
+        self.stdout.write(f"{verdict.entries} entries in {verdict.chains} chains: {state}.")
+
+    def _anchor(self, name: str) -> dict[str, tuple[int, str]]:
+        try:
+            saved = json.loads(Path(name).read_text())
+            return {chain: (int(seq), str(digest)) for chain, (seq, digest) in saved.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            raise CommandError(f"{name} is not a file written by --save-heads") from None
+
+    def _progress(self, done: int, total: int) -> None:
+        if self.stderr.isatty():
+            self.stderr.write(f"  {done} of {total}", ending="\r" if done < total else "\n")

@@ -1,0 +1,94 @@
+"""The key ring and sealing."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from core import crypto
+
+
+def test_a_sealed_secret_opens_in_its_context_only() -> None:
+    sealed = crypto.seal(b"totp secret", "totp:1")
+    assert crypto.unseal(sealed, "totp:1") == b"totp secret"
+    assert b"totp secret" not in sealed
+    with pytest.raises(crypto.Unsealable):
+        crypto.unseal(sealed, "totp:2")
+
+
+def test_a_changed_seal_does_not_open() -> None:
+    sealed = crypto.seal(b"secret", "x")
+    for position in range(len(sealed)):
+        broken = bytearray(sealed)
+        broken[position] ^= 1
+        with pytest.raises(crypto.Unsealable):
+            crypto.unseal(bytes(broken), "x")
+
+
+def test_the_same_secret_never_seals_to_the_same_bytes() -> None:
+    assert crypto.seal(b"secret", "x") != crypto.seal(b"secret", "x")
+
+
+def test_old_seals_open_after_a_new_key_and_new_ones_use_it() -> None:
+    before = crypto.seal(b"secret", "x")
+    name = crypto.add_master_key()
+    assert crypto.unseal(before, "x") == b"secret"
+    assert crypto.sealed_with(crypto.seal(b"secret", "x")) == name != crypto.sealed_with(before)
+
+
+def test_the_ring_is_private_and_never_overwritten(settings: pytest.FixtureRequest) -> None:
+    path = Path(settings.HOLDFAST_KEYRING)
+    assert path.stat().st_mode & 0o777 == 0o600
+    before = path.read_bytes()
+    assert crypto.init_key_ring() is None
+    assert path.read_bytes() == before
+    path.chmod(0o640)
+    assert not crypto.ring_is_private()
+
+
+def test_keys_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = base64.b64encode(bytes(32)).decode(), base64.b64encode(b"1" * 32).decode()
+    monkeypatch.setenv("HOLDFAST_MASTER_KEYS", f"new:{two}, old:{one}")
+    assert crypto.key_ring().current == "new"
+    assert crypto.sealed_with(crypto.seal(b"s", "x")) == "new"
+    with pytest.raises(crypto.KeyRingError, match="HOLDFAST_MASTER_KEYS"):
+        crypto.add_master_key()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        json.dumps({"current": "a", "keys": {}}),
+        json.dumps({"current": "a", "keys": {"a": "short"}}),
+        json.dumps({"current": "a", "keys": {"a": base64.b64encode(b"short").decode()}}),
+    ],
+)
+def test_a_broken_ring_is_refused_in_words(content: str, settings: pytest.FixtureRequest) -> None:
+    path = Path(settings.HOLDFAST_KEYRING)
+    path.write_text(content)
+    with pytest.raises(crypto.KeyRingError, match="key"):
+        crypto.key_ring()
+
+
+def test_a_missing_ring_names_the_command(settings: pytest.FixtureRequest) -> None:
+    os.remove(settings.HOLDFAST_KEYRING)  # noqa: PTH107
+    with pytest.raises(crypto.KeyRingError, match="init_keys"):
+        crypto.seal(b"s", "x")
+
+
+def test_a_value_sealed_by_a_lost_key_says_which(settings: pytest.FixtureRequest) -> None:
+    sealed = crypto.seal(b"secret", "x")
+    Path(settings.HOLDFAST_KEYRING).unlink()
+    ring = Path(settings.HOLDFAST_KEYRING)
+    ring.write_text(
+        json.dumps({"current": "k2", "keys": {"k2": base64.b64encode(bytes(32)).decode()}})
+    )
+    with pytest.raises(crypto.Unsealable, match=crypto.sealed_with(sealed)):
+        crypto.unseal(sealed, "x")
