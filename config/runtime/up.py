@@ -77,7 +77,7 @@ class Launcher:
         self.environ = environ
         self.began = time.monotonic()
         self._stops = 0
-        self._preparing: subprocess.Popen[str] | None = None
+        self._command: subprocess.Popen[str] | None = None
         self.supervisor = Supervisor(wishes.var, wishes.var / "log", banner.say)
 
     def run(self) -> int:
@@ -100,8 +100,8 @@ class Launcher:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._stops += 1
-        if self._preparing:
-            self._preparing.terminate()
+        if self._command:
+            self._command.terminate()
         if self._stops == 2:
             raise KeyboardInterrupt  # Waiting for a busy process is cut short.
 
@@ -172,7 +172,9 @@ class Launcher:
         if sample:
             banner.sign_ins(_read_json(self.wishes.var / "sample_credentials.json"))
         elif _has_nobody(owner_url):
-            banner.first_administrator(self._first_admin_link(env))
+            base = self.wishes.address.rstrip("/")
+            for link in self._manage("first_admin_link", "--base", base, env=_public(env)):
+                banner.first_administrator(link)
 
     def _environment(self, services: Services) -> dict[str, str]:
         keys = self.wishes.var / "keys"
@@ -216,7 +218,9 @@ class Launcher:
                 "DATABASE_OWNER_URL is not set, so the application owns its tables and could switch "
                 "the audit log's triggers off; docs/operations.md tells how to part the two roles."
             )
-        self._run_prepare(env | {"DATABASE_URL": owner_url}, options)
+        banner.say("Preparing keys, tables and files:")
+        for line in self._manage("prepare", *options, env=env | {"DATABASE_URL": owner_url}):
+            banner.say(f"  {line}")
         _write_json(
             stamp_file,
             {
@@ -228,13 +232,16 @@ class Launcher:
         )
         return sampled or sample_due
 
-    def _run_prepare(self, env: dict[str, str], options: list[str]) -> None:
-        log = self.wishes.var / "log" / "prepare.log"
-        banner.say("Preparing keys, tables and files:")
+    def _manage(self, *arguments: str, env: Mapping[str, str]) -> Iterator[str]:
+        """Run a management command to its end and yield the lines it prints.
+
+        Ctrl-C ends it. Raises Ended then, and ServiceError with its last words when it fails.
+        """
+        log = self.wishes.var / "log" / f"{arguments[0]}.log"
         with log.open("wb") as out:
-            self._preparing = process = subprocess.Popen(
-                python(str(BASE / "manage.py"), "prepare", *options),
-                env=env,
+            self._command = process = subprocess.Popen(
+                python(str(BASE / "manage.py"), *arguments),
+                env=dict(env),
                 stdout=subprocess.PIPE,
                 stderr=out,
                 stdin=subprocess.DEVNULL,
@@ -244,15 +251,15 @@ class Launcher:
             )
         try:
             for line in process.stdout or ():
-                banner.say("  " + line.rstrip())
+                yield line.rstrip()
             process.wait()
         finally:
-            self._preparing = None
+            self._command = None
             end_group(process, timeout=5)
         self._unless_stopped()
         if process.returncode:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-            raise ServiceError(f"Preparing failed; {log} ends:\n{tail}")
+            raise ServiceError(f"manage.py {arguments[0]} failed; {log} ends:\n{tail}")
 
     def _web(self, env: Mapping[str, str]) -> Program:
         command = python("-m", "granian", "--interface", "wsgi", "--no-ws")
@@ -290,23 +297,6 @@ class Launcher:
                     self.supervisor.tend()
                     time.sleep(0.1)
             time.sleep(0.1)
-
-    def _first_admin_link(self, env: Mapping[str, str]) -> str:
-        done = subprocess.run(
-            python(
-                str(BASE / "manage.py"),
-                "first_admin_link",
-                "--base",
-                self.wishes.address.rstrip("/"),
-            ),
-            env=_public(env),
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            raise ServiceError(f"No link for the first administrator:\n{done.stderr[-1500:]}")
-        return done.stdout.strip()
 
     def _write_run_file(self, env: Mapping[str, str]) -> None:
         """Leave word for other commands, such as ``manage.py demo``, where this start can be found."""
