@@ -141,7 +141,7 @@ HOLDFAST_JOBS = {
         "queue": "deliver",
         "timeout": 60,
     },
-    "carry_out": {"path": "moderation.jobs.carry_out", "queue": "deliver", "timeout": 60},
+    "carry_out": {"path": "moderation.delivery_jobs.carry_out", "queue": "deliver", "timeout": 60},
     "build_package": {
         "path": "referrals.jobs.build_package",
         "queue": "package",
@@ -155,7 +155,7 @@ HOLDFAST_SWEEPS = [
     "moderation.jobs.sweep_previews",
     "moderation.jobs.sweep_routing",
     "moderation.jobs.sweep_decisions",
-    "moderation.jobs.sweep_deliveries",
+    "moderation.delivery_jobs.sweep_deliveries",
     "moderation.jobs.sweep_claims",
     "referrals.jobs.sweep_packages",
 ]

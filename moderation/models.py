@@ -472,6 +472,10 @@ class WebhookEndpoint(models.Model):
     name = models.CharField(max_length=80)
     url = models.CharField(max_length=1000)
     sealed_secret = models.BinaryField()
+    sealed_previous_secret = models.BinaryField(null=True, blank=True)
+    previous_until = models.DateTimeField(
+        null=True, blank=True, help_text="Until then messages are signed with both secrets."
+    )
     verbs = models.JSONField(default=list, blank=True, help_text="Empty: every verb.")
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -506,6 +510,7 @@ class Delivery(models.Model):
     locked_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     delivered_at = models.DateTimeField(null=True, blank=True)
+    replayed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [

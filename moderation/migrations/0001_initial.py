@@ -83,6 +83,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("delivered_at", models.DateTimeField(blank=True, null=True)),
+                ("replayed_at", models.DateTimeField(blank=True, null=True)),
             ],
         ),
         migrations.CreateModel(
@@ -149,6 +150,15 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=80)),
                 ("url", models.CharField(max_length=1000)),
                 ("sealed_secret", models.BinaryField()),
+                ("sealed_previous_secret", models.BinaryField(blank=True, null=True)),
+                (
+                    "previous_until",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="Until then messages are signed with both secrets.",
+                        null=True,
+                    ),
+                ),
                 (
                     "verbs",
                     models.JSONField(blank=True, default=list, help_text="Empty: every verb."),

@@ -1,0 +1,420 @@
+"""The outbox: what the platform is told, tried until it is taken, and where it listens.
+
+At least once: a worker that dies after sending and before recording sends again, with the same id, and
+the receiver drops what it has seen (``webhook-id``). Nothing else repeats: a row is leased while a worker
+sends it, and its next attempt is written down before the first byte leaves.
+"""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from accounts.models import User
+from accounts.permissions import Permission
+from core import audit
+from core.audit import SYSTEM, Actor, AuditEvent
+from core.crypto import seal, unseal
+from core.errors import Invalid, Refused
+from core.jobs import enqueue
+from moderation.enforcement import (
+    GIVE_UP_AFTER,
+    is_acknowledged,
+    is_final,
+    payload_of,
+    wait_after,
+)
+from moderation.models import (
+    Case,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryState,
+    Enforcement,
+    EnforcementState,
+    Verb,
+    WebhookEndpoint,
+)
+from moderation.webhooks import Answer, check_url, new_secret
+
+LEASE = timedelta(seconds=90)
+SECRET_OVERLAP = timedelta(hours=24)
+SENDABLE = frozenset(set(Verb.values) - {Verb.NO_ACTION.value})
+
+
+@transaction.atomic
+def queue_deliveries(enforcement: Enforcement, *, actor: User | Actor = SYSTEM) -> list[Delivery]:
+    """Put a pending enforcement into the outbox: one row per endpoint that takes its verb.
+
+    Without such an endpoint one row waits, visibly, for the first that is configured. Safe to repeat.
+    Call it in the transaction that publishes the decision. Cannot be undone: the platform will be told.
+    """
+    enforcement = (
+        Enforcement.objects.select_for_update(of=("self",))
+        .select_related("decision__case", "decision__policy_version__policy", "account", "group")
+        .select_related("item__blob")
+        .get(pk=enforcement.pk)
+    )
+    standing = list(enforcement.deliveries.all())
+    if standing:
+        return standing
+    if enforcement.state != EnforcementState.PENDING:
+        raise Refused("Only an enforcement of a published decision is sent.", code="not_pending")
+    payload = _payload(enforcement)
+    endpoints = [
+        e for e in WebhookEndpoint.objects.order_by("created_at") if takes(e, enforcement.verb)
+    ]
+    rows = Delivery.objects.bulk_create(
+        [
+            Delivery(
+                enforcement=enforcement,
+                endpoint=endpoint,
+                payload=payload,
+                give_up_at=Now() + GIVE_UP_AFTER,
+            )
+            for endpoint in endpoints or [None]
+        ]
+    )
+    audit.record(
+        AuditEvent.DELIVERIES_QUEUED,
+        actor=actor,
+        subject=enforcement,
+        case=enforcement.decision.case,
+        verb=enforcement.verb,
+        deliveries=[row.pk for row in rows],
+        endpoints=[endpoint.pk for endpoint in endpoints],
+    )
+    enqueue("carry_out", enforcement.pk)
+    return rows
+
+
+def takes(endpoint: WebhookEndpoint, verb: str) -> bool:
+    """Return whether an endpoint wants to hear about a verb. A paused one does, later."""
+    return not endpoint.verbs or verb in endpoint.verbs
+
+
+def due_deliveries() -> QuerySet[Delivery]:
+    """Return what should be sent now and nobody is sending, by the database's clock."""
+    return Delivery.objects.filter(
+        Q(locked_until=None) | Q(locked_until__lte=Now()),
+        state=DeliveryState.PENDING,
+        endpoint__is_active=True,
+        next_attempt_at__lte=Now(),
+    )
+
+
+@transaction.atomic
+def begin_attempt(delivery: Delivery) -> Delivery | None:
+    """Lease a delivery for one attempt, or return None when it is not due or somebody has it.
+
+    The number of the attempt and the time of the next one are written before anything is sent, so that
+    a worker that dies on the way leaves growing waits behind, not a loop.
+    """
+    held = (
+        Delivery.objects.select_for_update(of=("self",), skip_locked=True)
+        .select_related("endpoint", "enforcement__decision")
+        .filter(pk__in=due_deliveries(), pk=delivery.pk)
+        .first()
+    )
+    if held is None:
+        return None
+    if Delivery.objects.filter(pk=held.pk, give_up_at__lte=Now()).exists():
+        _give_up(held, "No attempt succeeded in time.")
+        return None
+    held.attempts_made += 1
+    wait = wait_after(held.attempts_made, chance=random.random())  # noqa: S311 — no secret
+    Delivery.objects.filter(pk=held.pk).update(
+        attempts_made=held.attempts_made,
+        locked_until=Now() + LEASE,
+        next_attempt_at=Now() + max(wait, LEASE),
+    )
+    return held
+
+
+@transaction.atomic
+def finish_attempt(delivery: Delivery, *, answer: Answer) -> Delivery:
+    """Record how an attempt ended: taken, to be tried again, or given up."""
+    held = (
+        Delivery.objects.select_for_update(of=("self",))
+        .select_related("endpoint", "enforcement__decision__case")
+        .get(pk=delivery.pk)
+    )
+    DeliveryAttempt.objects.create(
+        delivery=held,
+        status=answer.status,
+        error=answer.error[:500],
+        duration_ms=answer.duration_ms,
+        is_replay=held.replayed_at is not None,
+    )
+    case = held.enforcement.decision.case
+    said: dict[str, Any] = {
+        "endpoint": held.endpoint_id,
+        "attempt": delivery.attempts_made,
+        "status": answer.status,
+        "error": answer.error,
+        "milliseconds": answer.duration_ms,
+    }
+    if held.state == DeliveryState.DELIVERED:
+        # Another worker was faster, after this one's lease ran out. The receiver saw one id twice.
+        audit.record(AuditEvent.DELIVERY_ATTEMPTED, actor=SYSTEM, subject=held, case=case, **said)
+        return held
+    if is_acknowledged(answer.status):
+        Delivery.objects.filter(pk=held.pk).update(
+            state=DeliveryState.DELIVERED, delivered_at=Now(), locked_until=None
+        )
+        _settle(held.enforcement)
+        audit.record(AuditEvent.DELIVERY_CONFIRMED, actor=SYSTEM, subject=held, case=case, **said)
+    elif is_final(answer.status):
+        _give_up(held, "The receiver answered 410 Gone.")
+    else:
+        wait = wait_after(
+            max(1, held.attempts_made),
+            chance=random.random(),  # noqa: S311 — no secret
+            retry_after=answer.retry_after,
+        )
+        Delivery.objects.filter(pk=held.pk).update(next_attempt_at=Now() + wait, locked_until=None)
+        audit.record(AuditEvent.DELIVERY_ATTEMPTED, actor=SYSTEM, subject=held, case=case, **said)
+    held.refresh_from_db()
+    return held
+
+
+@transaction.atomic
+def give_up_overdue(*, limit: int = 200) -> int:
+    """Mark deliveries whose time is over as given up, so that a person sees them; return how many."""
+    overdue = (
+        Delivery.objects.select_for_update(of=("self",), skip_locked=True)
+        .select_related("enforcement__decision__case")
+        .filter(due_condition(), state=DeliveryState.PENDING, give_up_at__lte=Now())
+        .filter(endpoint__is_active=True)[:limit]
+    )
+    for row in overdue:
+        _give_up(row, "No attempt succeeded in time.")
+    return len(overdue)
+
+
+def due_condition() -> Q:
+    """Return the condition that nobody is sending a row at this moment."""
+    return Q(locked_until=None) | Q(locked_until__lte=Now())
+
+
+@transaction.atomic
+def replay_delivery(delivery: Delivery, *, actor: User) -> Delivery:
+    """Send a delivery again, with the same id, whether it was given up, taken or waits for its turn.
+
+    A receiver that already has it drops the repeat by its id. Cannot be undone. Raises Refused for
+    people without the permission, while a worker sends it, and without an endpoint that listens.
+    """
+    held = (
+        Delivery.objects.select_for_update(of=("self",))
+        .select_related("enforcement__decision__case")
+        .get(pk=delivery.pk)
+    )
+    if not actor.may(Permission.DELIVERIES_REPLAY):
+        raise Refused("You may not replay deliveries.", code="not_permitted", status=403)
+    if held.endpoint_id is None:
+        raise Refused("No endpoint is configured for this yet.", code="no_endpoint")
+    if not WebhookEndpoint.objects.filter(pk=held.endpoint_id, is_active=True).exists():
+        raise Refused("The endpoint is paused. It can be sent when it is resumed.", code="paused")
+    if not Delivery.objects.filter(due_condition(), pk=held.pk).exists():
+        raise Refused("It is being sent at this moment. Look again shortly.", code="being_sent")
+    Delivery.objects.filter(pk=held.pk).update(
+        state=DeliveryState.PENDING,
+        attempts_made=0,
+        next_attempt_at=Now(),
+        give_up_at=Now() + GIVE_UP_AFTER,
+        locked_until=None,
+        replayed_at=Now(),
+    )
+    if held.state == DeliveryState.FAILED:
+        Enforcement.objects.filter(pk=held.enforcement_id).update(state=EnforcementState.PENDING)
+    audit.record(
+        AuditEvent.DELIVERY_REPLAYED,
+        actor=actor,
+        subject=held,
+        case=held.enforcement.decision.case,
+        state=held.state,
+        attempts=held.attempts_made,
+    )
+    enqueue("carry_out", held.enforcement_id)
+    held.refresh_from_db()
+    return held
+
+
+def _payload(enforcement: Enforcement) -> dict[str, Any]:
+    decision, item = enforcement.decision, enforcement.item
+    revoked = enforcement.verb == Verb.REVOKE_INVITE_LINK and enforcement.group is not None
+    return payload_of(
+        enforcement_id=str(enforcement.pk),
+        verb=enforcement.verb,
+        case_number=str(decision.case),
+        policy_code=decision.policy_version.policy.code,
+        decided_at=decision.made_at,
+        account=enforcement.account.external_id if enforcement.account else None,
+        group=enforcement.group.external_id if enforcement.group else None,
+        invite_link=enforcement.group.invite_link if revoked and enforcement.group else "",
+        item={
+            "external_id": item.external_id,
+            "surface": item.surface,
+            "sha256": item.blob.sha256 if item.blob else "",
+        }
+        if item
+        else None,
+    )
+
+
+def _give_up(held: Delivery, why: str) -> None:
+    Delivery.objects.filter(pk=held.pk).update(state=DeliveryState.FAILED, locked_until=None)
+    _settle(held.enforcement)
+    audit.record(
+        AuditEvent.DELIVERY_GAVE_UP,
+        actor=SYSTEM,
+        subject=held,
+        case=Case.objects.get(decisions=held.enforcement.decision_id),
+        endpoint=held.endpoint_id,
+        attempts=held.attempts_made,
+        why=why,
+    )
+
+
+def _settle(enforcement: Enforcement) -> None:
+    """Say on the enforcement what its deliveries came to: one that failed outweighs those that went."""
+    Enforcement.objects.select_for_update().get(pk=enforcement.pk)
+    states = set(enforcement.deliveries.values_list("state", flat=True))
+    if DeliveryState.FAILED in states:
+        state = EnforcementState.FAILED
+    elif DeliveryState.PENDING in states:
+        state = EnforcementState.PENDING
+    else:
+        state = EnforcementState.ACKNOWLEDGED
+    Enforcement.objects.filter(pk=enforcement.pk).update(state=state)
+
+
+# ── Endpoints ─────────────────────────────────────────────────────────────────────────────────
+@transaction.atomic
+def create_endpoint(
+    *, name: str, url: str, verbs: list[str], actor: User | Actor
+) -> tuple[WebhookEndpoint, str]:
+    """Configure where the platform listens; return it with its secret, which is shown once.
+
+    What waited for an endpoint that takes its verb goes out now. Can be undone by pausing it. Raises
+    Invalid for an address that may not be contacted.
+    """
+    _check_endpoint(url, verbs)
+    endpoint = WebhookEndpoint(name=name, url=url, verbs=sorted(set(verbs)), sealed_secret=b"")
+    secret = new_secret()
+    endpoint.sealed_secret = seal(secret.encode(), _secret_context(endpoint))
+    endpoint.save(force_insert=True)
+    audit.record(
+        AuditEvent.WEBHOOK_CREATED, actor=actor, subject=endpoint, url=url, verbs=endpoint.verbs
+    )
+    _adopt_waiting(endpoint)
+    return endpoint, secret
+
+
+@transaction.atomic
+def change_endpoint(
+    endpoint: WebhookEndpoint,
+    *,
+    name: str,
+    url: str,
+    verbs: list[str],
+    is_active: bool,
+    actor: User,
+) -> WebhookEndpoint:
+    """Change, pause or resume an endpoint. What waited while it was paused is tried for two days anew."""
+    _check_endpoint(url, verbs)
+    endpoint = WebhookEndpoint.objects.select_for_update().get(pk=endpoint.pk)
+    new = {"name": name, "url": url, "verbs": sorted(set(verbs)), "is_active": is_active}
+    changed = {field: value for field, value in new.items() if getattr(endpoint, field) != value}
+    if not changed:
+        return endpoint
+    for field, value in changed.items():
+        setattr(endpoint, field, value)
+    endpoint.save(update_fields=list(changed))
+    audit.record(
+        AuditEvent.WEBHOOK_CHANGED,
+        actor=actor,
+        subject=endpoint,
+        new={field: value for field, value in changed.items() if field != "name"},
+    )
+    if changed.get("is_active"):
+        endpoint.deliveries.filter(due_condition(), state=DeliveryState.PENDING).update(
+            next_attempt_at=Now(), give_up_at=Now() + GIVE_UP_AFTER
+        )
+    _adopt_waiting(endpoint)
+    return endpoint
+
+
+@transaction.atomic
+def rotate_secret(endpoint: WebhookEndpoint, *, actor: User) -> tuple[WebhookEndpoint, str]:
+    """Give an endpoint a new secret, shown once. For 24 hours messages carry both signatures."""
+    endpoint = WebhookEndpoint.objects.select_for_update().get(pk=endpoint.pk)
+    secret = new_secret()
+    endpoint.sealed_previous_secret = endpoint.sealed_secret
+    endpoint.sealed_secret = seal(secret.encode(), _secret_context(endpoint))
+    endpoint.save(update_fields=["sealed_previous_secret", "sealed_secret"])
+    WebhookEndpoint.objects.filter(pk=endpoint.pk).update(previous_until=Now() + SECRET_OVERLAP)
+    audit.record(
+        AuditEvent.WEBHOOK_SECRET_ROTATED,
+        actor=actor,
+        subject=endpoint,
+        overlap_seconds=int(SECRET_OVERLAP.total_seconds()),
+    )
+    endpoint.refresh_from_db()
+    return endpoint, secret
+
+
+def record_test(endpoint: WebhookEndpoint, *, answer: Answer, actor: User) -> None:
+    """Note that somebody sent a test message and what came back."""
+    audit.record(
+        AuditEvent.WEBHOOK_TESTED,
+        actor=actor,
+        subject=endpoint,
+        status=answer.status,
+        error=answer.error,
+        milliseconds=answer.duration_ms,
+    )
+
+
+def secrets_of(endpoint: WebhookEndpoint) -> list[str]:
+    """Return the secrets that sign a message now, newest first. Never show or log them."""
+    context = _secret_context(endpoint)
+    found = [unseal(endpoint.sealed_secret, context).decode()]
+    both = WebhookEndpoint.objects.filter(pk=endpoint.pk, previous_until__gt=Now()).exists()
+    if both and endpoint.sealed_previous_secret is not None:
+        found.append(unseal(endpoint.sealed_previous_secret, context).decode())
+    return found
+
+
+def _secret_context(endpoint: WebhookEndpoint) -> str:
+    return f"webhook:{endpoint.pk}"
+
+
+def _check_endpoint(url: str, verbs: list[str]) -> None:
+    errors: dict[str, list[str]] = {}
+    if refused := check_url(url):
+        errors["url"] = [refused]
+    if set(verbs) - SENDABLE:
+        errors["verbs"] = ["Choose from the listed verbs."]
+    if errors:
+        raise Invalid(errors)
+
+
+def _adopt_waiting(endpoint: WebhookEndpoint) -> None:
+    """Let a new or widened endpoint take what waited because nobody listened."""
+    waiting = (
+        Delivery.objects.select_for_update(of=("self",))
+        .filter(endpoint=None, state=DeliveryState.PENDING)
+        .select_related("enforcement")
+        .order_by("created_at")
+    )
+    for row in waiting:
+        if takes(endpoint, row.enforcement.verb):
+            Delivery.objects.filter(pk=row.pk).update(
+                endpoint=endpoint, next_attempt_at=Now(), give_up_at=Now() + GIVE_UP_AFTER
+            )
+            enqueue("carry_out", row.enforcement_id)
