@@ -66,6 +66,34 @@ def text_or_file(name: str, path: Path) -> str:
     return path.read_text().strip() if path.exists() else ""
 
 
+def store(name: str, folder: Path) -> dict[str, Any]:
+    """Return where a kind of file is kept: ``folder``, or a prefix of ``HOLDFAST_S3_BUCKET``.
+
+    What lies there is encrypted before it arrives, so neither place ever holds it in clear.
+    """
+    bucket = os.environ.get("HOLDFAST_S3_BUCKET")
+    if not bucket:
+        return {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {
+                "location": str(folder),
+                "file_permissions_mode": 0o600,
+                "directory_permissions_mode": 0o700,
+            },
+        }
+    return {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": bucket,
+            "location": name,
+            "endpoint_url": os.environ.get("HOLDFAST_S3_ENDPOINT") or None,
+            "region_name": os.environ.get("HOLDFAST_S3_REGION") or None,
+            "default_acl": None,
+            "file_overwrite": False,
+        },
+    }
+
+
 def attach(var: Path) -> None:
     """Lead a command to the private stores of a running ``make up``, unless told where to go.
 

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from config.env import attach, database, env_bool, env_int, env_list, secret, text_or_file
+from config.env import attach, database, env_bool, env_int, env_list, secret, store, text_or_file
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(os.environ.get("HOLDFAST_VAR", BASE_DIR / "var"))
@@ -17,7 +17,7 @@ if not TESTING:
 DEBUG = False  # Never on: its error pages print local variables, which may hold evidence.
 
 SECRET_KEY = secret("SECRET_KEY", VAR_DIR / "keys" / "secret_key")
-ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", "testserver"])
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", [])
 HTTPS = env_bool("HOLDFAST_HTTPS", default=False)
 
@@ -92,19 +92,10 @@ CACHES = {
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
-VAULT_ROOT = Path(os.environ.get("HOLDFAST_VAULT_ROOT", VAR_DIR / "vault"))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},  # Nothing may use it.
-    "vault": {
-        "BACKEND": os.environ.get(
-            "HOLDFAST_VAULT_BACKEND", "django.core.files.storage.FileSystemStorage"
-        ),
-        "OPTIONS": {"location": str(VAULT_ROOT)},
-    },
-    "packages": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": str(VAR_DIR / "packages")},
-    },
+    "vault": store("vault", Path(os.environ.get("HOLDFAST_VAULT_ROOT", VAR_DIR / "vault"))),
+    "packages": store("packages", VAR_DIR / "packages"),
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if TESTING

@@ -49,7 +49,7 @@ def originals_stay_encrypted(**_: Any) -> list[CheckMessage]:
         found.append(
             Error(
                 "STORAGES has no lasting 'vault'.",
-                hint="Set HOLDFAST_VAULT_BACKEND to a file system or S3 storage.",
+                hint="Leave it a folder (HOLDFAST_VAULT_ROOT) or set HOLDFAST_S3_BUCKET.",
                 id="core.E005",
             )
         )
