@@ -65,6 +65,7 @@ class HashImport(models.Model):
     added = models.PositiveIntegerField(default=0)
     known = models.PositiveIntegerField(default=0)
     refused = models.PositiveIntegerField(default=0)
+    duplicates = models.PositiveIntegerField(default=0)
     problems = models.JSONField(default=list)
     imported_by = models.ForeignKey(
         "accounts.User", null=True, on_delete=models.PROTECT, related_name="+"
@@ -82,15 +83,34 @@ class HashEntry(models.Model):
     imported_in = models.ForeignKey(
         HashImport, null=True, blank=True, on_delete=models.PROTECT, related_name="entries"
     )
+    added_by = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     retired_at = models.DateTimeField(null=True, blank=True)
     retired_reason = models.CharField(max_length=500, blank=True)
+    retired_by = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
                 fields=["hash_list", "algorithm", "value"], name="digest_once_per_list"
-            )
+            ),
+            # A value of another length or in capitals would be stored and then never match.
+            models.CheckConstraint(
+                condition=Q(algorithm="md5", value__regex=r"^[0-9a-f]{32}$")
+                | Q(algorithm="sha1", value__regex=r"^[0-9a-f]{40}$")
+                | Q(algorithm="sha256", value__regex=r"^[0-9a-f]{64}$")
+                | Q(algorithm="pdq", value__regex=r"^[0-9a-f]{64}$")
+                | Q(algorithm="phash", value__regex=r"^[0-9a-f]{16}$"),
+                name="digest_is_well_formed",
+            ),
+            models.CheckConstraint(
+                condition=Q(retired_at=None) | ~Q(retired_reason=""),
+                name="retired_entry_has_a_reason",
+            ),
         ]
         indexes = [
             models.Index(
@@ -131,22 +151,49 @@ class Term(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["term_list", "folded"], name="term_once_per_list")
+            models.UniqueConstraint(fields=["term_list", "folded"], name="term_once_per_list"),
+            models.CheckConstraint(condition=~Q(folded=""), name="term_is_not_empty"),
+        ]
+
+
+class TermChange(models.Model):
+    """One version of a term list: what was added and removed, and by whom. Never edited."""
+
+    term_list = models.ForeignKey(TermList, on_delete=models.PROTECT, related_name="changes")
+    version = models.PositiveIntegerField()
+    added = models.JSONField(default=list)
+    removed = models.JSONField(default=list)
+    settings = models.JSONField(default=dict, help_text="Changed settings: name → [old, new].")
+    changed_by = models.ForeignKey(
+        "accounts.User", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-version"]
+        constraints = [
+            models.UniqueConstraint(fields=["term_list", "version"], name="term_version_once")
         ]
 
 
 class Digest(models.Model):
-    """A digest of stored media. One per blob and algorithm: the same bytes hash the same."""
+    """A digest of stored media. One per blob, algorithm and frame: the same bytes hash the same.
+
+    MD5, SHA-1 and SHA-256 are of the whole file and have frame 0, as has a still picture.
+    """
 
     blob = models.ForeignKey("core.Blob", on_delete=models.CASCADE, related_name="digests")
     algorithm = models.CharField(max_length=8, choices=Algorithm.choices)
     value = models.CharField(max_length=64)
+    frame = models.PositiveIntegerField(default=0)
     quality = models.PositiveSmallIntegerField(null=True, blank=True, help_text="PDQ: 0–100.")
     computed_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["blob", "algorithm"], name="digest_once_per_blob")
+            models.UniqueConstraint(
+                fields=["blob", "algorithm", "frame"], name="digest_once_per_frame"
+            )
         ]
         indexes = [models.Index(fields=["algorithm", "value"], name="digest_by_value")]
 
@@ -183,9 +230,12 @@ class Flag(models.Model):
         TermList, null=True, blank=True, on_delete=models.PROTECT, related_name="flags"
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
-    superseded_at = models.DateTimeField(null=True, blank=True)
+    superseded_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a later scan no longer found it."
+    )
 
     class Meta:
+        indexes = [models.Index(fields=["-created_at"], name="flags_newest_first")]
         constraints = [
             models.UniqueConstraint(fields=["item", "fingerprint"], name="same_finding_once"),
             models.CheckConstraint(

@@ -1,0 +1,112 @@
+"""Loads lists, rules and what rests on them, for people whose role may see them. Not visible is 404."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+
+from accounts.models import User
+from accounts.permissions import Permission
+from hashing.models import Flag, HashEntry, HashImport, HashList, TermChange, TermList
+
+__all__ = [
+    "changes_of",
+    "entries_of",
+    "find_digest_for",
+    "flags_of_list",
+    "flags_of_terms",
+    "get_entry_for",
+    "get_hash_list_for",
+    "get_term_list_for",
+    "hash_lists_for",
+    "imports_of",
+    "term_lists_for",
+]
+
+
+def hash_lists_for(user: User) -> QuerySet[HashList]:
+    """Return every hash list with ``entry_count`` (in force), or none for who may not see lists."""
+    if not user.may(Permission.HASHING_LISTS_VIEW):
+        return HashList.objects.none()
+    in_force = Count("entries", filter=Q(entries__retired_at=None))
+    return HashList.objects.annotate(entry_count=in_force).order_by("name")
+
+
+def get_hash_list_for(user: User, id: UUID) -> HashList:
+    """Return one hash list. Raises Http404."""
+    return get_object_or_404(hash_lists_for(user), pk=id)
+
+
+def entries_of(hash_list: HashList, *, search: str = "", state: str = "") -> QuerySet[HashEntry]:
+    """Return a list's entries, newest first; ``search`` is the beginning of a digest or part of a note.
+
+    ``state``: ``active``, ``retired`` or empty for all; an unknown state finds nothing.
+    """
+    entries = HashEntry.objects.filter(hash_list=hash_list).select_related("retired_by")
+    if search:
+        entries = entries.filter(
+            Q(value__startswith=search.strip().lower()) | Q(note__icontains=search.strip())
+        )
+    if state == "active":
+        entries = entries.filter(retired_at=None)
+    elif state == "retired":
+        entries = entries.filter(retired_at__isnull=False)
+    elif state:
+        entries = entries.none()
+    return entries.order_by("-pk")
+
+
+def get_entry_for(user: User, id: int) -> HashEntry:
+    """Return one entry with its list. Raises Http404."""
+    entry = HashEntry.objects.select_related("hash_list").filter(pk=id).first()
+    if entry is None or not user.may(Permission.HASHING_LISTS_VIEW):
+        raise Http404
+    return entry
+
+
+def find_digest_for(user: User, value: str) -> QuerySet[HashEntry]:
+    """Return the entries of all lists that hold exactly this digest."""
+    if not user.may(Permission.HASHING_LISTS_VIEW):
+        return HashEntry.objects.none()
+    return (
+        HashEntry.objects.filter(value=value.strip().lower())
+        .select_related("hash_list", "retired_by")
+        .order_by("hash_list__name", "algorithm")
+    )
+
+
+def imports_of(hash_list: HashList) -> QuerySet[HashImport]:
+    """Return the imports of a list, newest first."""
+    return hash_list.imports.select_related("imported_by").order_by("-created_at")
+
+
+def flags_of_list(hash_list: HashList) -> QuerySet[Flag]:
+    """Return the flags that rest on a list, newest first. They say nothing about the item's content."""
+    return Flag.objects.filter(hash_list=hash_list).order_by("-created_at")
+
+
+def term_lists_for(user: User) -> QuerySet[TermList]:
+    """Return every term list with ``term_count``, or none for who may not see rules."""
+    if not user.may(Permission.HASHING_RULES_VIEW):
+        return TermList.objects.none()
+    in_force = Count("terms", filter=Q(terms__retired_at=None))
+    flagged = Exists(Flag.objects.filter(term_list=OuterRef("pk"), superseded_at=None))
+    return TermList.objects.annotate(term_count=in_force, has_flags=flagged).order_by("name")
+
+
+def get_term_list_for(user: User, id: UUID) -> TermList:
+    """Return one term list. Raises Http404."""
+    return get_object_or_404(term_lists_for(user), pk=id)
+
+
+def changes_of(term_list: TermList) -> QuerySet[TermChange]:
+    """Return the versions of a term list, newest first."""
+    return term_list.changes.select_related("changed_by").order_by("-version")
+
+
+def flags_of_terms(term_list: TermList) -> QuerySet[Flag]:
+    """Return the flags that rest on a term list, newest first."""
+    return Flag.objects.filter(term_list=term_list).order_by("-created_at")

@@ -1,0 +1,39 @@
+"""The verbs of flagging: the only code that writes lists, terms, digests and flags."""
+
+from hashing.actions.hash_lists import (
+    ImportResult,
+    add_entry,
+    change_hash_list,
+    create_hash_list,
+    import_csv,
+    record_search,
+    restore_entry,
+    retire_entry,
+)
+from hashing.actions.scans import (
+    Outcome,
+    begin_scan,
+    give_up_scan,
+    record_findings,
+    waiting_items,
+)
+from hashing.actions.term_lists import change_term_list, create_term_list, set_terms
+
+__all__ = [
+    "ImportResult",
+    "Outcome",
+    "add_entry",
+    "begin_scan",
+    "change_hash_list",
+    "change_term_list",
+    "create_hash_list",
+    "create_term_list",
+    "give_up_scan",
+    "import_csv",
+    "record_findings",
+    "record_search",
+    "restore_entry",
+    "retire_entry",
+    "set_terms",
+    "waiting_items",
+]

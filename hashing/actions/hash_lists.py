@@ -1,0 +1,376 @@
+"""Hash lists and their entries. Every change raises the list's version: look-ups notice it at once."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils.text import slugify
+
+from accounts.models import User
+from core import audit
+from core.audit import Actor, AuditEvent, Person
+from core.errors import Invalid, Refused
+from hashing import csv_lists
+from hashing.csv_lists import Problem
+from hashing.models import Category, HashEntry, HashImport, HashList
+
+__all__ = [
+    "MOST_ROWS",
+    "ImportResult",
+    "add_entry",
+    "change_hash_list",
+    "create_hash_list",
+    "import_csv",
+    "record_search",
+    "restore_entry",
+    "retire_entry",
+]
+
+MOST_ROWS = 1_000_000
+"""Rows of one import: larger lists are imported in parts."""
+
+_BATCH = 5000
+_SETTINGS = (
+    "name",
+    "category",
+    "origin",
+    "description",
+    "pdq_threshold",
+    "phash_threshold",
+    "is_active",
+)
+HIGHEST_PDQ_THRESHOLD = 128
+HIGHEST_PHASH_THRESHOLD = 32
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """What an import came to. When ``is_done`` is false nothing was kept.
+
+    ``known`` entries were on the list already (``retired`` of them stay retired), ``duplicates`` stood in the
+    file before; ``problems`` are the first 200 of ``refused`` rows.
+    """
+
+    is_done: bool
+    rows: int
+    added: int
+    known: int
+    retired: int
+    duplicates: int
+    refused: int
+    problems: tuple[Problem, ...]
+
+
+@transaction.atomic
+def create_hash_list(
+    *,
+    name: str,
+    category: str,
+    actor: Actor | Person,
+    slug: str = "",
+    origin: str = "",
+    description: str = "",
+    pdq_threshold: int = 31,
+    phash_threshold: int = 8,
+) -> HashList:
+    """Create an empty list in force. Raises Invalid. Can be undone by switching it off."""
+    slug = slug or slugify(name)[:50]
+    hash_list = HashList(
+        slug=slug,
+        name=name.strip(),
+        category=category,
+        origin=origin,
+        description=description,
+        pdq_threshold=pdq_threshold,
+        phash_threshold=phash_threshold,
+    )
+    _check(hash_list)
+    if not slug:
+        raise Invalid({"name": ["Use at least one Latin letter or digit in the name."]})
+    try:
+        with transaction.atomic():
+            hash_list.save(force_insert=True)
+    except IntegrityError:
+        raise Invalid({"name": ["There is a list of this name already."]}) from None
+    audit.record(
+        AuditEvent.HASH_LIST_CREATED,
+        actor=actor,
+        subject=hash_list,
+        slug=slug,
+        category=category,
+        pdq_threshold=pdq_threshold,
+        phash_threshold=phash_threshold,
+    )
+    hash_list.refresh_from_db()
+    return hash_list
+
+
+@transaction.atomic
+def change_hash_list(
+    hash_list: HashList, *, actor: Actor | Person, **changes: str | int | bool
+) -> HashList:
+    """Change name, category, origin, description, thresholds or whether the list is in force.
+
+    Findings made before keep what they rest on. Raises Invalid. Can be undone by another change.
+    """
+    if unknown := set(changes) - set(_SETTINGS):
+        raise TypeError(f"a hash list has no setting {min(unknown)!r}")
+    hash_list = HashList.objects.select_for_update(no_key=True).get(pk=hash_list.pk)
+    before = {key: getattr(hash_list, key) for key in changes}
+    changed = {key: value for key, value in changes.items() if before[key] != value}
+    if not changed:
+        return hash_list
+    for key, value in changed.items():
+        setattr(hash_list, key, value)
+    _check(hash_list)
+    hash_list.version += 1
+    hash_list.updated_at = Now()
+    hash_list.save()
+    audit.record(
+        AuditEvent.HASH_LIST_CHANGED,
+        actor=actor,
+        subject=hash_list,
+        version=hash_list.version,
+        changes={key: [before[key], value] for key, value in changed.items()},
+    )
+    hash_list.refresh_from_db()
+    return hash_list
+
+
+def import_csv(
+    hash_list: HashList,
+    stream: BinaryIO,
+    *,
+    actor: Actor | Person,
+    file_name: str = "",
+    skip_bad_rows: bool = False,
+) -> ImportResult:
+    """Add the entries of a CSV file (algorithm, value, note) to a list.
+
+    All or nothing: with one bad row nothing is kept and every problem is named, unless
+    ``skip_bad_rows``. An entry that was retired stays retired: somebody took it off for a reason. Raises
+    Invalid when the file is not readable at all. Can be undone by retiring the entries.
+    """
+    try:
+        parsed = csv_lists.parse(stream, most_rows=MOST_ROWS)
+    except ValueError as unreadable:
+        raise Invalid({"file": [str(unreadable)]}) from None
+    total = len(parsed.rows) + parsed.refused + parsed.duplicates
+    problems = tuple(parsed.problems)
+    if parsed.refused and (not skip_bad_rows or not parsed.rows):
+        return ImportResult(
+            is_done=False,
+            rows=total,
+            added=0,
+            known=0,
+            retired=0,
+            duplicates=parsed.duplicates,
+            refused=parsed.refused,
+            problems=problems,
+        )
+    person = actor if isinstance(actor, User) else None
+    with transaction.atomic():
+        hash_list = HashList.objects.select_for_update(no_key=True).get(pk=hash_list.pk)
+        before = HashEntry.objects.filter(hash_list=hash_list).count()
+        known_import = HashImport.objects.create(
+            hash_list=hash_list,
+            file_name=file_name[:400],
+            rows=total,
+            refused=parsed.refused,
+            duplicates=parsed.duplicates,
+            problems=[{"row": each.number, "reason": each.reason} for each in problems],
+            imported_by=person,
+        )
+        rows = iter(parsed.rows)
+        while batch := list(itertools.islice(rows, _BATCH)):
+            HashEntry.objects.bulk_create(
+                [
+                    HashEntry(
+                        hash_list=hash_list,
+                        algorithm=row.algorithm,
+                        value=row.value,
+                        note=row.note,
+                        imported_in=known_import,
+                        added_by=person,
+                    )
+                    for row in batch
+                ],
+                ignore_conflicts=True,
+            )
+        added = HashEntry.objects.filter(hash_list=hash_list).count() - before
+        known = len(parsed.rows) - added
+        retired = _count_retired(hash_list, parsed.rows) if known else 0
+        known_import.added, known_import.known = added, known
+        known_import.save(update_fields=["added", "known"])
+        if added:
+            _raise_version(hash_list)
+        audit.record(
+            AuditEvent.HASH_LIST_IMPORTED,
+            actor=actor,
+            subject=hash_list,
+            file_import=known_import.pk,
+            version=hash_list.version,
+            rows=total,
+            added=added,
+            known=known,
+            refused=parsed.refused,
+            duplicates=parsed.duplicates,
+        )
+    return ImportResult(
+        is_done=True,
+        rows=total,
+        added=added,
+        known=known,
+        retired=retired,
+        duplicates=parsed.duplicates,
+        refused=parsed.refused,
+        problems=problems,
+    )
+
+
+@transaction.atomic
+def add_entry(
+    hash_list: HashList, *, algorithm: str, value: str, actor: Actor | Person, note: str = ""
+) -> HashEntry:
+    """Put one digest on a list. Raises Invalid, or Refused when it stands there already.
+
+    Can be undone by ``retire_entry``.
+    """
+    try:
+        algorithm, value = csv_lists.normalised(algorithm, value)
+    except ValueError as problem:
+        raise Invalid({"value": [str(problem)]}) from None
+    if len(note) > csv_lists.NOTE_LENGTH:
+        raise Invalid({"note": [f"Use at most {csv_lists.NOTE_LENGTH} characters."]})
+    hash_list = HashList.objects.select_for_update(no_key=True).get(pk=hash_list.pk)
+    standing = HashEntry.objects.filter(
+        hash_list=hash_list, algorithm=algorithm, value=value
+    ).first()
+    if standing is not None:
+        if standing.retired_at is None:
+            raise Refused("This digest is on the list already.", code="known_entry")
+        raise Refused(
+            "This digest was on the list and was retired. Restore that entry instead.",
+            code="retired_entry",
+        )
+    entry = HashEntry.objects.create(
+        hash_list=hash_list,
+        algorithm=algorithm,
+        value=value,
+        note=note,
+        added_by=actor if isinstance(actor, User) else None,
+    )
+    _raise_version(hash_list)
+    audit.record(
+        AuditEvent.HASH_ENTRY_ADDED,
+        actor=actor,
+        subject=entry,
+        hash_list=hash_list,
+        version=hash_list.version,
+        algorithm=algorithm,
+        value=value,
+    )
+    return entry
+
+
+@transaction.atomic
+def retire_entry(entry: HashEntry, *, reason: str, actor: Actor | Person) -> HashEntry:
+    """Take an entry out of force; it matches nothing from the next item on. The row stays.
+
+    Raises Invalid without a reason, Refused when it is retired already. Can be undone by
+    ``restore_entry``; flags that rest on it stay.
+    """
+    reason = reason.strip()
+    if not reason:
+        raise Invalid({"reason": ["Say why the entry is taken off the list."]})
+    if len(reason) > csv_lists.NOTE_LENGTH:
+        raise Invalid({"reason": [f"Use at most {csv_lists.NOTE_LENGTH} characters."]})
+    hash_list, entry = _locked(entry)
+    if entry.retired_at is not None:
+        raise Refused("This entry is retired already.", code="retired")
+    HashEntry.objects.filter(pk=entry.pk).update(
+        retired_at=Now(),
+        retired_reason=reason,
+        retired_by=actor if isinstance(actor, User) else None,
+    )
+    _raise_version(hash_list)
+    audit.record(
+        AuditEvent.HASH_ENTRY_RETIRED,
+        actor=actor,
+        subject=entry,
+        hash_list=hash_list,
+        version=hash_list.version,
+        reason=reason,
+    )
+    entry.refresh_from_db()
+    return entry
+
+
+@transaction.atomic
+def restore_entry(entry: HashEntry, *, actor: Actor | Person) -> HashEntry:
+    """Put a retired entry in force again. Raises Refused when it is. Can be undone by retiring it."""
+    hash_list, entry = _locked(entry)
+    if entry.retired_at is None:
+        raise Refused("This entry is in force.", code="in_force")
+    before = entry.retired_reason
+    HashEntry.objects.filter(pk=entry.pk).update(
+        retired_at=None, retired_reason="", retired_by=None
+    )
+    _raise_version(hash_list)
+    audit.record(
+        AuditEvent.HASH_ENTRY_RESTORED,
+        actor=actor,
+        subject=entry,
+        hash_list=hash_list,
+        version=hash_list.version,
+        was_retired_because=before,
+    )
+    entry.refresh_from_db()
+    return entry
+
+
+def record_search(*, query: str, found: int, actor: Actor | Person) -> None:
+    """Note that somebody looked up a digest on the lists."""
+    audit.record(AuditEvent.HASH_LISTS_SEARCHED, actor=actor, query=query[:64], found=found)
+
+
+def _locked(entry: HashEntry) -> tuple[HashList, HashEntry]:
+    # The list before its entry, as in every other action: two of them never wait for each other.
+    hash_list = HashList.objects.select_for_update(no_key=True).get(pk=entry.hash_list_id)
+    return hash_list, HashEntry.objects.select_for_update(no_key=True, of=("self",)).get(
+        pk=entry.pk
+    )
+
+
+def _raise_version(hash_list: HashList) -> None:
+    HashList.objects.filter(pk=hash_list.pk).update(version=F("version") + 1, updated_at=Now())
+    hash_list.refresh_from_db(fields=["version", "updated_at"])
+
+
+def _count_retired(hash_list: HashList, rows: list[csv_lists.Row]) -> int:
+    values = {row.value for row in rows}
+    retired = HashEntry.objects.filter(hash_list=hash_list, retired_at__isnull=False)
+    return sum(value in values for value in retired.values_list("value", flat=True).iterator())
+
+
+def _check(hash_list: HashList) -> None:
+    errors: dict[str, list[str]] = {}
+    if not hash_list.name:
+        errors["name"] = ["Give the list a name."]
+    elif len(hash_list.name) > 120:
+        errors["name"] = ["Use at most 120 characters."]
+    if hash_list.category not in Category.values:
+        errors["category"] = ["Choose a category."]
+    if not 0 <= hash_list.pdq_threshold <= HIGHEST_PDQ_THRESHOLD:
+        errors["pdq_threshold"] = [f"Use a number from 0 to {HIGHEST_PDQ_THRESHOLD}."]
+    if not 0 <= hash_list.phash_threshold <= HIGHEST_PHASH_THRESHOLD:
+        errors["phash_threshold"] = [f"Use a number from 0 to {HIGHEST_PHASH_THRESHOLD}."]
+    if len(hash_list.origin) > 200:
+        errors["origin"] = ["Use at most 200 characters."]
+    if errors:
+        raise Invalid(errors)

@@ -1,0 +1,135 @@
+"""What every detector is given and what it hands back.
+
+A detector looks at one item and returns findings. It never writes, never decides, and says so when it
+could not look: silence means "looked at, nothing found", so a detector that cannot look must either raise
+(everything it would have found is unknown) or return a ``could_not_scan`` finding (part of it is).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
+from uuid import UUID
+
+from hashing.models import FlagKind
+
+if TYPE_CHECKING:
+    from hashing.media import Media
+
+__all__ = ["Detector", "Finding", "FlagKind", "ScanItem", "could_not_scan", "not_scanned"]
+
+_NOT_PART_OF_IDENTITY = frozenset({"list_version", "frames_checked", "frames_total", "also"})
+"""Evidence that may differ between two scans without making it another finding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanItem:
+    """One piece of content as detectors see it: values only, no database row.
+
+    ``kind`` and ``surface`` are the values of ``reports.models.ItemKind`` and ``Surface``. ``media`` is
+    None for text. Detectors of one scan share ``media``, so a file is read and decoded once.
+    """
+
+    id: UUID
+    surface: str
+    kind: str
+    text: str = ""
+    media_type: str = ""
+    media: Media | None = field(default=None, repr=False)
+
+    def open(self) -> BinaryIO:
+        """Return the original as a binary file. Raises ValueError for text, VaultDamage if unreadable."""
+        if self.media is None:
+            raise ValueError("a text item has no file")
+        return self.media.open()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing a detector found on one item, with all that it rests on.
+
+    ``score`` is 0 (nothing) to 1 (certain). ``summary`` is one plain sentence for a person, at most 300
+    characters. ``evidence`` is JSON; keys in use: ``list``, ``list_name``, ``list_version``, ``entry``,
+    ``algorithm``, ``value``, ``matched_value``, ``distance``, ``threshold``, ``quality``,
+    ``entry_quality_unknown``, ``low_quality``, ``frame``, ``frames_checked``, ``frames_total``, ``also``,
+    ``term``, ``span``, ``spans``, ``reason``. The ids name rows that the finding points at.
+    """
+
+    kind: FlagKind
+    score: float
+    summary: str
+    evidence: Mapping[str, Any]
+    category: str = ""
+    hash_list_id: UUID | None = None
+    hash_entry_id: int | None = None
+    term_list_id: UUID | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.score <= 1.0:
+            raise ValueError(f"score {self.score} is not between 0 and 1")
+
+    def fingerprint(self, detector: str) -> str:
+        """Return the SHA-256 (hex) over what the finding rests on.
+
+        The same finding of a second scan has the same fingerprint, also after other entries were added
+        to its list; another entry, distance, threshold, span or reason is another finding.
+        """
+        basis = {k: v for k, v in self.evidence.items() if k not in _NOT_PART_OF_IDENTITY}
+        document = {"detector": detector, "kind": str(self.kind), "basis": basis}
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Anything that looks at items. Add one by writing a module and a line in the registry.
+
+    ``name`` is stable and stored with every flag; ``version`` changes whenever the same item could give
+    another answer. ``kinds`` are the item kinds it covers. ``surfaces`` narrows it; None is every surface.
+    """
+
+    name: str
+    version: str
+    kinds: frozenset[str]
+    surfaces: frozenset[str] | None
+
+    def scan(self, item: ScanItem) -> list[Finding]:
+        """Return what was found. Raises when nothing could be looked at. Runs outside transactions."""
+        ...
+
+
+def covers(detector: Detector, item: ScanItem) -> bool:
+    """Return whether ``detector`` looks at items like this one."""
+    if item.kind not in detector.kinds:
+        return False
+    return detector.surfaces is None or item.surface in detector.surfaces
+
+
+def could_not_scan(what: str, reason: str, *, code: str) -> Finding:
+    """Return the finding that says: this was not looked at, and a person has to know.
+
+    ``reason`` is a plain sentence without content of the item; ``code`` is stable and for programs.
+    """
+    return Finding(
+        kind=FlagKind.COULD_NOT_SCAN,
+        score=0.0,
+        summary=f"{what} could not be scanned: {reason}"[:300],
+        evidence={"reason": reason, "code": code},
+    )
+
+
+_KIND_NAMES = {"video": "Video", "image": "A picture", "text": "Text"}
+
+
+def not_scanned(kind: str) -> Finding:
+    """Return the finding for an item of a kind and surface that no detector covers."""
+    reason = f"{_KIND_NAMES.get(kind, 'A file of this kind')} like this is looked at by no detector"
+    return Finding(
+        kind=FlagKind.NOT_SCANNED,
+        score=0.0,
+        summary=f"Not scanned: {reason[0].lower()}{reason[1:]}. A person has to.",
+        evidence={"reason": reason, "kind": kind},
+    )

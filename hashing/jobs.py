@@ -1,0 +1,100 @@
+"""Scanning in the background, and the sweep that finds what waits for it."""
+
+from __future__ import annotations
+
+import logging
+
+from django.conf import settings
+
+from core import vault
+from core.errors import VaultDamage, describe
+from core.jobs import enqueue, job
+from hashing import actions
+from hashing.actions import Outcome
+from hashing.contract import Detector, FlagKind, ScanItem, could_not_scan, covers, not_scanned
+from hashing.detectors import DETECTORS
+from hashing.images import Limits
+from hashing.media import Media
+from reports.models import Item, ScanState
+
+__all__ = ["scan_item", "sweep_items"]
+
+log = logging.getLogger(__name__)
+
+ENOUGH_AT_ONCE = 1000
+
+
+@job
+def scan_item(item_id: str) -> None:
+    """Let every detector that covers an item look at it, and record what they say.
+
+    Safe to repeat and to kill: the item is due again if no result was recorded.
+    """
+    item = actions.begin_scan(Item(pk=item_id))
+    if item is None:
+        return
+    media = _media(item)
+    subject = ScanItem(
+        id=item.pk,
+        surface=item.surface,
+        kind=item.kind,
+        text=item.text,
+        media_type=item.blob.media_type if item.blob else "",
+        media=media,
+    )
+    outcomes, state = _look(subject)
+    file, frames = media.computed() if media else (None, ())
+    actions.record_findings(item, outcomes, state=state, file_digests=file, frame_digests=frames)
+
+
+def sweep_items() -> int:
+    """Enqueue every item whose scan is due; return how many."""
+    due = list(actions.waiting_items().values_list("pk", flat=True)[:ENOUGH_AT_ONCE])
+    for item_id in due:
+        enqueue("scan_item", item_id)
+    return len(due)
+
+
+def _media(item: Item) -> Media | None:
+    blob = item.blob
+    if blob is None:
+        return None
+    return Media(lambda: vault.open(blob), limits=Limits(bytes=settings.HOLDFAST_MAX_UPLOAD_BYTES))
+
+
+def _look(item: ScanItem) -> tuple[list[Outcome], ScanState]:
+    """Ask every detector; one that fails does not stop the others. Outside any transaction."""
+    detectors = [detector for detector in DETECTORS if covers(detector, item)]
+    if not detectors:
+        name, version = actions.scans.SCANNER
+        return [Outcome(name, version, [not_scanned(item.kind)])], ScanState.NOT_SCANNED
+    outcomes, failed = [], 0
+    for detector in detectors:
+        outcome, ended = _ask(detector, item)
+        outcomes.append(outcome)
+        failed += not ended
+    if failed == len(detectors):
+        return outcomes, ScanState.FAILED
+    missing = any(
+        finding.kind == FlagKind.COULD_NOT_SCAN
+        for outcome in outcomes
+        for finding in outcome.findings
+    )
+    return outcomes, ScanState.PARTLY if missing else ScanState.SCANNED
+
+
+def _ask(detector: Detector, item: ScanItem) -> tuple[Outcome, bool]:
+    """Return what a detector says and whether it came to an end."""
+    try:
+        return Outcome(detector.name, detector.version, detector.scan(item)), True
+    except VaultDamage as damage:
+        finding = could_not_scan("The original", damage.reason, code="vault_damage")
+    except Exception as failed:  # noqa: BLE001 — isolation is the point; a person is told
+        # Its message could quote the item: the kind and the place must do.
+        log.error("detector %s failed: %s", detector.name, describe(failed))
+        finding = could_not_scan(
+            "The item",
+            f"the detector “{detector.name}” failed ({type(failed).__name__})",
+            code="detector_failed",
+        )
+    return Outcome(detector.name, detector.version, [finding]), False
