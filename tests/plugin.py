@@ -11,10 +11,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -72,48 +70,3 @@ def empty_valkey() -> None:
 
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as link:
         link.flushdb()
-
-
-@pytest.fixture(scope="session")
-def django_db_modify_db_settings(
-    django_db_modify_db_settings_parallel_suffix: None,
-) -> Iterator[None]:
-    """Let tests with real transactions empty the tables and start from the migrated state again.
-
-    The audit tables refuse TRUNCATE by trigger, so the emptying runs as a replica would, where
-    ordinary triggers sleep (superuser only). What migrations seeded is put back from a copy.
-    """
-    from django.db.backends.postgresql.operations import DatabaseOperations
-
-    usual = DatabaseOperations.execute_sql_flush
-    DatabaseOperations.execute_sql_flush = _flush  # type: ignore[method-assign]
-    yield
-    DatabaseOperations.execute_sql_flush = usual  # type: ignore[method-assign]
-
-
-@pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """Keep a copy of every row that the migrations made."""
-    from django.db import connection
-
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute("CREATE SCHEMA seeded")
-        for table in connection.introspection.table_names(cursor):
-            name = connection.ops.quote_name(table)
-            cursor.execute(f"SELECT EXISTS (SELECT FROM {name})")
-            if cursor.fetchone()[0]:
-                cursor.execute(f"CREATE TABLE seeded.{name} AS TABLE public.{name}")
-
-
-def _flush(operations: Any, sql_list: list[str]) -> None:
-    from django.db import transaction
-
-    connection = operations.connection
-    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL session_replication_role = replica")
-        for statement in sql_list:
-            cursor.execute(statement)
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'seeded'")
-        for (table,) in cursor.fetchall():
-            name = operations.quote_name(table)
-            cursor.execute(f"INSERT INTO public.{name} OVERRIDING SYSTEM VALUE TABLE seeded.{name}")
