@@ -1,0 +1,267 @@
+"""The one script of the pages, in a real browser against answers made up by the test.
+
+No server and no database: every request of the page is answered here, so a test also knows exactly
+which requests were made.
+"""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.conf import settings
+from django.template import engines
+from playwright.sync_api import Page, Route, expect
+
+from core.middleware import CONTENT_SECURITY_POLICY
+
+# The pages under test link to nothing; base.html leaves out every address that does not exist.
+urlpatterns: list[object] = []
+pytestmark = pytest.mark.urls(__name__)
+
+ORIGIN = "http://holdfast.test"
+STATIC = Path(settings.BASE_DIR) / "static"
+# A drawn picture: one square in one colour, with nothing to parse.
+PICTURE = b"""<svg xmlns="http://www.w3.org/2000/svg" width="90" height="60"><rect width="90" height="60" fill="teal"/></svg>"""
+
+CASE = """
+{% extends "base.html" %}
+{% block content %}
+  <div class="lease" id="lease" data-heartbeat-url="/beat" data-lease-expires="{{ lease_until }}">Yours</div>
+  <div class="card" data-evidence-set>
+    <div class="strip">
+      <button type="button" class="strip__item" data-evidence-to="evidence-1" aria-label="File 1">1</button>
+      <button type="button" class="strip__item" data-evidence-to="evidence-2" aria-label="File 2">2</button>
+    </div>
+    {% include "ui/evidence_cover.html" with id=1 position=1 total=2 kind="image" title="Image" viewed="never" reveal_url="/reveal" purposes=purposes active=True only %}
+    {% include "ui/evidence_cover.html" with id=2 position=2 total=2 kind="image" title="Image" viewed="never" reveal_url="/reveal" purposes=purposes only %}
+  </div>
+  <form method="post" action="/note" id="note-form">
+    <label for="note">Note</label>
+    <textarea id="note" name="note" data-draft-key="case-1" data-key="c"></textarea>
+    <label><input type="radio" name="outcome" value="confirm" data-key="1"> Confirm</label>
+    <button type="submit" data-key="mod+enter" data-needs-lease>Decide</button>
+  </form>
+  <div id="part">before</div>
+  <button type="button" id="swap" hx-get="/part" hx-target="#part" hx-swap="outerHTML">Swap</button>
+{% endblock %}
+"""
+
+
+class Site:
+    """Answers the requests of one page and remembers them."""
+
+    def __init__(self, page: Page) -> None:
+        self.requests: list[tuple[str, str, dict[str, list[str]]]] = []
+        self.answers: dict[str, Callable[[Route], None]] = {}
+        self.context: dict[str, object] = {}
+        self.errors: list[str] = []
+        self.page = page
+        page.set_default_timeout(5000)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.route("**/*", self._answer)
+
+    def _answer(self, route: Route) -> None:
+        path = urlsplit(route.request.url).path
+        if path.startswith(settings.STATIC_URL):
+            file = STATIC / path.removeprefix(settings.STATIC_URL)
+            route.fulfill(body=file.read_bytes(), content_type=mimetypes.guess_type(file)[0])
+            return
+        self.requests.append((route.request.method, path, parse_qs(route.request.post_data or "")))
+        if path in self.answers:
+            self.answers[path](route)
+        elif path == "/":
+            self.show(route, CASE)
+        elif path == "/reveal":
+            answer = {"url": "/original", "expires": "2100-01-01T00:00:00Z", "close_url": "/close"}
+            route.fulfill(body=json.dumps(answer), content_type="application/json")
+        elif path == "/original":
+            route.fulfill(body=PICTURE, content_type="image/svg+xml")
+        else:
+            route.fulfill(status=204)
+
+    def show(self, route: Route, source: str, status: int = 200) -> None:
+        """Answer with a page made of our own templates, under the real policy for content."""
+        purposes = [("assess", "To assess the report")]
+        context = {"purposes": purposes, "lease_until": "2100-01-01T00:00:00Z"} | self.context
+        html = engines["django"].from_string(source).render(context)
+        headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Content-Type": "text/html"}
+        route.fulfill(status=status, body=html, headers=headers)
+
+    def asked(self, path: str) -> list[dict[str, list[str]]]:
+        return [values for _, asked, values in self.requests if asked == path]
+
+    def open(self) -> None:
+        self.page.goto(ORIGIN + "/")
+        expect(self.page.locator("#evidence-1")).to_have_attribute("data-state", "covered")
+
+    def choose_purpose(self) -> None:
+        self.page.select_option("#purpose-1", "assess")
+        self.page.locator("h1").evaluate("() => document.activeElement.blur()")
+
+
+@pytest.fixture
+def site(page: Page) -> Iterator[Site]:
+    site = Site(page)
+    yield site
+    assert site.errors == []
+
+
+def test_nothing_is_fetched_before_a_purpose_is_chosen(site: Site) -> None:
+    site.open()
+    site.page.keyboard.press("v")
+    expect(site.page.locator("#evidence-1 [data-reveal-status]")).to_contain_text(
+        "why you need to look"
+    )
+    assert site.asked("/reveal") == []
+    assert site.asked("/original") == []
+
+
+def test_an_original_is_shown_grey_while_v_is_held_and_its_time_is_reported(site: Site) -> None:
+    site.open()
+    site.choose_purpose()
+    site.page.keyboard.down("v")
+    original = site.page.locator(".evidence__original")
+    expect(original).to_be_visible()
+    expect(original).to_have_class("evidence__original evidence__original--grey")
+    assert str(original.get_attribute("src")).startswith("blob:")
+    site.page.wait_for_timeout(300)
+    site.page.keyboard.up("v")
+    expect(original).to_have_count(0)
+    assert site.asked("/reveal") == [{"purpose": ["assess"]}]
+    site.page.wait_for_timeout(100)
+    (report,) = site.asked("/close")
+    assert 200 <= int(report["milliseconds"][0]) < 5000
+
+
+def test_letting_go_before_the_bytes_arrive_never_shows_them(site: Site) -> None:
+    held: list[Route] = []
+    site.answers["/original"] = held.append
+    site.open()
+    site.choose_purpose()
+    site.page.keyboard.down("v")
+    expect(site.page.locator("#evidence-1")).to_have_attribute("data-state", "loading")
+    site.page.wait_for_timeout(100)
+    site.page.keyboard.up("v")
+    expect(site.page.locator("#evidence-1")).to_have_attribute("data-state", "covered")
+    site.page.wait_for_timeout(200)
+    expect(site.page.locator(".evidence__original")).to_have_count(0)
+    assert [report["milliseconds"] for report in site.asked("/close")] == [["0"]]
+
+
+def test_a_timed_reveal_covers_itself_after_five_seconds(site: Site) -> None:
+    site.open()
+    site.choose_purpose()
+    site.page.keyboard.press("Shift+V")
+    expect(site.page.locator(".evidence__original")).to_be_visible()
+    expect(site.page.locator(".evidence__original")).to_have_count(0, timeout=7000)
+    site.page.wait_for_timeout(100)
+    (report,) = site.asked("/close")
+    assert 4900 <= int(report["milliseconds"][0]) < 6500
+
+
+@pytest.mark.parametrize(
+    "cover",
+    [
+        lambda page: page.keyboard.press("Escape"),
+        lambda page: page.evaluate("window.dispatchEvent(new Event('blur'))"),
+        lambda page: page.evaluate("window.dispatchEvent(new Event('offline'))"),
+        lambda page: page.keyboard.press("d"),
+    ],
+    ids=["escape", "other window", "offline", "next file"],
+)
+def test_a_reveal_is_covered_at_once_by(site: Site, cover: Callable[[Page], None]) -> None:
+    site.open()
+    site.choose_purpose()
+    site.page.keyboard.press("Shift+V")
+    expect(site.page.locator(".evidence__original")).to_be_visible()
+    cover(site.page)
+    expect(site.page.locator(".evidence__original")).to_have_count(0, timeout=500)
+
+
+def test_a_refused_reveal_says_why_and_stays_covered(site: Site) -> None:
+    problem = {"title": "Refused", "detail": "Your lease on this case has ended."}
+    site.answers["/reveal"] = lambda route: route.fulfill(
+        status=409, body=json.dumps(problem), content_type="application/problem+json"
+    )
+    site.open()
+    site.choose_purpose()
+    site.page.keyboard.press("Shift+V")
+    expect(site.page.locator("#evidence-1 [data-reveal-status]")).to_have_text(problem["detail"])
+    expect(site.page.locator("#evidence-1")).to_have_attribute("data-state", "covered")
+    assert site.asked("/original") == []
+
+
+def test_a_lease_that_ran_out_covers_and_disables(site: Site) -> None:
+    site.context["lease_until"] = "2020-01-01T00:00:00Z"
+    site.answers["/beat"] = lambda route: route.fulfill(
+        status=409,
+        content_type="text/html",
+        body='<div class="lease lease--lost" id="lease">R-22 took this.</div>',
+    )
+    site.open()
+    expect(site.page.locator("#lease")).to_have_text("R-22 took this.")
+    expect(site.page.get_by_role("button", name="Decide")).to_be_disabled()
+    site.choose_purpose()
+    site.page.keyboard.press("Shift+V")
+    assert site.asked("/reveal") == []
+
+
+def test_single_keys_are_off_while_typing_and_can_be_switched_off(site: Site) -> None:
+    site.open()
+    confirm = site.page.locator("input[value=confirm]")
+    site.page.keyboard.press("c")
+    site.page.keyboard.type("1 d v")
+    expect(site.page.locator("#note")).to_have_value("1 d v")
+    expect(confirm).not_to_be_checked()
+    site.page.locator("#note").evaluate("node => node.blur()")
+    site.page.keyboard.press("1")
+    expect(confirm).to_be_checked()
+    site.context["keys_off"] = True
+    site.open()
+    site.page.keyboard.press("1")
+    expect(site.page.locator("input[value=confirm]")).not_to_be_checked()
+
+
+def test_a_refused_form_keeps_what_was_typed_and_an_accepted_one_forgets_it(site: Site) -> None:
+    site.open()
+    site.page.fill("#note", "Invented text.")
+    site.answers["/note"] = lambda route: site.show(route, '{% extends "ui/refused.html" %}', 409)
+    site.page.keyboard.press("Control+Enter")
+    expect(site.page.locator("[data-refused]").first).to_be_visible()
+    site.open()
+    expect(site.page.locator("#note")).to_have_value("Invented text.")
+    site.answers["/note"] = lambda route: site.show(route, CASE)
+    site.page.keyboard.press("Control+Enter")
+    site.page.wait_for_url("**/note")
+    expect(site.page.locator("#note")).to_have_value("")
+    site.open()
+    expect(site.page.locator("#note")).to_have_value("")
+
+
+def test_a_conflict_is_shown_in_place_and_a_failure_changes_nothing(site: Site) -> None:
+    site.open()
+    site.answers["/part"] = lambda route: route.fulfill(
+        status=500, content_type="text/html", body="<p>trace</p>"
+    )
+    site.page.click("#swap")
+    expect(site.page.locator(".toast--danger")).to_contain_text("Nothing was changed")
+    expect(site.page.locator("#part")).to_have_text("before")
+    site.answers["/part"] = lambda route: route.fulfill(
+        status=409, content_type="text/html", body='<div id="part">R-22 decided this.</div>'
+    )
+    site.page.click("#swap")
+    expect(site.page.locator("#part")).to_have_text("R-22 decided this.")
+
+
+def test_the_help_lists_the_keys_of_the_page(site: Site) -> None:
+    site.open()
+    site.page.keyboard.press("?")
+    dialog = site.page.locator("#keys-dialog")
+    expect(dialog).to_be_visible()
+    expect(dialog).to_contain_text("Cover everything at once")
+    expect(dialog).to_contain_text("Confirm")
