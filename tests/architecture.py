@@ -1,0 +1,232 @@
+"""The house rules as functions of a file's path and source. ``test_architecture.py`` applies them.
+
+Each rule takes ``(path, source)`` with the path relative to the repository and yields one sentence per
+violation. Docstrings say why the rule exists; the exceptions stand beside the rule with their reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+
+ROOMS = ("core", "accounts", "reports", "hashing", "moderation", "referrals", "config")
+"""From the room that knows nothing to the one that sees all; imports go to the left only."""
+
+Rule = Callable[[str, str], Iterator[str]]
+
+WRITERS_OUTSIDE_ACTIONS = {
+    "core/vault/": "the vault is the one writer of stored originals and their rows",
+    "core/jobs.py": "heartbeats of workers; core has no actions of its own",
+}
+LOOKS_AT_STORES = {"core/views.py": "the health page asks whether anything runs, not for objects"}
+PURE_MODULES = frozenset(
+    {
+        "accounts/permissions.py",
+        "hashing/digests.py",
+        "hashing/folding.py",
+        "hashing/index.py",
+        "hashing/matching.py",
+        "hashing/terms.py",
+        "moderation/routing.py",
+        "moderation/workflow.py",
+        "referrals/bag.py",
+        "referrals/completeness.py",
+        "referrals/custody.py",
+        "referrals/cybertip.py",
+        "referrals/sshsig.py",
+        "referrals/workflow.py",
+    }
+)
+VAGUE_NAMES = frozenset(
+    {"utils", "util", "helpers", "helper", "services", "service", "managers", "manager", "misc"}
+    | {"common", "repositories", "signals"}
+)
+NAMED_ON_PURPOSE = {"config/runtime/services.py": "PostgreSQL and Valkey are services"}
+LONG_ON_PURPOSE = {
+    "referrals/verifier/verify_package.py": "shipped to officers as one standard-library script",
+}
+LONGEST_FILE = 500
+
+_WRITING = {"create", "get_or_create", "update_or_create", "bulk_create", "bulk_update"}
+
+
+def imports_go_one_way(path: str, source: str) -> Iterator[str]:
+    """A room that knows the rooms above it can be neither understood nor tested alone."""
+    room = path.partition("/")[0]
+    if room not in ROOMS:
+        return
+    for node, name in _imported(source):
+        other = name.partition(".")[0]
+        if other in ROOMS and ROOMS.index(other) > ROOMS.index(room):
+            yield f"{path}:{node.lineno} {room} imports {name}"
+        if other == "tests":
+            yield f"{path}:{node.lineno} the product imports {name}"
+
+
+def only_actions_write(path: str, source: str) -> Iterator[str]:
+    """One writer per room: a second one skips the lock, the check or the audit line.
+
+    Seen are ORM calls by their shape: ``create`` and its kin on anything; ``save()`` and ``delete()``
+    without a positional argument (a file or cache call has one); ``update()`` with keywords only
+    (dictionaries and digests take a positional argument).
+    """
+    if _may_write(path):
+        return
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        verb = node.func.attr.removeprefix("a") if node.func.attr[:1] == "a" else node.func.attr
+        writes = (
+            verb in _WRITING
+            or (verb in {"save", "delete"} and not node.args)
+            or (verb == "update" and not node.args and bool(node.keywords))
+        )
+        if writes:
+            yield f"{path}:{node.lineno} {ast.unparse(node.func)}() outside actions"
+
+
+def _may_write(path: str) -> bool:
+    parts = path.split("/")
+    return (
+        "actions" in parts
+        or parts[-1] == "actions.py"
+        or "migrations" in parts
+        or "commands" in parts
+        or any(path.startswith(listed) for listed in WRITERS_OUTSIDE_ACTIONS)
+    )
+
+
+def views_ask_access(path: str, source: str) -> Iterator[str]:
+    """A view that queries by itself forgets, one day, who is asking."""
+    parts = path.split("/")
+    is_view = "views" in parts or parts[-1].endswith(("views.py", "api.py"))
+    if not is_view or parts[0] not in ROOMS or path in LOOKS_AT_STORES:
+        return
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and node.attr in {"objects", "_default_manager"}:
+            yield f"{path}:{node.lineno} {ast.unparse(node)} in a view"
+
+
+def actions_know_no_request(path: str, source: str) -> Iterator[str]:
+    """Jobs and the API use the same verbs, and have no request; ``actor`` says who acts, by name."""
+    parts = path.split("/")
+    if "actions" not in parts and parts[-1] != "actions.py":
+        return
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+            continue
+        positional = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
+        if "request" in (*positional, *(a.arg for a in node.args.kwonlyargs)):
+            yield f"{path}:{node.lineno} {node.name}() takes a request"
+        if "actor" in positional:
+            yield f"{path}:{node.lineno} {node.name}() takes actor by position"
+
+
+def names_say_what_is_inside(path: str, source: str) -> Iterator[str]:
+    """Everything fits into ``utils``, so nothing is ever found there."""
+    if path in NAMED_ON_PURPOSE:
+        return
+    for part in path.removesuffix(".py").split("/"):
+        if part in VAGUE_NAMES:
+            yield f"{path} is named {part}"
+
+
+def files_stay_short(path: str, source: str) -> Iterator[str]:
+    """Beyond 500 lines nobody reads a file whole; it is split by noun."""
+    lines = source.count("\n")
+    if lines > LONGEST_FILE and path not in LONG_ON_PURPOSE and "/migrations/" not in path:
+        yield f"{path} has {lines} lines"
+
+
+def pure_modules_stay_pure(path: str, source: str) -> Iterator[str]:
+    """Rules that are values in, values out can be read, tested and trusted without a database."""
+    if path not in PURE_MODULES:
+        return
+    tree = ast.parse(source)
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node, name in _imported(source, tree):
+        if id(node) in typing_only:
+            continue
+        if name.partition(".")[0] == "django" or name.endswith((".models", ".actions", ".access")):
+            yield f"{path}:{node.lineno} imports {name}"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {
+            "time.time",
+            "datetime.now",
+            "datetime.datetime.now",
+            "date.today",
+        }:
+            yield f"{path}:{node.lineno} reads the clock"
+
+
+def migrations_import_no_room(path: str, source: str) -> Iterator[str]:
+    """A migration must run for ever; the code it would import will not stay as it was."""
+    if "/migrations/" not in path:
+        return
+    for node, name in _imported(source):
+        if name.partition(".")[0] in ROOMS:
+            yield f"{path}:{node.lineno} imports {name}"
+
+
+def templates_hold_no_script_or_style(path: str, source: str) -> Iterator[str]:
+    """The content policy forbids inline code, and htmx must not evaluate any either."""
+    text = re.sub(
+        r"{%\s*comment.*?%}.*?{%\s*endcomment\s*%}|{#.*?#}", _keep_lines, source, flags=re.DOTALL
+    )
+    for pattern, what in (
+        (r"<script(?![^>]*\ssrc=)[^>]*>", "inline script"),
+        (r"<style\b", "inline style sheet"),
+        (r"<[^>]*\sstyle\s*=", "style attribute"),
+        (r"<[^>]*\son[a-z]+\s*=", "event attribute"),
+        (r"\shx-on[:-]|\sdata-hx-on", "hx-on"),
+        (r"hx-(?:vals|headers)\s*=\s*[\"']\s*js", "evaluated htmx value"),
+        (r"javascript:", "javascript: address"),
+    ):
+        for found in re.finditer(pattern, text, flags=re.IGNORECASE):
+            yield f"{path}:{text.count(chr(10), 0, found.start()) + 1} {what}"
+
+
+def fragments_have_one_root_with_an_id(path: str, source: str) -> Iterator[str]:
+    """htmx replaces a fragment by its id; two roots would leave the second one behind."""
+    name = path.rpartition("/")[2]
+    if not name.startswith("_") or "hx-" not in source:
+        return
+    body = re.sub(r"{%.*?%}|{#.*?#}", "", source, flags=re.DOTALL).lstrip()
+    if not re.match(r"<[a-z]+\b[^>]*\sid=", body):
+        yield f"{path} does not begin with an element that has an id"
+
+
+def _keep_lines(found: re.Match[str]) -> str:
+    return "\n" * found[0].count("\n")
+
+
+def _imported(source: str, tree: ast.Module | None = None) -> Iterator[tuple[ast.stmt, str]]:
+    for node in ast.walk(tree or ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from ((node, f"{node.module}.{alias.name}") for alias in node.names)
+            yield node, node.module
+
+
+PYTHON_RULES: tuple[Rule, ...] = (
+    imports_go_one_way,
+    only_actions_write,
+    views_ask_access,
+    actions_know_no_request,
+    names_say_what_is_inside,
+    files_stay_short,
+    pure_modules_stay_pure,
+    migrations_import_no_room,
+)
+TEMPLATE_RULES: tuple[Rule, ...] = (
+    templates_hold_no_script_or_style,
+    fragments_have_one_root_with_an_id,
+    files_stay_short,
+)
