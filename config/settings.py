@@ -123,8 +123,8 @@ RQ_QUEUES = {
 }
 RQ = {"COMMIT_MODE": "auto"}
 HOLDFAST_JOBS = {
-    "scan_item": {"path": "hashing.jobs.scan_item", "queue": "scan", "timeout": 120},
-    "make_preview": {"path": "moderation.jobs.make_preview", "queue": "scan", "timeout": 120},
+    "scan_item": {"path": "hashing.jobs.scan_item", "queue": "scan", "timeout": 90},
+    "make_preview": {"path": "moderation.jobs.make_preview", "queue": "scan", "timeout": 60},
     "route_item": {"path": "moderation.jobs.route_item", "queue": "intake", "timeout": 60},
     "route_report": {"path": "moderation.jobs.route_report", "queue": "intake", "timeout": 60},
     "publish_decision": {

@@ -84,6 +84,8 @@ class AuditEvent(StrEnum):
     TERM_LIST_CHANGED = "hashing.terms.changed"
 
     # moderation
+    PREVIEW_REQUESTED = "preview.requested"
+    PREVIEW_RECORDED = "preview.recorded"
     CASE_OPENED = "case.opened"
     CASE_JOINED = "case.joined"
     CASE_VIEWED = "case.viewed"

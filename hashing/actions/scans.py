@@ -12,12 +12,12 @@ from django.db.models.functions import Now
 
 from core import audit
 from core.audit import Actor, AuditEvent, Person
-from core.jobs import enqueue, registered
+from core.jobs import registered
 from hashing.contract import Finding, could_not_scan
 from hashing.digests import FileDigests, FrameDigests
 from hashing.models import Algorithm, Digest, Flag
 from reports.actions import record_scan_state
-from reports.models import Item, ItemKind, ScanState
+from reports.models import Item, ScanState
 
 __all__ = [
     "MOST_ATTEMPTS",
@@ -140,8 +140,6 @@ def record_findings(
         )
     if item.scan_state == ScanState.WAITING:
         item = record_scan_state(item, state, actor=actor)
-        if item.kind != ItemKind.TEXT:
-            enqueue("make_preview", item.blob_id)
     return item
 
 

@@ -1,14 +1,20 @@
 """Background work by id, and the sweeps that find what waits (settings name them here)."""
 
+from moderation.delivery_jobs import carry_out, sweep_deliveries
 from moderation.jobs.claims import sweep_claims
 from moderation.jobs.decisions import publish_decision, sweep_decisions
+from moderation.jobs.previews import make_preview, sweep_previews
 from moderation.jobs.routing import route_item, route_report, sweep_routing
 
 __all__ = [
+    "carry_out",
+    "make_preview",
     "publish_decision",
     "route_item",
     "route_report",
     "sweep_claims",
     "sweep_decisions",
+    "sweep_deliveries",
+    "sweep_previews",
     "sweep_routing",
 ]
