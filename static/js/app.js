@@ -662,7 +662,9 @@
 
   /* ---- Forms: drafts, upload progress, theme ----------------------------------------------------- */
 
-  const draftKey = (area) => `draft:${area.dataset.draftKey}`;
+  // Drafts belong to a person: the next one to sign in on this machine must not read them.
+  const draftPrefix = () => `draft:${document.body.dataset.user}:`;
+  const draftKey = (area) => draftPrefix() + area.dataset.draftKey;
   const readDraft = (area) => {
     try {
       return JSON.parse(store.get(draftKey(area)));
@@ -701,13 +703,15 @@
   // text is still wanted; an ordinary page means that it was accepted. Coming back by the browser's
   // own buttons, or reloading after a lost connection, tells nothing: keep it.
   function settleDrafts() {
+    if (!document.body.dataset.user) return;
     const [visit] = performance.getEntriesByType("navigation");
     const refused = Boolean($("[data-refused]"));
-    if (!refused && visit && visit.type !== "navigate") return;
+    const isUndecided = !refused && visit && visit.type !== "navigate";
     try {
       for (const key of Object.keys(sessionStorage).filter((name) => name.startsWith("draft:"))) {
+        if (!key.startsWith(draftPrefix())) sessionStorage.removeItem(key);
         const draft = JSON.parse(sessionStorage.getItem(key));
-        if (!draft.sent) continue;
+        if (!draft || !draft.sent || isUndecided) continue;
         if (refused) sessionStorage.setItem(key, JSON.stringify({ text: draft.text }));
         else sessionStorage.removeItem(key);
       }

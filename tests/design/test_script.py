@@ -58,7 +58,7 @@ class Site:
     def __init__(self, page: Page) -> None:
         self.requests: list[tuple[str, str, dict[str, list[str]]]] = []
         self.answers: dict[str, Callable[[Route], None]] = {}
-        self.context: dict[str, object] = {}
+        self.context: dict[str, object] = {"user": {"pseudonym": "R-17"}}
         self.errors: list[str] = []
         self.page = page
         page.set_default_timeout(5000)
@@ -239,6 +239,19 @@ def test_a_refused_form_keeps_what_was_typed_and_an_accepted_one_forgets_it(site
     site.page.keyboard.press("Control+Enter")
     site.page.wait_for_url("**/note")
     expect(site.page.locator("#note")).to_have_value("")
+    site.open()
+    expect(site.page.locator("#note")).to_have_value("")
+
+
+def test_the_next_person_on_the_machine_does_not_get_a_draft(site: Site) -> None:
+    site.context["user"] = {"pseudonym": "R-17"}
+    site.open()
+    site.page.fill("#note", "Invented text.")
+    site.context["user"] = {"pseudonym": "R-22"}
+    site.open()
+    expect(site.page.locator("#note")).to_have_value("")
+    assert "Invented" not in site.page.evaluate("JSON.stringify(sessionStorage)")
+    site.context["user"] = {"pseudonym": "R-17"}
     site.open()
     expect(site.page.locator("#note")).to_have_value("")
 
