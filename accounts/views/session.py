@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import actions, signing_in
 from accounts.access import current_sign_in, person_of, requires, sign_in_of
@@ -121,6 +121,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
+@require_safe
 @requires(Permission.OWN_ACCOUNT)
 def idle(request: HttpRequest) -> HttpResponse:
     """Return the idle warning when its time has come, else the moment to ask again.

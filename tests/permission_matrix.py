@@ -1,0 +1,157 @@
+"""Who may open which address: the whole table, written down on purpose a second time.
+
+It repeats what ``accounts/permissions.py`` and the decorators say, so that a slip in either shows. A view
+that is not here fails the suite, and so does a row without a view.
+
+A row says what a role that *may* gets for an object that does not exist or that it was given no grant
+for (404), or for a page without an object (200, or 302 and 422 for an empty form). Everybody else gets
+403, people who are not signed in are led to sign in. ``None`` means that the method is not offered (405).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from accounts.permissions import Role
+
+REVIEWER, LEAD, POLICY_ADMIN = Role.REVIEWER, Role.LEAD, Role.POLICY_ADMIN
+LEGAL, AUDITOR, ADMIN = Role.LEGAL, Role.AUDITOR, Role.ADMINISTRATOR
+
+EVERYBODY = frozenset(Role)
+REVIEWING = frozenset({REVIEWER, LEAD})
+SEES_CASES = REVIEWING | {LEGAL}
+SEES_LISTS = frozenset({LEAD, POLICY_ADMIN})
+SEES_DELIVERIES = frozenset({LEAD, ADMIN})
+
+
+def only(*roles: Role) -> frozenset[Role]:
+    return frozenset(roles)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What people with one of ``roles`` get from a view by GET and POST."""
+
+    name: str
+    roles: frozenset[Role]
+    get: int | None = None
+    post: int | None = None
+
+
+PUBLIC: dict[str, str] = {
+    "health": "asked by load balancers",
+    "accounts:sign_in": "the way in",
+    "accounts:second_factor": "the second step of the way in; worth nothing without the first",
+    "accounts:invitation": "opened by a one-time token",
+    "accounts:set_up": "opened by a one-time token, while nobody exists",
+    "accounts:theme": "colours of the sign-in page",
+    "api-1:api-root": "points at the documentation",
+    "api-1:openapi-json": "documentation; holds no data",
+}
+"""Every view that answers somebody who is not signed in, and why. No other one may."""
+
+API: dict[str, str] = {
+    "api-1:post_report": "POST",
+    "api-1:get_report": "GET",
+    "api-1:post_media": "POST",
+    "api-1:post_scan": "POST",
+    "api-1:get_scan": "GET",
+    "api-1:put_account": "PUT",
+    "api-1:put_group": "PUT",
+    "api-1:put_members": "PUT",
+    "api-1:post_batch": "POST",
+}
+"""The machine API: a source's key opens it, a person's session never does."""
+
+ACCOUNTS = (
+    Row("accounts:sign_out", EVERYBODY, post=302),
+    Row("accounts:confirm", EVERYBODY, get=200, post=422),
+    Row("accounts:idle", EVERYBODY, get=200, post=None),
+    Row("accounts:stay", EVERYBODY, post=200),
+    Row("accounts:profile", EVERYBODY, get=200),
+    Row("accounts:name", EVERYBODY, post=422),
+    Row("accounts:keys", EVERYBODY, post=302),
+    Row("accounts:password", EVERYBODY, get=200, post=422),
+    Row("accounts:end_other_sessions", EVERYBODY, post=302),
+    Row("accounts:totp_set_up", EVERYBODY, get=200, post=422),
+    Row("accounts:totp_remove", EVERYBODY, get=200, post=409),
+    Row("accounts:recovery_codes", EVERYBODY, post=200),
+    Row("accounts:people", only(ADMIN), get=200),
+    Row("accounts:invite", only(ADMIN), get=200, post=422),
+    Row("accounts:invitations", only(ADMIN), get=200),
+    Row("accounts:revoke_invitation", only(ADMIN), post=404),
+    Row("accounts:person", only(ADMIN), get=404),
+    Row("accounts:change_role", only(ADMIN), post=404),
+    Row("accounts:deactivate", only(ADMIN), post=404),
+    Row("accounts:reactivate", only(ADMIN), post=404),
+    Row("accounts:unlock", only(ADMIN), post=404),
+    Row("accounts:reset_second_factor", only(ADMIN), post=404),
+)
+
+MODERATION = (
+    Row("moderation:home", EVERYBODY, get=200),
+    Row("moderation:queues", SEES_CASES, get=200),
+    Row("moderation:grants", only(ADMIN), get=200),
+    Row("moderation:queue", REVIEWING, get=404),
+    Row("moderation:claim_next", REVIEWING, post=404),
+    Row("moderation:queue_people", only(ADMIN), get=404, post=404),
+    Row("moderation:category_people", only(ADMIN), get=404, post=404),
+    Row("moderation:search", SEES_CASES, get=200),
+    Row("moderation:case", SEES_CASES, get=404),
+    Row("moderation:claim", REVIEWING, post=404),
+    Row("moderation:heartbeat", REVIEWING, post=404),
+    Row("moderation:extend", REVIEWING, post=404),
+    Row("moderation:release", REVIEWING, post=404),
+    Row("moderation:take_over", only(LEAD), post=404),
+    Row("moderation:move", only(LEAD), post=404),
+    Row("moderation:note", REVIEWING, post=404),
+    Row("moderation:preview", REVIEWING, get=404),
+    Row("moderation:text", REVIEWING, get=404),
+    Row("moderation:reveal", REVIEWING, post=404),
+    Row("moderation:original", REVIEWING, get=410),
+    Row("moderation:reveal_close", REVIEWING, post=404),
+    Row("moderation:decide", REVIEWING, post=404),
+    Row("moderation:policy_choice", REVIEWING, get=404),
+    Row("moderation:consequence", REVIEWING, get=404),
+    Row("moderation:undo_bar", REVIEWING, get=200),
+    Row("moderation:undo", REVIEWING, post=404),
+    Row("moderation:send_now", REVIEWING, post=404),
+    Row("moderation:policies", EVERYBODY, get=200),
+    Row("moderation:policy", EVERYBODY, get=404),
+)
+
+REFERRALS = (
+    Row("referrals:list", only(LEGAL), get=200),
+    Row("referrals:new", only(LEGAL), get=404, post=404),
+    Row("referrals:detail", only(LEGAL), get=404, post=404),
+    Row("referrals:state", only(LEGAL), get=404),
+    Row("referrals:refresh", only(LEGAL), post=404),
+    Row("referrals:request", only(LEGAL), post=404),
+    Row("referrals:withdraw", only(LEGAL), post=404),
+    Row("referrals:approve", only(LEGAL), get=404, post=404),
+    Row("referrals:return", only(LEGAL), post=404),
+    Row("referrals:build_again", only(LEGAL), post=404),
+    Row("referrals:revise", only(LEGAL), post=404),
+    Row("referrals:package", only(LEGAL), get=404),
+    Row("referrals:checksum", only(LEGAL), get=404),
+    Row("referrals:allowed_signers", only(LEGAL), get=404),  # No key is configured here.
+    Row("referrals:registry", only(LEGAL), get=200),
+    Row("referrals:recipients", only(LEGAL), get=200),
+    Row("referrals:recipient_new", only(LEGAL), get=200, post=422),
+    Row("referrals:recipient", only(LEGAL), get=404, post=404),
+)
+
+REPORTS: tuple[Row, ...] = ()
+
+HASHING: tuple[Row, ...] = ()
+
+AUDIT_AND_JOBS = (
+    Row("accounts:audit", only(AUDITOR), get=200),
+    Row("accounts:audit_export", only(AUDITOR), get=200),
+    Row("accounts:audit_check", only(AUDITOR), post=302),
+    Row("accounts:audit_check_state", only(AUDITOR), get=200),
+    Row("accounts:audit_entry", only(AUDITOR), get=404),
+    Row("accounts:jobs", frozenset({LEAD, ADMIN}), get=200),
+)
+
+MATRIX = (*ACCOUNTS, *MODERATION, *REFERRALS, *REPORTS, *HASHING, *AUDIT_AND_JOBS)
