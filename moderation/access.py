@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import uuid
+from datetime import timedelta
 
 from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import Http404
-from guardian.shortcuts import get_objects_for_user
+from guardian.shortcuts import get_objects_for_user, get_users_with_perms
 
 from accounts.models import User
 from accounts.permissions import Permission
@@ -22,13 +23,19 @@ from moderation.models import (
     CaseStatus,
     CategoryGrant,
     Claim,
+    ClaimEnd,
     Decision,
     Outcome,
+    Policy,
+    PolicyVersion,
+    Preview,
+    PreviewState,
     Queue,
     Reveal,
+    RoutingRule,
     Skip,
 )
-from reports.models import Item
+from reports.models import Item, Report, RouteState
 
 
 def granted_queues(user: User) -> QuerySet[Queue]:
@@ -85,12 +92,6 @@ def confirming_decisions() -> QuerySet[Decision]:
     return Decision.objects.filter(
         published_at__isnull=False, outcome__in=[Outcome.CONFIRM, Outcome.CONFIRM_REFER]
     )
-
-
-def referable_cases_for(user: User) -> QuerySet[Case]:
-    """Return decided cases that wait for a referral: published as *confirm and refer*."""
-    ready = confirming_decisions().filter(case=OuterRef("pk"), outcome=Outcome.CONFIRM_REFER)
-    return cases_for(user).filter(Exists(ready), status=CaseStatus.DECIDED)
 
 
 def get_case_for(user: User, id: uuid.UUID | str) -> Case:
@@ -202,7 +203,7 @@ def queue_figures(user: User) -> QuerySet[Queue]:
         cases__status=CaseStatus.OPEN,
         cases__category__in=granted_categories(user).values("category"),
     )
-    hour = Now() + _hours(1)
+    hour = Now() + timedelta(hours=1)
     return queues_for(user).annotate(
         open=Count("cases", filter=mine),
         oldest=Min("cases__opened_at", filter=mine),
@@ -246,14 +247,138 @@ def cases_sharing_media(user: User, case: Case) -> QuerySet[Case]:
     )
 
 
+# ── What belongs to a person's own work ───────────────────────────────────────────────────────
+def taken_over_from(user: User) -> QuerySet[Claim]:
+    """Return the person's leases that somebody took over in the last half day: the notice."""
+    return (
+        Claim.objects.filter(
+            user=user,
+            end=ClaimEnd.TAKEN_OVER,
+            ended_at__gt=Now() - timedelta(hours=12),
+            case__in=cases_for(user),
+        )
+        .select_related("case", "ended_by")
+        .order_by("-ended_at")
+    )
+
+
+def outcomes_for(user: User) -> QuerySet[Decision]:
+    """Return the person's decisions that took effect, newest first, to see what became of them."""
+    return (
+        Decision.objects.filter(made_by=user, published_at__isnull=False, case__in=cases_for(user))
+        .select_related("case", "policy_version__policy")
+        .prefetch_related("enforcements")
+        .order_by("-published_at")
+    )
+
+
+def pending_decision_of(user: User) -> Decision | None:
+    """Return the person's latest decision that is still inside its undo window."""
+    return (
+        Decision.objects.filter(
+            made_by=user, undone_at=None, published_at=None, publish_at__gt=Now()
+        )
+        .select_related("case")
+        .order_by("-made_at")
+        .first()
+    )
+
+
+def count_unrouted(user: User) -> int:
+    """Return how many reports and items wait because routing failed; for leads, else 0."""
+    if not user.may(Permission.CASES_MOVE):
+        return 0
+    failed = {"route_state": RouteState.FAILED}
+    return Report.objects.filter(**failed).count() + Item.objects.filter(**failed).count()
+
+
+# ── Policies and rules: everybody who may read one may read all ───────────────────────────────
+def current_policies() -> list[PolicyVersion]:
+    """Return the wording in force of every active policy, in the order of their codes."""
+    newest: dict[int, PolicyVersion] = {}
+    rows = (
+        PolicyVersion.objects.filter(policy__is_active=True, effective_from__lte=Now())
+        .select_related("policy")
+        .order_by("policy__code", "-version")
+    )
+    for row in rows:
+        newest.setdefault(row.policy_id, row)
+    return list(newest.values())
+
+
+def policies_for(case: Case) -> list[PolicyVersion]:
+    """Return the wordings that a case can be decided on, those of its category first."""
+    return sorted(
+        current_policies(),
+        key=lambda row: (row.policy.category != case.category, row.policy.code),
+    )
+
+
+def get_policy(code: str) -> Policy:
+    """Return a policy by its code. Raises Http404 when there is none."""
+    policy = Policy.objects.filter(code__iexact=code).first()
+    if policy is None:
+        raise Http404
+    return policy
+
+
+def routing_rules(category: str = "") -> QuerySet[RoutingRule]:
+    """Return the routing rules in force, in their order, of one category or all."""
+    rules = RoutingRule.objects.filter(is_active=True).select_related("queue")
+    return rules.filter(category=category) if category else rules
+
+
+# ── Grants: names and counts for those who administer them, never cases ───────────────────────
+def queues_to_grant(user: User) -> QuerySet[Queue]:
+    """Return every queue with its number of open cases, for somebody who grants them."""
+    if not user.may(Permission.QUEUES_MANAGE):
+        return Queue.objects.none()
+    return Queue.objects.annotate(open=Count("cases", filter=~Q(cases__status=CaseStatus.DECIDED)))
+
+
+def categories_to_grant(user: User) -> QuerySet[CategoryGrant]:
+    """Return every category, for somebody who grants them."""
+    if not user.may(Permission.QUEUES_MANAGE):
+        return CategoryGrant.objects.none()
+    return CategoryGrant.objects.order_by("pk")
+
+
+def get_queue_to_grant(user: User, slug: str) -> Queue:
+    """Return a queue for somebody who grants it. Raises Http404 otherwise."""
+    queue = queues_to_grant(user).filter(slug=slug).first()
+    if queue is None:
+        raise Http404
+    return queue
+
+
+def get_category_to_grant(user: User, category: str) -> CategoryGrant:
+    """Return a category for somebody who grants it. Raises Http404 otherwise."""
+    found = categories_to_grant(user).filter(category=category).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def holders_of(row: Queue | CategoryGrant) -> list[User]:
+    """Return the people who hold the grant on a queue or a category, by name."""
+    codename = "work_queue" if isinstance(row, Queue) else "see_category"
+    people = get_users_with_perms(row, only_with_perms_in=[codename], with_group_users=False)
+    return sorted(people, key=lambda person: (person.name, person.pseudonym))
+
+
+def rendition_of(case_item: CaseItem) -> Preview | None:
+    """Return the finished safe rendition of an item's media, or None."""
+    return (
+        Preview.objects.filter(
+            blob=case_item.item.blob_id, state=PreviewState.READY, rendition__isnull=False
+        )
+        .select_related("rendition")
+        .first()
+    )
+
+
 def _uuid(text: uuid.UUID | str) -> uuid.UUID | None:
     try:
         return text if isinstance(text, uuid.UUID) else uuid.UUID(str(text))
     except ValueError:
         return None
-
-
-def _hours(hours: int):  # type: ignore[no-untyped-def]
-    from datetime import timedelta
-
-    return timedelta(hours=hours)

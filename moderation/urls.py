@@ -1,6 +1,47 @@
 """Addresses of casework, grouped by what they are about."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
+
+from moderation.views import cases, decisions, home, media, policies, queues
 
 app_name = "moderation"
-urlpatterns: list[URLPattern | URLResolver] = []
+
+_CASE = "cases/<uuid:id>/"
+_ITEM = "cases/<uuid:id>/items/<uuid:item_id>/"
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", home.home, name="home"),
+    # Queues
+    path("queues/", queues.index, name="queues"),
+    path("queues/access/", queues.grants, name="grants"),
+    path("queues/<slug:slug>/", queues.queue, name="queue"),
+    path("queues/<slug:slug>/claim-next/", queues.claim_next, name="claim_next"),
+    path("queues/<slug:slug>/people/", queues.queue_people, name="queue_people"),
+    path("categories/<slug:category>/people/", queues.category_people, name="category_people"),
+    # Cases
+    path("cases/", queues.search, name="search"),
+    path(_CASE, cases.case, name="case"),
+    path(f"{_CASE}claim/", cases.claim, name="claim"),
+    path(f"{_CASE}heartbeat/", cases.heartbeat, name="heartbeat"),
+    path(f"{_CASE}extend/", cases.extend, name="extend"),
+    path(f"{_CASE}release/", cases.release, name="release"),
+    path(f"{_CASE}take-over/", cases.take_over, name="take_over"),
+    path(f"{_CASE}move/", cases.move, name="move"),
+    path(f"{_CASE}notes/", cases.note, name="note"),
+    # Media
+    path(f"{_ITEM}preview/", media.preview, name="preview"),
+    path(f"{_ITEM}text/", media.text, name="text"),
+    path(f"{_ITEM}reveal/", media.reveal, name="reveal"),
+    path("originals/<str:token>/", media.original, name="original"),
+    path("reveals/<uuid:id>/close/", media.reveal_close, name="reveal_close"),
+    # Decisions
+    path(f"{_CASE}decide/", decisions.decide, name="decide"),
+    path(f"{_CASE}decide/policy/", decisions.panel, name="policy_choice"),
+    path(f"{_CASE}decide/consequence/", decisions.consequence, name="consequence"),
+    path("decisions/undo-bar/", decisions.undo_bar, name="undo_bar"),
+    path("decisions/<uuid:id>/undo/", decisions.undo, name="undo"),
+    path("decisions/<uuid:id>/send-now/", decisions.send_now, name="send_now"),
+    # Policies
+    path("policies/", policies.index, name="policies"),
+    path("policies/<slug:code>/", policies.policy, name="policy"),
+]

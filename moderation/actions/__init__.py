@@ -1,5 +1,6 @@
 """The verbs of casework: the only code that writes cases and everything people do with them."""
 
+from moderation.access import policies_for
 from moderation.actions.claims import (
     check_lease,
     claim,
@@ -37,6 +38,13 @@ from moderation.actions.grants import (
     revoke_queue,
 )
 from moderation.actions.notes import add_note
+from moderation.actions.previews import (
+    begin_preview,
+    record_preview,
+    refuse_preview,
+    request_preview,
+    waiting_previews,
+)
 from moderation.actions.reveals import (
     IssuedReveal,
     finish_reveal,
@@ -62,6 +70,7 @@ __all__ = [
     "CaseChanged",
     "IssuedReveal",
     "add_note",
+    "begin_preview",
     "change_endpoint",
     "changes_since",
     "check_lease",
@@ -80,17 +89,21 @@ __all__ = [
     "has_media",
     "heartbeat",
     "move_case",
+    "policies_for",
     "publish_decision",
     "queue_deliveries",
     "record_case_viewed",
+    "record_preview",
     "record_preview_served",
     "record_search",
     "record_served",
     "record_test",
     "record_text_shown",
     "redeem_reveal",
+    "refuse_preview",
     "release_claim",
     "replay_delivery",
+    "request_preview",
     "retry_route",
     "reveal_media",
     "revoke_category",
@@ -102,6 +115,7 @@ __all__ = [
     "take_over",
     "undo_decision",
     "waiting_items",
+    "waiting_previews",
     "waiting_reports",
     "why_no_lease",
 ]

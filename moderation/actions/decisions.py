@@ -22,6 +22,7 @@ from core.errors import Invalid, Refused
 from core.jobs import enqueue
 from moderation import access, workflow
 from moderation.actions.claims import check_lease
+from moderation.actions.deliveries import queue_deliveries
 from moderation.models import (
     Case,
     CaseReport,
@@ -185,8 +186,6 @@ def publish_decision(decision: Decision, *, actor: Actor = SYSTEM) -> bool:
     * Otherwise: enforcements are queued, the lease ends. What joined the case after the decision was made
       has not been judged by anybody, so it is routed again, into a case that links this one.
     """
-    from moderation.actions.deliveries import queue_deliveries
-
     case = Case.objects.select_for_update().get(pk=decision.case_id)
     decision = Decision.objects.select_related("made_by").get(pk=decision.pk)
     is_due = Decision.objects.filter(

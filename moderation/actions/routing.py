@@ -22,6 +22,7 @@ from core.errors import Invalid, Refused, describe
 from core.jobs import enqueue
 from hashing.models import Flag
 from moderation import access, routing
+from moderation.actions.previews import request_preview
 from moderation.models import (
     Case,
     CaseItem,
@@ -363,8 +364,6 @@ def _join(
         )
         position += is_new
         if is_new and item.kind != ItemKind.TEXT and item.blob_id:
-            from moderation.actions.previews import request_preview
-
             request_preview(item.blob)
     RoutingReason.objects.bulk_create(
         RoutingReason(

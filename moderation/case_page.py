@@ -1,0 +1,314 @@
+"""Everything the page of one case shows, for one person at one moment."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count
+from django.urls import reverse
+
+from accounts.models import SignIn, User
+from accounts.permissions import Permission
+from core.context import current
+from moderation import access, actions, evidence, presence, workflow
+from moderation.actions.claims import lease
+from moderation.forms import DecideForm, MoveForm, NoteForm, ReasonForm
+from moderation.models import (
+    Case,
+    CaseStatus,
+    Claim,
+    ClaimEnd,
+    Decision,
+    Outcome,
+    PolicyVersion,
+    RoutingReason,
+    Verb,
+)
+from moderation.timeline import timeline
+from reports.models import Item, Report, TrustLevel
+
+OUTCOME_HELP = {
+    Outcome.CONFIRM_REFER: "Breaks the policy, and legal staff refer it to an agency.",
+    Outcome.CONFIRM: "Breaks the policy; the platform acts, nothing is referred.",
+    Outcome.NOT_VIOLATING: "Does not break the policy. The platform is told nothing.",
+}
+
+
+def context(
+    case: Case,
+    *,
+    user: User,
+    sign_in: SignIn | None,
+    form: DecideForm | None = None,
+    changes: list[str] | None = None,
+    refusal: str = "",
+    note_form: NoteForm | None = None,
+    shown_text: str = "",
+) -> dict[str, Any]:
+    """Return what ``moderation/case.html`` needs.
+
+    ``form`` is the verdict that was sent and not recorded; ``changes`` says what joined the case since
+    the person saw it; ``refusal`` why it was refused. ``shown_text`` is the id of a text item that was
+    asked for without script.
+    """
+    holding = access.live_claim_on(case)
+    mine = holding if holding is not None and holding.user_id == user.pk else None
+    is_open = case.status == CaseStatus.OPEN
+    works = user.may(Permission.CASES_DECIDE) and access.may_work(user, case)
+    has_second_factor = sign_in is not None and sign_in.second_factor_at is not None
+    may_reveal = bool(
+        works and is_open and mine and has_second_factor and user.may(Permission.MEDIA_REVEAL)
+    )
+    cards = evidence.cards(
+        case, user, may_reveal=may_reveal, page_view=current().request_id or uuid.uuid4().hex
+    )
+    _mark_shown(cards, shown_text)
+    related = _with_outcome(access.related_cases(user, case)[:20])
+    sharing = _with_outcome(access.cases_sharing_media(user, case)[:20])
+    pending = _others_pending(user, case)
+    decision = (
+        case.decisions.filter(undone_at=None)
+        .select_related("policy_version__policy", "made_by")
+        .prefetch_related("enforcements")
+        .order_by("-made_at")
+        .first()
+    )
+    return {
+        "case": case,
+        "subject": case.subject,
+        "reasons": list(case.reasons.select_related("rule").order_by("-severity", "-score", "pk")),
+        "reason_line": _reason_line(case),
+        "works": works,
+        "is_open": is_open,
+        "held_by": holding,
+        "mine": mine if is_open else None,
+        "lost": _lost(case, user) if is_open and mine is None else "",
+        "may_take_over": works and is_open and user.may(Permission.CASES_TAKE_OVER),
+        "may_move": works and is_open and user.may(Permission.CASES_MOVE),
+        "needs_second_factor": bool(works and mine and not has_second_factor),
+        "viewers": presence.seen(case.pk, user.pseudonym),
+        "cards": cards,
+        "purposes": evidence.purposes(),
+        "matches": [
+            (card, [(flag, evidence.match_facts(flag)) for flag in card.flags])
+            for card in cards
+            if card.flags
+        ],
+        "reports": _reports(case),
+        "subject_facts": _subject_facts(case),
+        "snapshot_changes": _snapshot_changes(case),
+        "earlier_cases": related,
+        "sharing": sharing,
+        "linked_count": len({row.pk for row, _ in [*related, *sharing]}),
+        "others_pending": pending,
+        "others_pending_title": "1 other case about this subject is open"
+        if pending == 1
+        else f"{pending} other cases about this subject are open",
+        "events": timeline(case),
+        "decision": decision,
+        "may_undo": decision is not None and may_undo(decision, case, user),
+        "release_form": ReasonForm(prefix="release"),
+        "take_over_form": ReasonForm(prefix="take_over"),
+        "move_form": MoveForm(prefix="move", initial={"case_version": case.version}),
+        "note_form": note_form or NoteForm(),
+        "changes": changes or [],
+        "refusal": refusal,
+        "skip_minutes": workflow.SKIP_MINUTES,
+        "lease_minutes": int(lease().total_seconds() // 60),
+        **decide_context(case, form),
+    }
+
+
+def decide_context(case: Case, form: DecideForm | None = None) -> dict[str, Any]:
+    """Return what the panel of the decision shows: policies, verbs of the chosen one, what was typed."""
+    form = form or DecideForm(
+        initial={"case_version": case.version, "idempotency_key": uuid.uuid4()}
+    )
+    policies = access.policies_for(case)
+    chosen = _chosen_policy(form, policies)
+    picked = form.data.getlist("enforcements") if form.is_bound else []
+    verbs = actions.fitting_verbs(case, chosen, has_media=actions.has_media(case)) if chosen else []
+    outcome = form.data.get("outcome", "") if form.is_bound else ""
+    return {
+        "form": form,
+        "policies": policies,
+        "policy": chosen,
+        "verbs": [(verb, Verb(verb).label, verb in picked) for verb in verbs],
+        "outcomes": [
+            (value, label, OUTCOME_HELP[Outcome(value)], str(number), value == outcome)
+            for number, (value, label) in enumerate(Outcome.choices, start=1)
+        ],
+        "reason_text": form.data.get("reason", "") if form.is_bound else "",
+        "idempotency_key": form.fresh_key() if form.is_bound else form.initial["idempotency_key"],
+        "case_version": case.version,
+        "shortest_reason": workflow.SHORTEST_REASON,
+        "consequence": consequence(outcome, picked),
+        "undo_seconds": settings.HOLDFAST_UNDO_SECONDS,
+    }
+
+
+def consequence(outcome: str, verbs: list[str]) -> str:
+    """Return the sentence below the form: what this decision will do."""
+    if outcome not in Outcome.values:
+        return "Choose what you found; what follows is said here before you confirm."
+    labels = [Verb(verb).label for verb in verbs if verb in Verb.values and verb != Verb.NO_ACTION]
+    return workflow.consequence(outcome, labels, undo_seconds=settings.HOLDFAST_UNDO_SECONDS)
+
+
+def lease_context(case: Case, claim: Claim) -> dict[str, Any]:
+    """Return what the lease panel shows."""
+    return {"case": case, "mine": claim}
+
+
+def may_undo(decision: Decision, case: Case, user: User) -> bool:
+    """Return whether the person could take the decision back now (the action asks again)."""
+    is_theirs = decision.made_by_id == user.pk or user.may(Permission.CASES_TAKE_OVER)
+    return (
+        case.status == CaseStatus.DECIDING
+        and decision.published_at is None
+        and decision.undone_at is None
+        and is_theirs
+    )
+
+
+def _chosen_policy(form: DecideForm, policies: list[PolicyVersion]) -> PolicyVersion | None:
+    wanted = str(form.data.get("policy", "")) if form.is_bound else ""
+    for policy in policies:
+        if str(policy.pk) == wanted:
+            return policy
+    return policies[0] if policies else None
+
+
+def _mark_shown(cards: list[evidence.Card], shown_text: str) -> None:
+    """Open the card that keys act on, and the text that was asked for without script."""
+    for card in cards:
+        if shown_text and card.id == shown_text:
+            spans = evidence.spans_of(card.flags)
+            card.shown_pieces = evidence.pieces(card.item.text, spans)
+    if cards:
+        chosen = next((card for card in cards if card.shown_pieces), cards[0])
+        chosen.active = True
+
+
+def _reason_line(case: Case) -> str:
+    return " ".join(
+        reason.text for reason in case.reasons.order_by("-severity", "-score", "pk")[:3]
+    )
+
+
+def _lost(case: Case, user: User) -> str:
+    """Return why the person's last lease on this open case ended, when that needs saying."""
+    last = case.claims.filter(user=user).order_by("-started_at").first()
+    if last is None or last.end in {ClaimEnd.RELEASED, ClaimEnd.DECIDED}:
+        return ""
+    return actions.why_no_lease(case, user)
+
+
+def _reports(case: Case) -> list[Report]:
+    return [
+        row.report
+        for row in case.case_reports.select_related(
+            "report__source", "report__reporter_account"
+        ).order_by("-joined_at")
+    ]
+
+
+def _subject_facts(case: Case) -> list[tuple[str, Any]]:
+    if account := case.account:
+        return [
+            ("Account", account.external_id),
+            ("User name", account.username),
+            ("Display name", account.display_name),
+            ("Country", account.country),
+            ("Language", account.language),
+            ("Joined", _day(account.joined_at)),
+            ("Status on the platform", account.platform_status),
+            ("Known since", _day(account.first_seen_at)),
+            ("Reports about it", account.reports.count()),
+            ("Member of groups", account.memberships.filter(left_at=None).count()),
+        ]
+    group = case.group
+    if group is None:  # The constraint case_has_one_subject leaves no such row.
+        return []
+    return [
+        ("Group", group.external_id),
+        ("Name", group.name),
+        ("Description", group.description),
+        ("Members", group.member_count),
+        ("Created", _day(group.created_on_platform_at)),
+        ("Status on the platform", group.platform_status),
+        ("Known since", _day(group.first_seen_at)),
+        ("Reports about it", group.reports.count()),
+    ]
+
+
+_SNAPSHOT_WORDS = {
+    "username": "User name",
+    "display_name": "Display name",
+    "profile_text": "Profile text",
+    "platform_status": "Status on the platform",
+    "name": "Name",
+    "description": "Description",
+    "invite_link": "Invite link",
+}
+
+
+def _snapshot_changes(case: Case) -> list[tuple[str, str]]:
+    """Return what the subject was called when the case was opened and is not any more."""
+    changed = []
+    for field, word in _SNAPSHOT_WORDS.items():
+        before = case.subject_snapshot.get(field)
+        if before and before != getattr(case.subject, field, before):
+            changed.append((word, str(before)))
+    return changed
+
+
+def _day(at: Any) -> str:
+    return f"{at:%Y-%m-%d}" if at else ""
+
+
+def _others_pending(user: User, case: Case) -> int:
+    return access.related_cases(user, case).exclude(status=CaseStatus.DECIDED).count()
+
+
+def _with_outcome(cases: Any) -> list[tuple[Case, str]]:
+    """Pair cases with what was decided on them."""
+    rows = list(cases.select_related("queue"))
+    decided = {
+        decision.case_id: Outcome(decision.outcome).label
+        for decision in Decision.objects.filter(case__in=rows, published_at__isnull=False).order_by(
+            "published_at"
+        )
+    }
+    return [(row, decided.get(row.pk, row.get_status_display())) for row in rows]
+
+
+def queue_rows(cases: Any) -> Any:
+    """Add to cases what a row of the queue list shows. Lists show words and numbers, never media."""
+    from django.db.models import CharField, Exists, OuterRef, Subquery
+
+    top_reason = RoutingReason.objects.filter(case=OuterRef("pk")).order_by(
+        "-severity", "-score", "pk"
+    )
+    holder = access.live_claims().filter(case=OuterRef("pk"))
+    first_source = Report.objects.filter(case_reports__case=OuterRef("pk")).order_by("received_at")
+    item_source = Item.objects.filter(case_items__case=OuterRef("pk")).order_by("received_at")
+    trusted = Report.objects.filter(
+        case_reports__case=OuterRef("pk"), source__trust=TrustLevel.TRUSTED
+    )
+    return cases.select_related("account", "group", "queue").annotate(
+        why=Subquery(top_reason.values("text")[:1]),
+        holder=Subquery(holder.values("user__pseudonym")[:1], output_field=CharField()),
+        source_name=Subquery(first_source.values("source__name")[:1]),
+        item_source_name=Subquery(item_source.values("source__name")[:1]),
+        is_trusted=Exists(trusted),
+        report_count=Count("case_reports", distinct=True),
+        item_count=Count("case_items", distinct=True),
+    )
+
+
+def case_url(case: Case) -> str:
+    """Return the address of a case's page."""
+    return reverse("moderation:case", kwargs={"id": case.pk})

@@ -1,0 +1,286 @@
+"""What the case page shows of each item: words about it, never its bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.urls import reverse
+
+from accounts.models import User
+from accounts.permissions import Permission
+from core.errors import in_words
+from hashing.models import Flag, FlagKind
+from moderation.models import Case, CaseItem, Preview, PreviewState, Reveal, RevealPurpose
+from reports.models import Item, ItemKind, ScanState
+
+ICONS = {"image": "image", "video": "video", "text": "text", "other": "file"}
+
+
+@dataclass(slots=True)
+class Card:
+    """One item as a cover card."""
+
+    id: str
+    item: Item
+    position: int
+    total: int
+    kind: str
+    title: str
+    reason: str
+    description: str
+    preview_url: str = ""
+    text_url: str = ""
+    reveal_url: str = ""
+    missing: str = ""
+    viewed: str = "never"
+    viewed_text: str = ""
+    waits: bool = False
+    active: bool = False
+    shown_pieces: list[Piece] = field(default_factory=list)
+    flags: list[Flag] = field(default_factory=list)
+    facts: list[tuple[str, Any]] = field(default_factory=list)
+
+    @property
+    def strip_label(self) -> str:
+        """Return what a screen reader says for the card's button in the strip."""
+        seen = {"never": "not opened", "preview": "preview only", "full": "opened"}[self.viewed]
+        return f"File {self.position} of {self.total}, {self.title}, {seen}"
+
+
+def cards(case: Case, user: User, *, may_reveal: bool, page_view: str) -> list[Card]:
+    """Return the cards of a case in their order, for this person. A fixed number of queries."""
+    case_items = list(
+        CaseItem.objects.filter(case=case)
+        .select_related("item", "item__blob", "item__sender", "item__report")
+        .order_by("position", "pk")
+    )
+    items = [row.item for row in case_items]
+    flags: dict[Any, list[Flag]] = {}
+    for flag in (
+        Flag.objects.filter(item__in=items, superseded_at=None)
+        .select_related("hash_list", "term_list")
+        .order_by("-score", "created_at")
+    ):
+        flags.setdefault(flag.item_id, []).append(flag)
+    previews = {
+        preview.blob_id: preview
+        for preview in Preview.objects.filter(blob__in=[item.blob_id for item in items])
+    }
+    digests = _digests(items)
+    seen = _seen(case, user)
+    return [
+        _card(
+            case,
+            item,
+            user,
+            position=position,
+            total=len(items),
+            flags=flags.get(item.pk, []),
+            preview=previews.get(item.blob_id),
+            digests=digests.get(item.blob_id, []),
+            seen=seen.get(item.pk),
+            may_reveal=may_reveal,
+            page_view=page_view,
+        )
+        for position, item in enumerate(items, start=1)
+    ]
+
+
+def _card(
+    case: Case,
+    item: Item,
+    user: User,
+    *,
+    position: int,
+    total: int,
+    flags: list[Flag],
+    preview: Preview | None,
+    digests: list[tuple[str, str]],
+    seen: Reveal | None,
+    may_reveal: bool,
+    page_view: str,
+) -> Card:
+    blob = item.blob
+    card = Card(
+        id=str(item.pk),
+        item=item,
+        position=position,
+        total=total,
+        kind=ICONS[item.kind],
+        title=item.get_surface_display(),
+        reason=flags[0].summary if flags else _unflagged(item),
+        description=_description(item, preview),
+        flags=flags,
+        facts=_facts(item, digests),
+    )
+    where = {"id": case.pk, "item_id": item.pk}
+    if item.kind == ItemKind.TEXT:
+        if user.may(Permission.MEDIA_PREVIEW):
+            card.text_url = reverse("moderation:text", kwargs=where)
+        return card
+    if blob is None or blob.destroyed_at is not None:
+        card.missing = (
+            "The original was destroyed. Digests and findings remain: decide on the metadata."
+        )
+        return card
+    if user.may(Permission.MEDIA_PREVIEW) and preview is not None:
+        if preview.state == PreviewState.READY:
+            card.preview_url = f"{reverse('moderation:preview', kwargs=where)}?view={page_view}"
+            card.viewed = "preview"
+        elif preview.state == PreviewState.FAILED:
+            card.description = f"{card.description} · No preview: {preview.reason}".strip(" ·")
+        card.waits = preview.state == PreviewState.WAITING
+    if may_reveal:
+        card.reveal_url = reverse("moderation:reveal", kwargs=where)
+    if seen is not None:
+        card.viewed = "full"
+        seconds = (seen.shown_ms or 0) / 1000
+        card.viewed_text = f"Opened by you, {seconds:.1f} s" if seconds else "Opened by you"
+    return card
+
+
+def _unflagged(item: Item) -> str:
+    if item.scan_state == ScanState.WAITING:
+        return "Its scan has not finished yet"
+    if item.scan_state == ScanState.SCANNED:
+        return "Scanned, nothing matched"
+    return item.get_scan_state_display()
+
+
+def _description(item: Item, preview: Preview | None) -> str:
+    parts = [item.get_kind_display()]
+    if preview is not None and preview.width and preview.height:
+        parts.append(f"{preview.width}×{preview.height}")
+    if preview is not None and preview.frames and preview.frames > 1:
+        parts.append(f"{preview.frames} frames")
+    if item.blob is not None:
+        parts.append(in_words(item.blob.size))
+    if item.kind == ItemKind.IMAGE:
+        parts.append("no sound")
+    if item.kind == ItemKind.TEXT:
+        length = len(item.text)
+        parts.append("1 character" if length == 1 else f"{length} characters")
+    return " · ".join(parts)
+
+
+def _facts(item: Item, digests: list[tuple[str, str]]) -> list[tuple[str, Any]]:
+    facts: list[tuple[str, Any]] = []
+    if item.sender is not None:
+        facts.append(("Sent by", f"{item.sender} ({item.sender.external_id})"))
+    if item.content_at is not None:
+        facts.append(("On the platform since", f"{item.content_at:%Y-%m-%d %H:%M} UTC"))
+    facts.append(("Received", f"{item.received_at:%Y-%m-%d %H:%M} UTC"))
+    if item.report is not None:
+        facts.append(("Report", str(item.report)))
+    if item.uploaded_ip:
+        port = f", port {item.uploaded_port}" if item.uploaded_port is not None else ""
+        facts.append(("Uploaded from", f"{item.uploaded_ip}{port}"))
+    if item.is_public is not None:
+        facts.append(("Public", "Yes" if item.is_public else "No"))
+    if item.blob is not None:
+        facts.append(("SHA-256", f"{item.blob.sha256[:16]}…"))
+        facts.append(("MD5", item.blob.md5))
+    facts += digests
+    return facts
+
+
+def _digests(items: list[Item]) -> dict[Any, list[tuple[str, str]]]:
+    from hashing.models import Algorithm, Digest
+
+    found: dict[Any, list[tuple[str, str]]] = {}
+    rows = Digest.objects.filter(
+        blob__in=[item.blob_id for item in items if item.blob_id],
+        algorithm__in=[Algorithm.PDQ, Algorithm.PHASH],
+    ).order_by("algorithm")
+    for row in rows:
+        quality = f", quality {row.quality}" if row.quality is not None else ""
+        label = row.get_algorithm_display()
+        found.setdefault(row.blob_id, []).append((label, f"{row.value[:16]}…{quality}"))
+    return found
+
+
+def _seen(case: Case, user: User) -> dict[Any, Reveal]:
+    """Return the person's own latest complete look at each item of the case."""
+    rows = Reveal.objects.filter(
+        case=case, user=user, is_complete=True, used_at__isnull=False
+    ).order_by("issued_at")
+    return {row.item_id: row for row in rows}
+
+
+def purposes() -> list[tuple[str, str]]:
+    """Return what may be given as the purpose of a look, as (value, words)."""
+    return list(RevealPurpose.choices)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of text; ``is_match`` when a detector's finding rests on it."""
+
+    text: str
+    is_match: bool
+
+
+def pieces(text: str, spans: list[tuple[int, int]]) -> list[Piece]:
+    """Cut a text at the spans of matches. Spans may overlap, be unordered or out of range."""
+    is_match = [False] * len(text)
+    for start, end in spans:
+        for index in range(max(0, start), min(len(text), end)):
+            is_match[index] = True
+    cut: list[Piece] = []
+    begin = 0
+    for index in range(1, len(text) + 1):
+        if index == len(text) or is_match[index] != is_match[begin]:
+            cut.append(Piece(text[begin:index], is_match[begin]))
+            begin = index
+    return cut
+
+
+def flags_of(item: Item) -> list[Flag]:
+    """Return the findings on an item that stand, the most certain first."""
+    return list(
+        Flag.objects.filter(item=item, superseded_at=None)
+        .select_related("hash_list", "term_list")
+        .order_by("-score", "created_at")
+    )
+
+
+def spans_of(flags: list[Flag]) -> list[tuple[int, int]]:
+    """Return where the findings of term matches lie in the text, in characters."""
+    found: list[tuple[int, int]] = []
+    for flag in flags:
+        if flag.kind != FlagKind.TERM_MATCH:
+            continue
+        spans = flag.evidence.get("spans") or [flag.evidence.get("span")]
+        found.extend(
+            (int(span[0]), int(span[1]))
+            for span in spans
+            if isinstance(span, list | tuple) and len(span) == 2
+        )
+    return found
+
+
+def match_facts(flag: Flag) -> list[tuple[str, Any]]:
+    """Return what a finding rests on, as pairs for the page: never a reference picture."""
+    evidence = flag.evidence
+    facts: list[tuple[str, Any]] = []
+    name = evidence.get("list_name") or (str(flag.hash_list or flag.term_list or "") or None)
+    if name:
+        version = evidence.get("list_version")
+        facts.append(("List", f"{name}, version {version}" if version is not None else name))
+    if evidence.get("algorithm"):
+        facts.append(("Algorithm", str(evidence["algorithm"]).upper()))
+    if evidence.get("distance") is not None:
+        threshold = evidence.get("threshold")
+        is_exact = evidence["distance"] == 0 and not threshold
+        facts.append(
+            ("Distance", "Exact" if is_exact else f"{evidence['distance']} of {threshold}")
+        )
+    if evidence.get("quality") is not None:
+        facts.append(("Quality", evidence["quality"]))
+    if evidence.get("entry") is not None:
+        facts.append(("Entry", evidence["entry"]))
+    if evidence.get("reason"):
+        facts.append(("Because", evidence["reason"]))
+    facts.append(("Detector", f"{flag.detector} {flag.detector_version}"))
+    return facts

@@ -1,0 +1,91 @@
+"""What happened on a case, in sentences: the audit log of its chain and the notes of its people.
+
+Looking and holding are not listed: they are on the record, but as noise here they would hide what was
+found and decided.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from core.audit_events import AuditEvent as E
+from core.models import AuditEntry
+from moderation.models import Case, Decision, Note, Outcome, Verb
+
+MOST_ENTRIES = 200
+
+
+class Event(NamedTuple):
+    """One line of the timeline, as ``ui/timeline.html`` shows it."""
+
+    at: datetime
+    icon: str
+    who: str
+    text: str
+    note: str = ""
+    tone: str = ""
+
+
+SAID: dict[str, tuple[str, str, str]] = {
+    E.CASE_OPENED: ("flag", "opened the case", "info"),
+    E.CASE_JOINED: ("plus", "added further material", "info"),
+    E.CASE_MOVED: ("arrow", "moved the case to another queue", ""),
+    E.CLAIM_TAKEN_OVER: ("user", "took the case over", "warn"),
+    E.CASE_DECIDED: ("check", "decided", "ok"),
+    E.DECISION_UNDONE: ("undo", "took the decision back", "warn"),
+    E.DECISION_SENT_EARLY: ("arrow", "ended the undo window", ""),
+    E.DECISION_PUBLISHED: ("check", "The decision took effect", "ok"),
+    E.DELIVERY_CONFIRMED: ("delivery", "The platform confirmed an enforcement", "ok"),
+    E.DELIVERY_GAVE_UP: ("alert", "A delivery to the platform failed for good", "danger"),
+    E.DELIVERY_REPLAYED: ("refresh", "sent a delivery again", ""),
+    E.REFERRAL_OPENED: ("referral", "drafted a referral", "info"),
+    E.REFERRAL_APPROVAL_REQUESTED: ("referral", "asked for approval of the referral", ""),
+    E.REFERRAL_RETURNED: ("referral", "returned the referral for correction", "warn"),
+    E.REFERRAL_APPROVED: ("referral", "approved the referral", "ok"),
+    E.PACKAGE_SEALED: ("package", "The package was sealed", "ok"),
+    E.PACKAGE_BUILD_FAILED: ("alert", "The package could not be built", "danger"),
+    E.PACKAGE_DOWNLOADED: ("download", "downloaded the package", ""),
+}
+
+
+def timeline(case: Case) -> list[Event]:
+    """Return the events and notes of a case, newest first, at most ``MOST_ENTRIES`` of the log."""
+    entries = AuditEntry.objects.filter(chain=f"case:{case.pk}", event__in=list(SAID)).order_by(
+        "-seq"
+    )[:MOST_ENTRIES]
+    decisions = {
+        str(decision.pk): decision
+        for decision in case.decisions.select_related("policy_version__policy")
+    }
+    events = [_event(entry, decisions) for entry in entries]
+    events += [
+        Event(note.created_at, "note", note.author.pseudonym, "wrote", note.text)
+        for note in Note.objects.filter(case=case).select_related("author")
+    ]
+    return sorted(events, key=lambda event: event.at, reverse=True)
+
+
+def _event(entry: AuditEntry, decisions: dict[str, Decision]) -> Event:
+    icon, text, tone = SAID[entry.event]
+    # What the system did by itself reads as a fact, not as somebody's deed.
+    is_fact = text[0].isupper()
+    who = "" if is_fact else entry.actor_label
+    note = ""
+    if entry.event in {E.CASE_OPENED, E.CASE_JOINED}:
+        note = _material(entry.data)
+    elif entry.event == E.CASE_DECIDED and (decision := decisions.get(entry.subject_id)):
+        text = f"decided: {Outcome(decision.outcome).label.lower()}, {decision.policy_version}"
+        verbs = ", ".join(Verb(verb).label for verb in entry.data.get("enforcements", []))
+        note = f"{decision.reason}\n{verbs}" if verbs else decision.reason
+    elif entry.event == E.DECISION_UNDONE:
+        note = str(entry.data.get("reason") or "")
+    return Event(entry.at, icon, who, text, note, tone)
+
+
+def _material(data: dict[str, Any]) -> str:
+    items = len(data.get("items") or [])
+    parts = ["one report"] if data.get("report") else []
+    if items:
+        parts.append("1 item" if items == 1 else f"{items} items")
+    return " with ".join(parts)

@@ -1,0 +1,144 @@
+"""Previews, masked texts and originals. Bytes of an original leave only through ``original``."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.access import person_of, requires, sign_in_of
+from accounts.models import User
+from accounts.permissions import Permission
+from core import vault
+from core.errors import Refused
+from moderation import access, actions, evidence, media_types
+from moderation.forms import RevealForm, ShownForm, checked
+from moderation.models import Reveal
+from reports.models import ItemKind
+
+SANDBOX = "default-src 'none'; sandbox"
+PREVIEW_LIMIT = 4 * 1024 * 1024
+
+
+@require_GET
+@requires(Permission.MEDIA_PREVIEW)
+def preview(request: HttpRequest, id: uuid.UUID, item_id: uuid.UUID) -> HttpResponse:
+    """Serve the safe rendition of an item's media, never the original."""
+    user = person_of(request)
+    case_item = access.get_case_item_for(user, id, item_id)
+    made = access.rendition_of(case_item)
+    if made is None or made.rendition is None:
+        raise Http404
+    picture = vault.read(made.rendition, PREVIEW_LIMIT)
+    media_type = media_types.inline_type(picture[: media_types.HEAD])
+    if media_type is None or not media_type.startswith("image/"):
+        raise Http404
+    actions.record_preview_served(
+        case_item.case, case_item.item, page_view=request.GET.get("view", ""), actor=user
+    )
+    response = HttpResponse(picture, content_type=media_type)
+    return _guard(response, f"preview.{media_types.ending(media_type)}")
+
+
+@require_GET
+@requires(Permission.MEDIA_PREVIEW)
+def text(request: HttpRequest, id: uuid.UUID, item_id: uuid.UUID) -> HttpResponse:
+    """Uncover a text that stood masked, with what matched marked."""
+    user = person_of(request)
+    case_item = access.get_case_item_for(user, id, item_id)
+    item = case_item.item
+    if item.kind != ItemKind.TEXT:
+        raise Http404
+    actions.record_text_shown(case_item.case, item, actor=user)
+    flags = evidence.flags_of(item)
+    context = {
+        "card_id": str(item.pk),
+        "pieces": evidence.pieces(item.text, evidence.spans_of(flags)),
+    }
+    return render(request, "moderation/_text.html", context)
+
+
+@require_POST
+@requires(Permission.MEDIA_REVEAL)
+def reveal(request: HttpRequest, id: uuid.UUID, item_id: uuid.UUID) -> HttpResponse:
+    """Answer a stated purpose with the one-time address of an original (JSON)."""
+    user = person_of(request)
+    case_item = access.get_case_item_for(user, id, item_id)
+    purpose = checked(RevealForm(request.POST))["purpose"]
+    issued = actions.reveal_media(
+        case_item.case,
+        case_item.item,
+        purpose=purpose,
+        sign_in=sign_in_of(request),
+        actor=user,
+    )
+    return JsonResponse(
+        {
+            "reveal": str(issued.reveal.pk),
+            "url": reverse("moderation:original", kwargs={"token": issued.token}),
+            "expires": issued.reveal.expires_at.isoformat(),
+            "close_url": reverse("moderation:reveal_close", kwargs={"id": issued.reveal.pk}),
+        }
+    )
+
+
+@require_GET
+@requires(Permission.MEDIA_REVEAL)
+def original(request: HttpRequest, token: str) -> HttpResponse | StreamingHttpResponse:
+    """Stream an original once. The address is spent before the first byte is read."""
+    user = person_of(request)
+    used = actions.redeem_reveal(token, sign_in=sign_in_of(request), actor=user)
+    blob = used.item.blob
+    if blob is None:
+        raise Refused("A text has no original to reveal.", "no_media")
+    chunks = iter(vault.iter_chunks(blob))
+    head = next(chunks, b"")  # Damage shows here, before an answer has begun.
+    media_type = media_types.inline_type(head[: media_types.HEAD])
+    if media_type is None:
+        raise Refused("This kind of file cannot be shown safely in a browser.", "unsafe_kind")
+    response = StreamingHttpResponse(_counted(used, head, chunks, user), content_type=media_type)
+    response["Content-Length"] = str(blob.size)
+    return _guard(response, f"original.{media_types.ending(media_type)}")
+
+
+@require_POST
+@requires(Permission.MEDIA_REVEAL)
+def reveal_close(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
+    """Take note of how long an original was shown."""
+    user = person_of(request)
+    found = access.get_reveal_for(user, id)
+    shown_ms = checked(ShownForm(request.POST))["milliseconds"]
+    actions.finish_reveal(found, shown_ms=shown_ms, actor=user)
+    return HttpResponse(status=204)
+
+
+def _counted(used: Reveal, head: bytes, rest: Iterator[bytes], user: User) -> Iterator[bytes]:
+    """Yield the chunks and record what was sent, also when the browser goes away half-way.
+
+    A chunk counts when the server asked for the next one: the one in flight when a connection breaks
+    is not known to have arrived.
+    """
+    sent = 0
+    try:
+        yield head
+        sent += len(head)
+        for chunk in rest:
+            yield chunk
+            sent += len(chunk)
+    finally:
+        actions.record_served(used, sent=sent, actor=user)
+
+
+def _guard(
+    response: HttpResponse | StreamingHttpResponse, name: str
+) -> HttpResponse | StreamingHttpResponse:
+    response["Cache-Control"] = "no-store, private"
+    response["Content-Disposition"] = f'inline; filename="{name}"'
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = SANDBOX
+    response["Referrer-Policy"] = "no-referrer"
+    return response

@@ -1,0 +1,44 @@
+"""Policies as everybody reads them: the wording in force and the ones before."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from accounts.access import requires
+from accounts.permissions import Permission
+from moderation import access
+from moderation.models import Verb
+
+
+@require_safe
+@requires(Permission.POLICIES_VIEW)
+def index(request: HttpRequest) -> HttpResponse:
+    """List the policies and the routing rules that lead to their queues."""
+    context = {"policies": access.current_policies(), "rules": access.routing_rules()}
+    return render(request, "moderation/policies.html", context)
+
+
+@require_safe
+@requires(Permission.POLICIES_VIEW)
+def policy(request: HttpRequest, code: str) -> HttpResponse:
+    """Show one wording of a policy; the newest, unless another version is asked for."""
+    found = access.get_policy(code)
+    versions = list(found.versions.order_by("-version"))
+    wanted = request.GET.get("version")
+    if wanted:
+        shown = next((row for row in versions if str(row.version) == wanted), None)
+    else:
+        in_force = {row.policy_id: row for row in access.current_policies()}
+        shown = in_force.get(found.pk) or (versions[0] if versions else None)
+    if shown is None:
+        raise Http404
+    context = {
+        "policy": found,
+        "shown": shown,
+        "versions": versions,
+        "verbs": [Verb(verb).label for verb in shown.enforcements if verb in Verb.values],
+        "rules": access.routing_rules(found.category),
+    }
+    return render(request, "moderation/policy.html", context)
