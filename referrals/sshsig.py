@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -68,28 +68,28 @@ class SigningKey:
         return cls(principal, Ed25519PrivateKey.generate())
 
     @classmethod
-    def from_openssh(
-        cls, text: bytes, *, principal: str, passphrase: bytes | None = None
-    ) -> SigningKey:
-        """Read a private key as ``ssh-keygen`` writes it.
+    def from_openssh(cls, text: bytes, *, principal: str) -> SigningKey:
+        """Read a private key as ``ssh-keygen`` writes it, without a passphrase.
 
-        Raises `SignatureRefused` for anything but a readable Ed25519 key.
+        A key behind a passphrase belongs into an agent or a signing command, since a worker has
+        nobody to ask. Raises `SignatureRefused` for anything but a readable Ed25519 key.
         """
         try:
-            key = serialization.load_ssh_private_key(text, password=passphrase)
-        except (ValueError, TypeError) as error:
-            raise SignatureRefused("The signing key is not a readable OpenSSH key.") from error
+            key = serialization.load_ssh_private_key(text, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise SignatureRefused(
+                "The signing key is not a readable OpenSSH key without a passphrase."
+            ) from error
         if not isinstance(key, Ed25519PrivateKey):
             raise SignatureRefused("The signing key must be an Ed25519 key.")
         return cls(principal, key)
 
-    def to_openssh(self, passphrase: bytes | None = None) -> bytes:
-        """The private key in OpenSSH's format, encrypted when a passphrase is given."""
-        protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
-        if passphrase:
-            protection = serialization.BestAvailableEncryption(passphrase)
+    def to_openssh(self) -> bytes:
+        """The private key in OpenSSH's format, in clear: store it readable by one account only."""
         return self.private_key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, protection
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.OpenSSH,
+            serialization.NoEncryption(),
         )
 
     @property

@@ -199,9 +199,8 @@ def tar_members(stream: BinaryIO) -> Iterator[Member]:
         seen += 1
         if seen > MOST_ENTRIES:
             raise Refused("archive", f"The archive holds more than {MOST_ENTRIES} entries.")
-        stored = _octal(header[148:156])
         counted = sum(header[:148]) + sum(header[156:]) + 8 * 32
-        if header[257:263] != b"ustar\0" or stored != counted:
+        if header[257:263] != b"ustar\0" or header[148:156] != b"%06o\0 " % counted:
             raise Refused("archive", "This is not an uncompressed tar archive of a package.")
         kind = header[156:157]
         size = _octal(header[124:136])
@@ -550,32 +549,35 @@ class _Opened:
 
     def _until_age_agrees(self, stream: Any) -> Iterator[Member]:
         """age hands out what it has authenticated so far: a bad end shows only in its exit code."""
-        try:
-            yield from tar_members(stream)
-        except Refused:
-            self._finish()
-            raise
-        self._finish()
+        yield from tar_members(stream)
+        self._ask_age()
 
-    def _finish(self) -> None:
+    def _ask_age(self) -> None:
         if self._age is None or self._age.stdout is None:
             return
         self._age.stdout.close()
-        code = self._age.wait()
-        # A closed pipe (-13) is our own doing, when a check stopped the reading.
-        if code not in (0, -13):
+        # A broken pipe (-13) is our own doing, when a check stopped the reading.
+        if self._age.wait() not in (0, -13):
             raise Refused(
                 "decryption",
                 "age could not decrypt the package: it is damaged, or not meant for this key.",
             )
 
-    def __exit__(self, *_error: object) -> None:
+    def __exit__(self, _kind: object, error: object, _trace: object) -> None:
+        try:
+            if isinstance(error, Refused) and error.check != "decryption":
+                self._ask_age()  # an archive that is cut off is often age's refusal
+        finally:
+            self._close()
+
+    def _close(self) -> None:
         if self._file is not None:
             self._file.close()
-        if self._age is not None and self._age.poll() is None:
+        if self._age is not None:
             if self._age.stdout is not None:
                 self._age.stdout.close()
-            self._age.kill()
+            if self._age.poll() is None:
+                self._age.kill()
             self._age.wait()
         if self._errors is not None:
             self._errors.close()
@@ -981,7 +983,10 @@ def _sshsig(armoured: str) -> _Signature:
     ]:
         raise Refused("signature", "The signature file is not an SSH signature.")
     try:
-        blob = base64.b64decode("".join(lines[1:-2]), validate=True)
+        text = "".join(lines[1:-2])
+        blob = base64.b64decode(text, validate=True)
+        if base64.b64encode(blob).decode("ascii") != text:  # one signature, one spelling
+            raise ValueError
     except (binascii.Error, ValueError):
         raise Refused("signature", "The signature file is damaged.") from None
     if blob[:10] != b"SSHSIG\0\0\0\1":
