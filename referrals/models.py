@@ -45,7 +45,7 @@ class Referral(models.Model):
     """A decided case on its way to an agency."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    number = models.BigIntegerField(unique=True, editable=False)
+    number = models.BigIntegerField(editable=False)
     year = models.PositiveSmallIntegerField()
     case = models.ForeignKey("moderation.Case", on_delete=models.PROTECT, related_name="referrals")
     recipient = models.ForeignKey(Recipient, on_delete=models.PROTECT, related_name="referrals")
@@ -76,12 +76,18 @@ class Referral(models.Model):
     returned_reason = models.TextField(blank=True)
     build_error = models.TextField(blank=True)
     build_attempts = models.PositiveIntegerField(default=0)
-    build_started_at = models.DateTimeField(null=True, blank=True)
+    build_token = models.UUIDField(
+        null=True, blank=True, help_text="Names the one build whose result will be accepted."
+    )
+    build_beat_at = models.DateTimeField(
+        null=True, blank=True, help_text="Last sign of life of the build; stale means it died."
+    )
     build_progress = models.PositiveSmallIntegerField(default=0, help_text="Percent.")
-    due_at = models.DateTimeField(null=True, blank=True)
+    bagged_at = models.DateTimeField(null=True, blank=True, help_text="Date inside the package.")
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(fields=["number", "revision"], name="referral_revision_once"),
             models.CheckConstraint(
                 condition=Q(approved_by=None) | ~Q(approved_by=F("drafted_by")),
                 name="approver_is_not_the_author",
@@ -109,6 +115,34 @@ class Referral(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reference}-r{self.revision}"
+
+
+class AccountRole(models.TextChoices):
+    SUSPECT = "suspect", "Suspect"
+    VICTIM = "victim", "Victim"
+    RECIPIENT = "recipient", "Recipient of the material"
+    WITNESS = "witness", "Witness"
+    NOT_SAID = "not said", "Not said"
+
+
+class ReferralAccount(models.Model):
+    """An account that the referral names, and the part it plays."""
+
+    referral = models.ForeignKey(Referral, on_delete=models.PROTECT, related_name="named_accounts")
+    account = models.ForeignKey("reports.Account", on_delete=models.PROTECT, related_name="+")
+    role = models.CharField(
+        max_length=12, choices=AccountRole.choices, default=AccountRole.NOT_SAID
+    )
+    is_included = models.BooleanField(default=True)
+    position = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["position", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["referral", "account"], name="account_once_per_referral"
+            )
+        ]
 
 
 class Exhibit(models.Model):
@@ -142,6 +176,7 @@ class Package(models.Model):
     storage_name = models.CharField(max_length=200)
     sha256 = models.CharField(max_length=64)
     size = models.BigIntegerField()
+    tar_sha256 = models.CharField(max_length=64)
     tagmanifest_sha512 = models.CharField(max_length=128)
     signer = models.CharField(max_length=200)
     exhibit_count = models.PositiveIntegerField()

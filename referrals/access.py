@@ -1,0 +1,102 @@
+"""Which referrals and recipients a person may see. Not visible is 404, so ids cannot be probed."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db.models import Count, Q, QuerySet
+from django.http import Http404
+
+from accounts.models import User
+from accounts.permissions import Permission
+from moderation.access import cases_for, get_case_for
+from moderation.models import Case, CaseStatus, Outcome
+from referrals.models import Package, Recipient, Referral, ReferralState
+
+
+def referrals_for(user: User) -> QuerySet[Referral]:
+    """Return the referrals of every case that the person may see, newest first."""
+    if not user.may(Permission.REFERRALS_VIEW):
+        return Referral.objects.none()
+    return (
+        Referral.objects.filter(case__in=cases_for(user))
+        .select_related("case", "recipient", "drafted_by", "approved_by", "requested_by")
+        .order_by("-created_at")
+    )
+
+
+def get_referral_for(user: User, referral_id: UUID) -> Referral:
+    """Return one referral. Raises Http404 when the person may not see its case."""
+    referral = referrals_for(user).filter(pk=referral_id).first()
+    if referral is None:
+        raise Http404("No such referral.")
+    return referral
+
+
+def get_package_for(user: User, referral_id: UUID) -> Package:
+    """Return the sealed package of a referral. Raises Http404 when there is none to see."""
+    package = Package.objects.filter(referral=get_referral_for(user, referral_id)).first()
+    if package is None:
+        raise Http404("No package has been sealed for this referral.")
+    return package
+
+
+def referable_cases_for(user: User) -> QuerySet[Case]:
+    """Return decided, confirmed cases marked for referral, those without one first."""
+    return (
+        cases_for(user)
+        .filter(
+            status=CaseStatus.DECIDED,
+            decisions__outcome=Outcome.CONFIRM_REFER,
+            decisions__published_at__isnull=False,
+        )
+        .annotate(referral_count=Count("referrals", distinct=True))
+        .order_by("referral_count", "decided_at")
+    )
+
+
+def get_referable_case_for(user: User, case_id: UUID) -> Case:
+    """Return a case that the person may see. Whether it may be referred is the action's question."""
+    return get_case_for(user, case_id)
+
+
+def waiting_counts(user: User) -> dict[str, int]:
+    """Return how many referrals wait in each state, for the list's tabs."""
+    rows = referrals_for(user).order_by().values("state").annotate(n=Count("pk"))
+    return {row["state"]: row["n"] for row in rows}
+
+
+def search_referrals(user: User, *, state: str, text: str) -> QuerySet[Referral]:
+    """Return visible referrals by state and by reference, case number or recipient."""
+    found = referrals_for(user)
+    if state in ReferralState.values:
+        found = found.filter(state=state)
+    if text:
+        digits = "".join(ch for ch in text.split("-r")[0].rsplit("-", 1)[-1] if ch.isdigit())
+        match = Q(recipient__name__icontains=text)
+        # Larger numbers are somebody's telephone number, not ours.
+        if digits and len(digits) <= 15:
+            match |= Q(number=int(digits)) | Q(case__number=int(digits))
+        found = found.filter(match)
+    return found
+
+
+def recipients_for(user: User, *, only_active: bool = False) -> QuerySet[Recipient]:
+    """Return the recipients; the agencies' public keys are no secret inside the legal team."""
+    if not user.may(Permission.REFERRALS_VIEW):
+        return Recipient.objects.none()
+    found = Recipient.objects.annotate(referral_count=Count("referrals"))
+    return found.filter(is_active=True) if only_active else found
+
+
+def get_recipient_for(user: User, recipient_id: UUID) -> Recipient:
+    """Return one recipient or raise Http404."""
+    recipient = recipients_for(user).filter(pk=recipient_id).first()
+    if recipient is None:
+        raise Http404("No such recipient.")
+    return recipient
+
+
+def packages_for(user: User) -> QuerySet[Package]:
+    """Return every package of referrals that the person may see, oldest first."""
+    return Package.objects.filter(referral__in=referrals_for(user).order_by()).order_by("built_at")

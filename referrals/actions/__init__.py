@@ -1,0 +1,56 @@
+"""The only writers of the referrals room."""
+
+from referrals.actions.building import (
+    BuildSuperseded,
+    beat,
+    complete_download,
+    fail_build,
+    record_built,
+    record_download,
+    start_build,
+    waiting_builds,
+)
+from referrals.actions.drafting import (
+    AccountChange,
+    DraftChanges,
+    ExhibitChange,
+    open_referral,
+    open_revision,
+    read_facts,
+    refresh_draft,
+    update_draft,
+)
+from referrals.actions.recipients import change_recipient, create_recipient
+from referrals.actions.steps import (
+    approve,
+    build_again,
+    request_approval,
+    return_for_correction,
+    withdraw_request,
+)
+
+__all__ = [
+    "AccountChange",
+    "BuildSuperseded",
+    "DraftChanges",
+    "ExhibitChange",
+    "approve",
+    "beat",
+    "build_again",
+    "change_recipient",
+    "complete_download",
+    "create_recipient",
+    "fail_build",
+    "open_referral",
+    "open_revision",
+    "read_facts",
+    "record_built",
+    "record_download",
+    "refresh_draft",
+    "request_approval",
+    "return_for_correction",
+    "start_build",
+    "update_draft",
+    "waiting_builds",
+    "withdraw_request",
+]

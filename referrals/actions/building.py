@@ -1,0 +1,186 @@
+"""What the builder records: it started, it lives, it failed, it sealed; and who fetched the result."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from accounts.models import User
+from core import audit
+from core.audit_events import AuditEvent
+from referrals.models import Package, PackageDownload, Referral, ReferralState
+
+STALE = timedelta(seconds=45)
+"""Without a sign of life for this long, a build is taken to be dead and may start again."""
+
+
+MOST_ATTEMPTS = 5
+"""Builds that died without a word, after which a person is asked instead of trying for ever."""
+
+
+class BuildSuperseded(Exception):  # noqa: N818
+    """Another build of the same referral took over; this one must stop and throw its file away."""
+
+
+@transaction.atomic
+def start_build(referral_id: uuid.UUID) -> Referral | None:
+    """Take the build of an approved referral, or of one whose builder died.
+
+    Returns None when there is nothing to do: sealed already, or somebody else is alive at it.
+    """
+    referral = (
+        Referral.objects.select_for_update(of=("self",), skip_locked=True)
+        .select_related("case", "recipient")
+        .filter(pk=referral_id)
+        .filter(
+            Q(state=ReferralState.APPROVED)
+            | Q(state=ReferralState.BUILDING, build_beat_at__lt=Now() - STALE)
+        )
+        .first()
+    )
+    if referral is None:
+        return None
+    if referral.build_attempts >= MOST_ATTEMPTS:
+        _fail(
+            referral,
+            f"The builder died {MOST_ATTEMPTS} times at this package. Look at the package worker's "
+            "log and at its memory and disk, then build again.",
+        )
+        return None
+    referral.state = ReferralState.BUILDING
+    referral.build_token = uuid.uuid4()
+    referral.build_attempts += 1
+    referral.build_progress = 0
+    referral.build_beat_at = Now()
+    if referral.bagged_at is None:
+        referral.bagged_at = Now()
+    referral.save()
+    audit.record(
+        AuditEvent.PACKAGE_BUILD_STARTED,
+        actor=None,
+        subject=referral,
+        case=referral.case,
+        referral=str(referral),
+        attempt=referral.build_attempts,
+    )
+    referral.refresh_from_db()
+    return referral
+
+
+def beat(referral: Referral, *, percent: int) -> None:
+    """Record that the build lives and how far it is. Raises BuildSuperseded when it lost its place."""
+    changed = Referral.objects.filter(
+        pk=referral.pk, state=ReferralState.BUILDING, build_token=referral.build_token
+    ).update(build_beat_at=Now(), build_progress=max(0, min(percent, 99)))
+    if not changed:
+        raise BuildSuperseded
+
+
+@transaction.atomic
+def fail_build(referral: Referral, *, sentence: str) -> None:
+    """Record that the build stopped and why, in words without content. A person decides what next."""
+    locked = Referral.objects.select_for_update().get(pk=referral.pk)
+    if locked.state != ReferralState.BUILDING or locked.build_token != referral.build_token:
+        return
+    _fail(locked, sentence)
+
+
+def _fail(referral: Referral, sentence: str) -> None:
+    referral.state = ReferralState.BUILD_FAILED
+    referral.build_error = sentence
+    referral.build_token = referral.build_beat_at = None
+    referral.version += 1
+    referral.save()
+    audit.record(
+        AuditEvent.PACKAGE_BUILD_FAILED,
+        actor=None,
+        subject=referral,
+        case=referral.case,
+        reason=sentence,
+    )
+
+
+@transaction.atomic
+def record_built(
+    referral: Referral,
+    *,
+    file_name: str,
+    storage_name: str,
+    sha256: str,
+    size: int,
+    tar_sha256: str,
+    tagmanifest_sha512: str,
+    signer: str,
+    exhibit_count: int,
+    custody_head: str,
+) -> Package:
+    """Record the sealed package. Cannot be undone: a correction is a new revision.
+
+    Raises BuildSuperseded when another build took over, so that exactly one package exists.
+    """
+    locked = Referral.objects.select_for_update().get(pk=referral.pk)
+    if locked.state != ReferralState.BUILDING or locked.build_token != referral.build_token:
+        raise BuildSuperseded
+    package = Package.objects.create(
+        referral=locked,
+        file_name=file_name,
+        storage_name=storage_name,
+        sha256=sha256,
+        size=size,
+        tar_sha256=tar_sha256,
+        tagmanifest_sha512=tagmanifest_sha512,
+        signer=signer,
+        exhibit_count=exhibit_count,
+        custody_head=custody_head,
+    )
+    locked.state = ReferralState.SEALED
+    locked.build_token = locked.build_beat_at = None
+    locked.build_progress = 100
+    locked.version += 1
+    locked.save()
+    audit.record(
+        AuditEvent.PACKAGE_SEALED,
+        actor=None,
+        subject=package,
+        case=locked.case,
+        package=file_name,
+        sha256=sha256,
+        tar_sha256=tar_sha256,
+    )
+    return package
+
+
+@transaction.atomic
+def record_download(package: Package, *, actor: User, what: str) -> PackageDownload:
+    """Record who fetches a package before its first byte leaves."""
+    download = PackageDownload.objects.create(package=package, user=actor)
+    audit.record(
+        AuditEvent.PACKAGE_DOWNLOADED,
+        actor=actor,
+        subject=package,
+        case=package.referral.case,
+        package=package.file_name,
+        what=what,
+    )
+    return download
+
+
+def complete_download(download: PackageDownload) -> None:
+    """Mark that the last byte was handed to the connection."""
+    PackageDownload.objects.filter(pk=download.pk).update(is_complete=True)
+
+
+def waiting_builds() -> list[uuid.UUID]:
+    """Return referrals that wait for a builder or whose builder died."""
+    return list(
+        Referral.objects.filter(
+            Q(state=ReferralState.APPROVED)
+            | Q(state=ReferralState.BUILDING, build_beat_at__lt=Now() - STALE)
+        )
+        .order_by(F("approved_at").asc(nulls_first=True))
+        .values_list("pk", flat=True)[:100]
+    )

@@ -1,0 +1,397 @@
+"""Opening and writing a referral."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from accounts.models import User
+from core import audit
+from core.audit_events import AuditEvent
+from core.errors import Invalid, Refused
+from moderation.models import Case, CaseStatus, Outcome
+from referrals.completeness import Facts
+from referrals.models import (
+    AccountRole,
+    Exhibit,
+    Recipient,
+    Referral,
+    ReferralAccount,
+    ReferralState,
+)
+from referrals.workflow import Step, why_not
+from reports.models import AccountIdentifier, IdentifierKind, IpEvent, Item, ItemKind
+
+
+@dataclass(frozen=True, slots=True)
+class ExhibitChange:
+    """What the author said about one exhibit."""
+
+    is_included: bool
+    relevance: str
+    note: str
+    left_out_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChange:
+    """What the author said about one account."""
+
+    role: str
+    is_included: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DraftChanges:
+    """The whole draft as it came from the form; ids of exhibits and accounts are primary keys."""
+
+    recipient: Recipient
+    legal_basis: str
+    incident_type: str
+    incident_at: datetime | None
+    narrative: str
+    urgency_reason: str
+    include_messages: bool
+    exhibits: dict[int, ExhibitChange]
+    accounts: dict[int, AccountChange]
+
+
+def locked(referral: Referral, *, step: Step, version: int | None = None) -> Referral:
+    """Lock the row and check the step. Raises Refused when it is too late or was changed meanwhile."""
+    referral = (
+        Referral.objects.select_for_update(of=("self",))
+        .select_related("case", "recipient")
+        .get(pk=referral.pk)
+    )
+    if sentence := why_not(step, referral.state):
+        raise Refused(sentence, code="wrong_state")
+    if version is not None and referral.version != version:
+        raise Refused(
+            "Somebody changed this referral while you had it open. Load it again and look at it "
+            "before you go on; what you typed is kept in this browser.",
+            code="changed_meanwhile",
+        )
+    return referral
+
+
+@transaction.atomic
+def open_referral(case: Case, *, recipient: Recipient, actor: User) -> Referral:
+    """Start a draft from a decided case. Can be undone by never asking for approval.
+
+    Exhibits are the case's media in the order of the case, accounts are its subject (or the members
+    that sent something). Raises Refused when the case is not confirmed for referral, the recipient is
+    not active, or a referral to that recipient is open already.
+    """
+    case = Case.objects.select_for_update().get(pk=case.pk)
+    decision = (
+        case.decisions.filter(published_at__isnull=False).order_by("-published_at").first()
+        if case.status == CaseStatus.DECIDED
+        else None
+    )
+    if decision is None:
+        raise Refused("Only a decided case can be referred.", code="not_decided")
+    if decision.outcome != Outcome.CONFIRM_REFER:
+        raise Refused(
+            "The reviewer did not decide “Confirm and refer” on this case.", code="not_for_referral"
+        )
+    if not recipient.is_active:
+        raise Refused("This recipient is no longer active.", code="recipient_inactive")
+    try:
+        with transaction.atomic():
+            referral = Referral.objects.create(
+                number=_next_number(),
+                year=timezone.now().year,
+                case=case,
+                recipient=recipient,
+                drafted_by=actor,
+                incident_type=case.get_category_display(),
+            )
+    except IntegrityError:
+        raise Refused(
+            "A referral of this case to this recipient is open already.", code="open_already"
+        ) from None
+    _add_accounts(referral)
+    _add_exhibits(referral)
+    if referral.incident_at is None:
+        newest = (
+            _items(case).filter(content_at__isnull=False).order_by("-content_at").first()
+        )
+        referral.incident_at = newest.content_at if newest else None
+        referral.save(update_fields=["incident_at"])
+    audit.record(
+        AuditEvent.REFERRAL_OPENED,
+        actor=actor,
+        subject=referral,
+        case=case,
+        referral=str(referral),
+        recipient=recipient.pk,
+    )
+    return referral
+
+
+@transaction.atomic
+def open_revision(referral: Referral, *, reason: str, actor: User) -> Referral:
+    """Start ``-r2`` of a sealed package. The sent one is never changed. Cannot be undone.
+
+    Raises Refused when it is not sealed or a later revision exists.
+    """
+    if len(reason.strip()) < 10:
+        raise Invalid({"reason": ["Say in a sentence what the correction is."]})
+    old = locked(referral, step=Step.REVISE)
+    try:
+        with transaction.atomic():
+            new = Referral.objects.create(
+                number=old.number,
+                year=old.year,
+                revision=old.revision + 1,
+                supersedes=old,
+                case=old.case,
+                recipient=old.recipient,
+                legal_basis=old.legal_basis,
+                incident_type=old.incident_type,
+                incident_at=old.incident_at,
+                narrative=old.narrative,
+                urgency_reason=old.urgency_reason,
+                include_messages=old.include_messages,
+                drafted_by=actor,
+            )
+    except IntegrityError:
+        raise Refused("A later revision exists already.", code="superseded") from None
+    for named in old.named_accounts.all():
+        ReferralAccount.objects.create(
+            referral=new,
+            account=named.account,
+            role=named.role,
+            is_included=named.is_included,
+            position=named.position,
+        )
+    for exhibit in old.exhibits.all():
+        Exhibit.objects.create(
+            referral=new,
+            item=exhibit.item,
+            position=exhibit.position,
+            is_included=exhibit.is_included,
+            relevance=exhibit.relevance,
+            note=exhibit.note,
+            left_out_reason=exhibit.left_out_reason,
+        )
+    _add_accounts(new)
+    _add_exhibits(new)
+    audit.record(
+        AuditEvent.REFERRAL_REVISED,
+        actor=actor,
+        subject=new,
+        case=new.case,
+        referral=str(new),
+        supersedes=str(old),
+    )
+    return new
+
+
+@transaction.atomic
+def refresh_draft(referral: Referral, *, actor: User) -> int:
+    """Add exhibits and accounts that joined the case since. Returns how many exhibits were added."""
+    referral = locked(referral, step=Step.EDIT)
+    added = _add_exhibits(referral)
+    _add_accounts(referral)
+    if added:
+        referral.version += 1
+        referral.save(update_fields=["version"])
+        audit.record(
+            AuditEvent.REFERRAL_CHANGED, actor=actor, subject=referral, case=referral.case, added=added
+        )
+    return added
+
+
+@transaction.atomic
+def update_draft(
+    referral: Referral, *, changes: DraftChanges, version: int, actor: User
+) -> Referral:
+    """Save the whole draft. Can be undone by saving the old words again.
+
+    Raises Refused when it was changed meanwhile or is no longer a draft, Invalid on bad fields.
+    """
+    referral = locked(referral, step=Step.EDIT, version=version)
+    errors: dict[str, list[str]] = {}
+    if not changes.recipient.is_active and changes.recipient.pk != referral.recipient_id:
+        errors["recipient"] = ["This recipient is no longer active."]
+    if changes.incident_at and changes.incident_at > timezone.now():
+        errors["incident_at"] = ["The incident cannot lie in the future."]
+    if errors:
+        raise Invalid(errors)
+    touched = []
+    for field in (
+        "recipient",
+        "legal_basis",
+        "incident_type",
+        "incident_at",
+        "narrative",
+        "urgency_reason",
+        "include_messages",
+    ):
+        value = getattr(changes, field)
+        if getattr(referral, field) != value:
+            setattr(referral, field, value)
+            touched.append(field)
+    touched += _save_exhibits(referral, changes.exhibits)
+    touched += _save_accounts(referral, changes.accounts)
+    if not touched:
+        return referral
+    referral.version += 1
+    try:
+        with transaction.atomic():
+            referral.save()
+    except IntegrityError:
+        raise Invalid(
+            {"recipient": ["A referral of this case to this recipient is open already."]}
+        ) from None
+    audit.record(
+        AuditEvent.REFERRAL_CHANGED,
+        actor=actor,
+        subject=referral,
+        case=referral.case,
+        fields=sorted(set(touched)),
+        version=referral.version,
+    )
+    return referral
+
+
+def _save_exhibits(referral: Referral, changes: dict[int, ExhibitChange]) -> list[str]:
+    touched = []
+    for exhibit in referral.exhibits.select_for_update().filter(pk__in=changes):
+        change = changes[exhibit.pk]
+        before = (exhibit.is_included, exhibit.relevance, exhibit.note, exhibit.left_out_reason)
+        reason = "" if change.is_included else change.left_out_reason.strip()
+        after = (change.is_included, change.relevance, change.note.strip(), reason)
+        if before != after:
+            exhibit.is_included, exhibit.relevance, exhibit.note, exhibit.left_out_reason = after
+            exhibit.save()
+            touched.append(f"exhibit {exhibit.position}")
+    return touched
+
+
+def _save_accounts(referral: Referral, changes: dict[int, AccountChange]) -> list[str]:
+    touched = []
+    for named in referral.named_accounts.select_for_update().filter(pk__in=changes):
+        change = changes[named.pk]
+        if (named.role, named.is_included) != (change.role, change.is_included):
+            named.role, named.is_included = change.role, change.is_included
+            named.save()
+            touched.append(f"account {named.position}")
+    return touched
+
+
+def _next_number() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('referrals_reference_seq')")
+        return int(cursor.fetchone()[0])
+
+
+def _items(case: Case):  # type: ignore[no-untyped-def]
+    return Item.objects.filter(case_items__case=case).order_by(
+        "case_items__position", "case_items__pk"
+    )
+
+
+def _add_exhibits(referral: Referral) -> int:
+    known = set(referral.exhibits.values_list("item_id", flat=True))
+    position = max([0, *referral.exhibits.values_list("position", flat=True)])
+    added = 0
+    for item in _items(referral.case).exclude(kind=ItemKind.TEXT):
+        if item.pk in known:
+            continue
+        known.add(item.pk)
+        position += 1
+        added += 1
+        Exhibit.objects.create(referral=referral, item=item, position=position)
+    return added
+
+
+def _add_accounts(referral: Referral) -> None:
+    known = set(referral.named_accounts.values_list("account_id", flat=True))
+    position = max([0, *referral.named_accounts.values_list("position", flat=True)])
+    found: list[tuple[uuid.UUID, str]] = []
+    case = referral.case
+    if case.account_id:
+        found.append((case.account_id, AccountRole.SUSPECT))
+    for item in _items(case):
+        for account_id in (item.sender_id, item.account_id):
+            if account_id:
+                found.append((account_id, AccountRole.NOT_SAID))
+    if case.group_id:
+        owners = case.group.memberships.filter(role__in=["owner", "admin"]).order_by("pk")
+        found += [(m.account_id, AccountRole.NOT_SAID) for m in owners[:50]]
+    for account_id, role in found:
+        if account_id in known:
+            continue
+        known.add(account_id)
+        position += 1
+        ReferralAccount.objects.create(
+            referral=referral, account_id=account_id, role=role, position=position
+        )
+
+
+def read_facts(referral: Referral) -> Facts:
+    """Return what the completeness meter looks at, read from the rows as they are now."""
+    included = list(
+        referral.exhibits.filter(is_included=True).select_related("item").order_by("position")
+    )
+    items = [exhibit.item_id for exhibit in included]
+    accounts = list(referral.named_accounts.filter(is_included=True).select_related("account"))
+    ids = [named.account_id for named in accounts]
+    kinds = list(
+        AccountIdentifier.objects.filter(account__in=ids).values_list("kind", flat=True)
+    )
+    events = IpEvent.objects.filter(account__in=ids)
+    return Facts(
+        recipient_active=referral.recipient.is_active,
+        recipient_keys=len(referral.recipient.age_recipients),
+        legal_basis=referral.legal_basis,
+        incident_type=referral.incident_type,
+        incident_at=referral.incident_at is not None,
+        narrative=referral.narrative,
+        exhibits=len(included),
+        left_out_without_reason=referral.exhibits.filter(
+            is_included=False, left_out_reason=""
+        ).count(),
+        messages=_items(referral.case)
+        .filter(kind=ItemKind.TEXT)
+        .count()
+        if referral.include_messages
+        else 0,
+        suspects=sum(named.role == AccountRole.SUSPECT for named in accounts),
+        phones=kinds.count(IdentifierKind.PHONE),
+        emails=kinds.count(IdentifierKind.EMAIL),
+        ip_events=events.count(),
+        ip_events_with_port=events.filter(port__isnull=False).count(),
+        devices=kinds.count(IdentifierKind.DEVICE),
+        profile_urls=kinds.count(IdentifierKind.PROFILE_URL)
+        + sum(bool(named.account.profile_url) for named in accounts),
+        join_dates=sum(named.account.joined_at is not None for named in accounts),
+        upload_ips=sum(bool(exhibit.item.uploaded_ip) for exhibit in included),
+        exhibits_viewed=len(
+            {
+                *referral.case.reveals.filter(
+                    item__in=items, is_complete=True, used_at__isnull=False
+                ).values_list("item_id", flat=True)
+            }
+        ),
+    )
+
+
+__all__ = [
+    "AccountChange",
+    "DraftChanges",
+    "ExhibitChange",
+    "ReferralState",
+    "locked",
+    "open_referral",
+    "open_revision",
+    "read_facts",
+    "refresh_draft",
+    "update_draft",
+]

@@ -1,0 +1,121 @@
+"""Agencies that packages are made for."""
+
+from __future__ import annotations
+
+import pyrage
+from django.db import IntegrityError, transaction
+from django.utils.text import slugify
+
+from accounts.models import User
+from core import audit
+from core.audit_events import AuditEvent
+from core.errors import Invalid
+from referrals.models import Recipient
+
+
+def read_keys(text: str) -> list[str]:
+    """Return the public keys in ``text``, one a line. Raises Invalid naming the bad line.
+
+    Accepted are age X25519 keys (``age1…``) and ``ssh-ed25519`` keys. A secret key pasted by mistake
+    is refused in its own words and never stored.
+    """
+    keys, problems = [], []
+    for number, raw in enumerate(text.splitlines(), start=1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        if line.upper().startswith("AGE-SECRET-KEY-") or "PRIVATE KEY" in line:
+            problems.append(
+                f"Line {number} is a secret key. Ask the agency for its public key only, and tell "
+                "them that this one is no longer secret."
+            )
+            continue
+        try:
+            if line.startswith("age1"):
+                pyrage.x25519.Recipient.from_str(line)
+            elif line.startswith("ssh-ed25519 "):
+                pyrage.ssh.Recipient.from_str(line)
+            else:
+                raise ValueError(line)
+        except Exception:  # noqa: BLE001 — pyrage raises its own family; all mean "not a key"
+            problems.append(f"Line {number} is not an age (age1…) or ssh-ed25519 public key.")
+            continue
+        if line not in keys:
+            keys.append(line)
+    if problems:
+        raise Invalid({"age_recipients": problems})
+    return keys
+
+
+def _check(name: str, country: str) -> None:
+    errors: dict[str, list[str]] = {}
+    if not name.strip():
+        errors["name"] = ["Give the agency's name."]
+    if country and not (len(country) == 2 and country.isalpha()):
+        errors["country"] = ["Use the two-letter country code, such as DE."]
+    if errors:
+        raise Invalid(errors)
+
+
+def create_recipient(
+    *, name: str, unit: str = "", country: str = "", contact: str = "", keys: str = "", actor: User
+) -> Recipient:
+    """Add an agency. Can be undone by deactivating it; its packages keep naming it."""
+    _check(name, country)
+    parsed = read_keys(keys)
+    slug = slugify(name)[:40] or "agency"
+    with transaction.atomic():
+        for suffix in ("", *(f"-{n}" for n in range(2, 100))):
+            try:
+                with transaction.atomic():
+                    recipient = Recipient.objects.create(
+                        slug=f"{slug}{suffix}",
+                        name=name.strip(),
+                        unit=unit.strip(),
+                        country=country.upper(),
+                        contact=contact.strip(),
+                        age_recipients=parsed,
+                    )
+                break
+            except IntegrityError:  # somebody took the short name
+                continue
+        else:
+            raise Invalid({"name": ["A hundred agencies have this name; add the unit to it."]})
+        audit.record(
+            AuditEvent.RECIPIENT_CREATED, actor=actor, subject=recipient, keys=len(parsed)
+        )
+    return recipient
+
+
+def change_recipient(
+    recipient: Recipient,
+    *,
+    name: str,
+    unit: str,
+    country: str,
+    contact: str,
+    keys: str,
+    is_active: bool,
+    actor: User,
+) -> Recipient:
+    """Change an agency's details. Packages already sealed are not touched. Can be undone by hand."""
+    _check(name, country)
+    parsed = read_keys(keys)
+    with transaction.atomic():
+        recipient = Recipient.objects.select_for_update().get(pk=recipient.pk)
+        before = {
+            "keys": recipient.age_recipients,
+            "is_active": recipient.is_active,
+        }
+        recipient.name, recipient.unit = name.strip(), unit.strip()
+        recipient.country, recipient.contact = country.upper(), contact.strip()
+        recipient.age_recipients, recipient.is_active = parsed, is_active
+        recipient.save()
+        audit.record(
+            AuditEvent.RECIPIENT_CHANGED,
+            actor=actor,
+            subject=recipient,
+            before=before,
+            after={"keys": parsed, "is_active": is_active},
+        )
+    return recipient

@@ -1,0 +1,135 @@
+"""Asking for approval, giving it, taking it back: the second person stands between draft and seal."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from accounts.models import User
+from core import audit
+from core.audit_events import AuditEvent
+from core.errors import Invalid, Refused
+from core.jobs import enqueue
+from referrals.actions.drafting import locked, read_facts
+from referrals.completeness import measure
+from referrals.models import Referral, ReferralState
+from referrals.workflow import Step
+
+REASON_MINIMUM = 10  # characters
+
+
+@transaction.atomic
+def request_approval(referral: Referral, *, version: int, actor: User) -> Referral:
+    """Ask a second person to approve the draft as it stands. Can be undone by ``withdraw_request``.
+
+    Raises Refused when the draft changed since it was looked at or a required point is missing.
+    """
+    referral = locked(referral, step=Step.REQUEST, version=version)
+    blockers = measure(read_facts(referral)).blockers
+    if blockers:
+        raise Refused(
+            "Approval cannot be asked for yet. " + " ".join(point.hint for point in blockers),
+            code="incomplete",
+        )
+    referral.state = ReferralState.AWAITING_APPROVAL
+    referral.requested_by, referral.requested_at = actor, Now()
+    referral.returned_reason = ""
+    referral.version += 1
+    referral.save()
+    audit.record(
+        AuditEvent.REFERRAL_APPROVAL_REQUESTED,
+        actor=actor,
+        subject=referral,
+        case=referral.case,
+        referral=str(referral),
+        version=referral.version,
+    )
+    referral.refresh_from_db()
+    return referral
+
+
+@transaction.atomic
+def withdraw_request(referral: Referral, *, actor: User) -> Referral:
+    """Take a request for approval back and make it a draft again. Can be undone by asking again."""
+    referral = locked(referral, step=Step.WITHDRAW)
+    _back_to_draft(referral, reason="")
+    audit.record(
+        AuditEvent.REFERRAL_WITHDRAWN, actor=actor, subject=referral, case=referral.case
+    )
+    return referral
+
+
+@transaction.atomic
+def return_for_correction(referral: Referral, *, reason: str, actor: User) -> Referral:
+    """Send it back to its author with a reason. Can be undone by asking for approval again."""
+    reason = reason.strip()
+    if len(reason) < REASON_MINIMUM:
+        raise Invalid({"reason": ["Say in a sentence what must be put right."]})
+    referral = locked(referral, step=Step.RETURN)
+    _back_to_draft(referral, reason=reason)
+    audit.record(AuditEvent.REFERRAL_RETURNED, actor=actor, subject=referral, case=referral.case)
+    return referral
+
+
+def _back_to_draft(referral: Referral, *, reason: str) -> None:
+    referral.state = ReferralState.DRAFT
+    referral.requested_by = referral.requested_at = None
+    referral.approved_by = referral.approved_at = None
+    referral.build_token = referral.build_beat_at = referral.bagged_at = None
+    referral.build_error, referral.build_progress, referral.build_attempts = "", 0, 0
+    referral.returned_reason = reason
+    referral.version += 1
+    referral.save()
+
+
+@transaction.atomic
+def approve(referral: Referral, *, version: int, actor: User) -> Referral:
+    """Approve the package to be built, as the second person. Cannot be undone once it is sealed.
+
+    The approver is neither the author nor the one who asked (the database holds the same rule), and
+    approves exactly the ``version`` that was on the screen. Raises Refused otherwise.
+    """
+    referral = locked(referral, step=Step.APPROVE, version=version)
+    if actor.pk in {referral.drafted_by_id, referral.requested_by_id}:
+        raise Refused(
+            "A second person must approve. You wrote this referral or asked for its approval.",
+            code="approver_is_author",
+        )
+    blockers = measure(read_facts(referral)).blockers
+    if blockers:
+        raise Refused(
+            "Something required went missing since approval was asked for: "
+            + " ".join(point.hint for point in blockers),
+            code="incomplete",
+        )
+    referral.state = ReferralState.APPROVED
+    referral.approved_by, referral.approved_at = actor, Now()
+    referral.build_error, referral.build_progress, referral.build_attempts = "", 0, 0
+    referral.version += 1
+    referral.save()
+    audit.record(
+        AuditEvent.REFERRAL_APPROVED,
+        actor=actor,
+        subject=referral,
+        case=referral.case,
+        referral=str(referral),
+        recipient=referral.recipient_id,
+        exhibits=[exhibit.item_id for exhibit in referral.exhibits.filter(is_included=True)],
+    )
+    enqueue("build_package", referral.pk)
+    referral.refresh_from_db()
+    return referral
+
+
+@transaction.atomic
+def build_again(referral: Referral, *, actor: User) -> Referral:
+    """Try a failed build once more, on the approval that was given. Can be undone by returning it."""
+    referral = locked(referral, step=Step.RETRY)
+    referral.state = ReferralState.APPROVED
+    referral.build_error, referral.build_progress, referral.build_attempts = "", 0, 0
+    referral.build_token = referral.build_beat_at = None
+    referral.version += 1
+    referral.save()
+    audit.record(AuditEvent.PACKAGE_RETRIED, actor=actor, subject=referral, case=referral.case)
+    enqueue("build_package", referral.pk)
+    return referral

@@ -1,0 +1,175 @@
+"""Forms of the referral pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+
+from accounts.models import User
+from referrals import access
+from referrals.actions import AccountChange, DraftChanges, ExhibitChange
+from referrals.models import AccountRole, Exhibit, Recipient, Referral, ReferralAccount
+
+
+class OpenForm(forms.Form):
+    """Choose the agency."""
+
+    recipient = forms.ModelChoiceField(
+        Recipient.objects.none(),
+        empty_label="Choose an agency",
+        help_text="The package will be encrypted so that only this agency and our escrow key open it.",
+    )
+
+    def __init__(self, data: QueryDict | None = None, *, user: User) -> None:
+        super().__init__(data)
+        self.fields["recipient"].queryset = access.recipients_for(user, only_active=True)  # type: ignore[attr-defined]
+
+
+class DraftForm(forms.Form):
+    """The words of a referral."""
+
+    version = forms.IntegerField(widget=forms.HiddenInput)
+    recipient = forms.ModelChoiceField(Recipient.objects.none(), empty_label=None)
+    legal_basis = forms.CharField(
+        required=False,
+        max_length=300,
+        label="Legal basis",
+        help_text="One line, printed on the package. For example the provision that asks for a report.",
+    )
+    incident_type = forms.CharField(required=False, max_length=120, label="Incident type")
+    incident_at = forms.DateTimeField(
+        required=False,
+        label="Date and time of the incident (UTC)",
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S"),
+    )
+    narrative = forms.CharField(
+        required=False,
+        label="Summary in words",
+        widget=forms.Textarea(attrs={"rows": 7}),
+        help_text="Who, what, when, and how it was found. It is the first thing the agency reads.",
+    )
+    urgency_reason = forms.CharField(
+        required=False,
+        label="Urgency and authority",
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Only if somebody is in danger now, or a particular authority applies.",
+    )
+    include_messages = forms.BooleanField(
+        required=False, label="Include the messages and texts of the case"
+    )
+
+    def __init__(
+        self, data: QueryDict | None = None, *, referral: Referral, user: User
+    ) -> None:
+        initial = {
+            name: getattr(referral, name) for name in self.base_fields if name != "recipient"
+        }
+        super().__init__(data, initial={**initial, "recipient": referral.recipient_id})
+        active = access.recipients_for(user, only_active=True)
+        current = access.recipients_for(user).filter(pk=referral.recipient_id)
+        self.fields["recipient"].queryset = active | current  # type: ignore[attr-defined]
+        for name in ("narrative", "urgency_reason"):
+            self.fields[name].widget.attrs["data-draft-key"] = f"referral-{referral.pk}-{name}"
+
+
+class ExhibitForm(forms.Form):
+    """One exhibit's line."""
+
+    is_included = forms.BooleanField(required=False, label="Include")
+    relevance = forms.ChoiceField(choices=Exhibit._meta.get_field("relevance").choices)
+    note = forms.CharField(required=False, max_length=500, label="Note for the agency")
+    left_out_reason = forms.CharField(
+        required=False, max_length=300, label="Why it stays behind, if it does"
+    )
+
+
+class AccountForm(forms.Form):
+    """One account's line."""
+
+    is_included = forms.BooleanField(required=False, label="Include")
+    role = forms.ChoiceField(choices=AccountRole.choices, label="Part")
+
+
+class Draft:
+    """The draft form and the lines below it, bound or fresh, as one."""
+
+    def __init__(
+        self,
+        referral: Referral,
+        *,
+        exhibits: list[Exhibit],
+        accounts: list[ReferralAccount],
+        user: User,
+        data: QueryDict | None = None,
+    ) -> None:
+        self.referral = referral
+        self.form = DraftForm(data, referral=referral, user=user)
+        self.exhibits = [
+            (row, ExhibitForm(data, prefix=f"exhibit-{row.pk}", initial=_initial(row, ExhibitForm)))
+            for row in exhibits
+        ]
+        self.accounts = [
+            (row, AccountForm(data, prefix=f"account-{row.pk}", initial=_initial(row, AccountForm)))
+            for row in accounts
+        ]
+
+    def is_valid(self) -> bool:
+        """Check every part, so that all errors are shown at once."""
+        return all(
+            [
+                self.form.is_valid(),
+                *(form.is_valid() for _, form in self.exhibits),
+                *(form.is_valid() for _, form in self.accounts),
+            ]
+        )
+
+    def changes(self) -> DraftChanges:
+        """Return what was said. Call only after ``is_valid`` said yes."""
+        words = {k: v for k, v in self.form.cleaned_data.items() if k != "version"}
+        return DraftChanges(
+            **words,
+            exhibits={row.pk: ExhibitChange(**form.cleaned_data) for row, form in self.exhibits},
+            accounts={row.pk: AccountChange(**form.cleaned_data) for row, form in self.accounts},
+        )
+
+
+def _initial(row: Any, form: type[forms.Form]) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in form.base_fields}
+
+
+class ReasonForm(forms.Form):
+    """A reason that the other person will read."""
+
+    reason = forms.CharField(
+        label="What must be put right", widget=forms.Textarea(attrs={"rows": 3}), max_length=2000
+    )
+
+
+class RecipientForm(forms.Form):
+    """An agency."""
+
+    name = forms.CharField(max_length=160, label="Agency")
+    unit = forms.CharField(max_length=160, required=False, label="Unit or officer")
+    country = forms.CharField(
+        max_length=2, required=False, label="Country", help_text="Two letters, such as DE."
+    )
+    contact = forms.CharField(
+        max_length=300,
+        required=False,
+        help_text="A telephone number found by us, not the one in the request.",
+    )
+    age_recipients = forms.CharField(
+        required=False,
+        label="Public keys",
+        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocomplete": "off"}),
+        help_text="One age (age1…) or ssh-ed25519 public key on each line. Compare it by telephone.",
+    )
+    is_active = forms.BooleanField(required=False, initial=True, label="New referrals may go here")
+
+
+class FilterForm(forms.Form):
+    """The list's filter."""
+
+    q = forms.CharField(required=False, label="Reference, case or agency")

@@ -1,0 +1,157 @@
+"""Building packages in the background."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import Storage, storages
+from django.db import Error as DatabaseError
+
+from core.errors import describe as kind_of
+from core.jobs import enqueue, job
+from referrals import actions
+from referrals.actions import BuildSuperseded
+from referrals.custody import CustodyBroken
+from referrals.describing import describe
+from referrals.models import Referral
+from referrals.package import BuiltPackage, PackageRefused, PackageSpec, build_package as build
+from referrals.sshsig import SigningKey
+
+BEAT_SECONDS = 3.0
+
+
+class NoKey(Exception):
+    """This process has no signing key, or there is no escrow key. The message says where to look."""
+
+
+def signing_key() -> SigningKey:
+    """Return the key that signs packages. Only the package worker is given its path.
+
+    Raises NoKey when there is none: a web process that was broken into cannot sign.
+    """
+    path = settings.HOLDFAST_SIGNING_KEY_FILE
+    if not path:
+        raise NoKey(
+            "This worker has no signing key: set HOLDFAST_SIGNING_KEY_FILE for the worker that "
+            "serves the package queue."
+        )
+    try:
+        data = Path(path).read_bytes()
+    except OSError:
+        raise NoKey("The signing key file cannot be read by the package worker.") from None
+    return SigningKey.from_openssh(data, principal=f"packages@{settings.HOLDFAST_DOMAIN}")
+
+
+def escrow_recipient() -> str:
+    """Return our own age recipient, so that we can prove later what we sent. Raises NoKey."""
+    if settings.HOLDFAST_ESCROW_RECIPIENT:
+        return str(settings.HOLDFAST_ESCROW_RECIPIENT)
+    raise NoKey("There is no escrow key: run `manage.py init_signing` or set HOLDFAST_ESCROW_RECIPIENT.")
+
+
+class _Progress:
+    """Turns bytes read into signs of life, at most one every few seconds."""
+
+    def __init__(self, referral: Referral, total: int) -> None:
+        self.referral, self.total, self.read = referral, max(1, total), 0
+        self.last = 0.0
+
+    def __call__(self, size: int) -> None:
+        self.read += size
+        now = time.monotonic()
+        if now - self.last >= BEAT_SECONDS:
+            self.last = now
+            actions.beat(self.referral, percent=self.read * 100 // self.total)
+
+
+@job
+def build_package(referral_id: str) -> None:
+    """Build, sign, encrypt and store the package of an approved referral.
+
+    Runs twice without harm: the second run finds nothing to do. A builder that dies is replaced when
+    its sign of life is stale; the result of a builder that lost its place is thrown away.
+    """
+    referral = actions.start_build(uuid.UUID(str(referral_id)))
+    if referral is None:
+        return
+    storage = storages["packages"]
+    _remove_leavings(storage, referral)
+    try:
+        _build_and_store(referral, storage)
+    except BuildSuperseded:
+        return
+    except (PackageRefused, CustodyBroken, NoKey) as refusal:
+        actions.fail_build(referral, sentence=str(refusal))
+    except (DatabaseError, OSError) as error:
+        # A database that restarts or a full disk may be over in a minute: the sweep tries again, up
+        # to the limit in start_build. The kind is kept for the log without any content.
+        raise RuntimeError(f"package build interrupted: {kind_of(error)}") from None
+
+
+def _build_and_store(referral: Referral, storage: Storage) -> None:
+    total = 2 * sum(
+        referral.exhibits.filter(is_included=True).values_list("item__blob__size", flat=True)
+    )
+    spec = describe(
+        referral,
+        signer=signing_key(),
+        escrow=escrow_recipient(),
+        watch=_Progress(referral, total),
+    )
+    # Everything written here is encrypted already; the folder is private all the same.
+    with tempfile.TemporaryDirectory(prefix="holdfast-package-") as folder:
+        path = Path(folder) / spec.file_name
+        built = build(spec, path)
+        actions.beat(referral, percent=99)
+        with path.open("rb") as stream:
+            name = storage.save(_storage_name(referral, built.file_name), File(stream))
+    try:
+        _record(referral, spec, built, name)
+    except BaseException:
+        storage.delete(name)
+        raise
+
+
+def _record(referral: Referral, spec: PackageSpec, built: BuiltPackage, name: str) -> None:
+    actions.record_built(
+        referral,
+        file_name=built.file_name,
+        storage_name=name,
+        sha256=built.sha256,
+        size=built.size,
+        tar_sha256=built.tar_sha256,
+        tagmanifest_sha512=built.tagmanifest_sha512,
+        signer=spec.signer.principal,
+        exhibit_count=len(spec.exhibits),
+        custody_head=spec.custody.inclusion.head,
+    )
+
+
+def _storage_name(referral: Referral, file_name: str) -> str:
+    return f"{referral.pk}/{referral.build_token}/{file_name}"
+
+
+def _remove_leavings(storage: Storage, referral: Referral) -> None:
+    """Remove what an earlier, dead build of this referral stored without recording it."""
+    try:
+        folders, _ = storage.listdir(str(referral.pk))
+    except FileNotFoundError:
+        return
+    for folder in folders:
+        _, files = storage.listdir(f"{referral.pk}/{folder}")
+        for file in files:
+            storage.delete(f"{referral.pk}/{folder}/{file}")
+        storage.delete(f"{referral.pk}/{folder}")
+
+
+def sweep_packages() -> int:
+    """Wake the builder for referrals that wait for one. Returns how many."""
+    waiting = actions.waiting_builds()
+    for referral_id in waiting:
+        enqueue("build_package", referral_id)
+    return len(waiting)

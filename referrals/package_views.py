@@ -1,0 +1,109 @@
+"""Handing out what was sealed. Every download is recorded before its first byte leaves."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+from django.core.files.storage import storages
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from accounts.access import requires
+from accounts.permissions import Permission
+from core.errors import Refused
+from referrals import access, actions
+from referrals.models import PackageDownload
+from referrals.package import IssuedPackage
+from referrals.package import registry as registry_of
+
+CHUNK = 1 << 18
+
+
+def _attachment(response: HttpResponse | StreamingHttpResponse, name: str) -> None:
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["Cache-Control"] = "no-store"
+
+
+@requires(Permission.REFERRALS_EXPORT, recent_login=True)
+@require_GET
+def download(request: HttpRequest, referral_id: uuid.UUID) -> StreamingHttpResponse:
+    """Stream the sealed package. It is encrypted; only the agency and the escrow key open it."""
+    package = access.get_package_for(request.user, referral_id)
+    try:
+        stream = storages["packages"].open(package.storage_name, "rb")
+    except (FileNotFoundError, OSError):
+        raise Refused(
+            "The package file cannot be read from the package store. Tell an administrator; nothing "
+            "is lost as long as the originals are in the vault.",
+            code="package_unreadable",
+            status=503,
+        ) from None
+    record = actions.record_download(package, actor=request.user, what="package")
+    response = StreamingHttpResponse(
+        _stream(stream, record, package.size), content_type="application/octet-stream"
+    )
+    response["Content-Length"] = str(package.size)
+    _attachment(response, package.file_name)
+    return response
+
+
+def _stream(stream: BinaryIO, record: PackageDownload, size: int) -> Iterator[bytes]:
+    sent = 0
+    with stream:
+        while chunk := stream.read(CHUNK):
+            sent += len(chunk)
+            if sent >= size:
+                # Before the last chunk: a client that has all its bytes may close at once.
+                actions.complete_download(record)
+            yield chunk
+
+
+@requires(Permission.REFERRALS_EXPORT)
+@require_GET
+def checksum(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
+    """The line that ``sha256sum -c`` reads."""
+    package = access.get_package_for(request.user, referral_id)
+    actions.record_download(package, actor=request.user, what="checksum")
+    response = HttpResponse(
+        f"{package.sha256}  {package.file_name}\n", content_type="text/plain; charset=utf-8"
+    )
+    _attachment(response, f"{package.file_name}.sha256")
+    return response
+
+
+@requires(Permission.REFERRALS_VIEW)
+@require_GET
+def allowed_signers(request: HttpRequest) -> HttpResponse:
+    """The public list of signing keys. It must not reach an agency only together with a package."""
+    try:
+        text = Path(settings.HOLDFAST_ALLOWED_SIGNERS_FILE).read_text()
+    except OSError:
+        raise Http404("No list of signing keys has been made yet.") from None
+    response = HttpResponse(text, content_type="text/plain; charset=utf-8")
+    _attachment(response, "allowed_signers")
+    return response
+
+
+@requires(Permission.REFERRALS_EXPORT)
+@require_GET
+def registry(request: HttpRequest) -> HttpResponse:
+    """The list of packages issued, so that a verifier notices an old revision."""
+    issued = [
+        IssuedPackage(
+            package_id=package.file_name.removesuffix(".tar.age"),
+            tagmanifest_sha512=package.tagmanifest_sha512,
+            issued_at=package.built_at,
+        )
+        for package in access.packages_for(request.user)
+    ]
+    data = registry_of(
+        issued, organisation=settings.HOLDFAST_ORGANISATION, issued_at=timezone.now()
+    )
+    response = HttpResponse(data, content_type="application/json")
+    _attachment(response, "registry.json")
+    return response

@@ -1,0 +1,294 @@
+"""Pages on which legal staff draft, approve and follow a referral."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts.access import requires
+from accounts.permissions import Permission
+from core import audit
+from core.audit_events import AuditEvent
+from core.errors import Invalid
+from referrals import access, actions
+from referrals.completeness import measure
+from referrals.describing import exhibit_name
+from referrals.forms import Draft, ExhibitForm, FilterForm, OpenForm, ReasonForm
+from referrals.models import Exhibit, Referral, ReferralState
+from referrals.workflow import Step, steps_shown, why_not
+
+PER_PAGE = 25
+
+
+@requires(Permission.REFERRALS_VIEW)
+@require_GET
+def listing(request: HttpRequest) -> HttpResponse:
+    """All referrals by state, and decided cases that still wait for one."""
+    state, text = request.GET.get("state", ""), request.GET.get("q", "").strip()
+    counts = access.waiting_counts(request.user)
+    tabs = [_tab("", "All", sum(counts.values()), state)]
+    tabs += [_tab(key, label, counts.get(key, 0), state) for key, label in ReferralState.choices]
+    found = access.search_referrals(request.user, state=state, text=text)
+    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    waiting = access.referable_cases_for(request.user).filter(referral_count=0)[:20]
+    return render(
+        request,
+        "referrals/list.html",
+        {
+            "page": page,
+            "tabs": tabs,
+            "state": state,
+            "filter_form": FilterForm(request.GET or None),
+            "waiting": waiting,
+        },
+    )
+
+
+def _tab(key: str, label: str, count: int, current: str) -> dict[str, Any]:
+    url = reverse("referrals:list") + (f"?state={key}" if key else "")
+    return {"label": label, "url": url, "count": count, "current": key == current}
+
+
+@requires(Permission.REFERRALS_DRAFT)
+@require_http_methods(["GET", "POST"])
+def new(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
+    """Choose the agency and open a draft."""
+    case = access.get_referable_case_for(request.user, case_id)
+    form = OpenForm(request.POST or None, user=request.user)
+    if request.method == "POST" and form.is_valid():
+        referral = actions.open_referral(
+            case, recipient=form.cleaned_data["recipient"], actor=request.user
+        )
+        messages.success(request, f"{referral} is open as a draft.")
+        return redirect("referrals:detail", referral.pk)
+    status = 422 if request.method == "POST" else 200
+    has_recipients = access.recipients_for(request.user, only_active=True).exists()
+    return render(
+        request,
+        "referrals/new.html",
+        {"case": case, "form": form, "has_recipients": has_recipients},
+        status=status,
+    )
+
+
+@requires(Permission.REFERRALS_VIEW)
+@require_http_methods(["GET", "POST"])
+def detail(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
+    """The referral: its draft, its completeness, its approval, its package."""
+    referral = access.get_referral_for(request.user, referral_id)
+    if request.method == "POST":
+        return save(request, referral_id)
+    audit.record(
+        AuditEvent.REFERRAL_VIEWED, actor=request.user, subject=referral, case=referral.case
+    )
+    return _page(request, referral)
+
+
+@requires(Permission.REFERRALS_DRAFT)
+def save(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
+    """Save the draft; with ``next=request`` ask for approval in the same breath."""
+    referral = access.get_referral_for(request.user, referral_id)
+    draft = _draft(request, referral, bound=True)
+    if not draft.is_valid():
+        return _page(request, referral, draft=draft, status=422)
+    try:
+        referral = actions.update_draft(
+            referral,
+            changes=draft.changes(),
+            version=draft.form.cleaned_data["version"],
+            actor=request.user,
+        )
+    except Invalid as invalid:
+        for field, sentences in invalid.errors.items():
+            draft.form.add_error(field or None, sentences)
+        return _page(request, referral, draft=draft, status=422)
+    if request.POST.get("next") == "request":
+        actions.request_approval(referral, version=referral.version, actor=request.user)
+        messages.success(request, "Approval was asked for. A second person will look at it.")
+    else:
+        messages.success(request, "Draft saved.")
+    return redirect("referrals:detail", referral.pk)
+
+
+def _draft(request: HttpRequest, referral: Referral, *, bound: bool = False) -> Draft:
+    return Draft(
+        referral,
+        exhibits=list(referral.exhibits.select_related("item__blob")),
+        accounts=list(referral.named_accounts.select_related("account")),
+        user=request.user,
+        data=request.POST if bound else None,
+    )
+
+
+def _page(
+    request: HttpRequest, referral: Referral, *, draft: Draft | None = None, status: int = 200
+) -> HttpResponse:
+    may_edit = request.user.may(Permission.REFERRALS_DRAFT) and not why_not(
+        Step.EDIT, referral.state
+    )
+    draft = draft or _draft(request, referral)
+    seen = _viewed(referral)
+    return render(
+        request,
+        "referrals/detail.html",
+        {
+            **_state_context(request, referral),
+            "draft": draft,
+            "may_edit": may_edit,
+            "exhibits": [_exhibit(row, seen, form) for row, form in draft.exhibits],
+            "reason_form": ReasonForm(),
+        },
+        status=status,
+    )
+
+
+def _exhibit(row: Exhibit, seen: dict[Any, Any], form: ExhibitForm | None = None) -> dict[str, Any]:
+    return {
+        "row": row,
+        "form": form,
+        "name": exhibit_name(row.position),
+        "viewed": seen.get(row.item_id),
+    }
+
+
+def _viewed(referral: Referral) -> dict[Any, Any]:
+    """Return, per item, the reveal that showed the whole original to a person, if there is one."""
+    rows = (
+        referral.case.reveals.filter(is_complete=True, used_at__isnull=False)
+        .select_related("user")
+        .order_by("used_at")
+    )
+    return {row.item_id: row for row in rows}
+
+
+def _state_context(request: HttpRequest, referral: Referral) -> dict[str, Any]:
+    package = getattr(referral, "package", None) if referral.state == "sealed" else None
+    is_author = request.user.pk in {referral.drafted_by_id, referral.requested_by_id}
+    return {
+        "referral": referral,
+        "case": referral.case,
+        "meter": measure(actions.read_facts(referral)),
+        "steps": steps_shown(referral.state),
+        "package": package,
+        "downloads": package.downloads.select_related("user").order_by("-at")[:20]
+        if package
+        else [],
+        "is_author": is_author,
+        "later": getattr(referral, "superseded_by", None),
+        "is_moving": referral.state in {ReferralState.APPROVED, ReferralState.BUILDING},
+    }
+
+
+@requires(Permission.REFERRALS_VIEW)
+@require_GET
+def state(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
+    """The state panel alone, asked for again and again while the package is built."""
+    referral = access.get_referral_for(request.user, referral_id)
+    return render(request, "referrals/_state.html", _state_context(request, referral))
+
+
+def _back(referral: Referral) -> HttpResponse:
+    return redirect("referrals:detail", referral.pk)
+
+
+def _version(request: HttpRequest) -> int:
+    raw = request.POST.get("version", "")
+    if not raw.isdecimal() or len(raw) > 9:
+        raise Invalid({"version": ["The form is incomplete. Load the page again."]})
+    return int(raw)
+
+
+@requires(Permission.REFERRALS_DRAFT)
+@require_POST
+def refresh(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
+    """Add what joined the case since the draft was opened."""
+    referral = access.get_referral_for(request.user, referral_id)
+    added = actions.refresh_draft(referral, actor=request.user)
+    words = f"{added} new exhibits were added." if added else "Nothing new has joined the case."
+    messages.info(request, words)
+    return _back(referral)
+
+
+@requires(Permission.REFERRALS_DRAFT)
+@require_POST
+def request_approval(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
+    """Ask a second person."""
+    referral = access.get_referral_for(request.user, referral_id)
+    actions.request_approval(referral, version=_version(request), actor=request.user)
+    messages.success(request, "Approval was asked for. A second person will look at it.")
+    return _back(referral)
+
+
+@requires(Permission.REFERRALS_DRAFT)
+@require_POST
+def withdraw(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
+    """Take the request back."""
+    referral = access.get_referral_for(request.user, referral_id)
+    actions.withdraw_request(referral, actor=request.user)
+    messages.info(request, "The request was withdrawn; this is a draft again.")
+    return _back(referral)
+
+
+@requires(Permission.REFERRALS_APPROVE, recent_login=True)
+@require_http_methods(["GET", "POST"])
+def approve(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
+    """Look at exactly what will leave, and approve it."""
+    referral = access.get_referral_for(request.user, referral_id)
+    if request.method == "POST":
+        actions.approve(referral, version=_version(request), actor=request.user)
+        messages.success(request, "Approved. The package is being built.")
+        return _back(referral)
+    seen = _viewed(referral)
+    return render(
+        request,
+        "referrals/approve.html",
+        {
+            **_state_context(request, referral),
+            "exhibits": [
+                _exhibit(row, seen) for row in referral.exhibits.select_related("item__blob")
+            ],
+            "accounts": referral.named_accounts.filter(is_included=True).select_related("account"),
+            "refusal": why_not(Step.APPROVE, referral.state),
+        },
+    )
+
+
+@requires(Permission.REFERRALS_APPROVE)
+@require_POST
+def send_back(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
+    """Return it to its author with a reason."""
+    referral = access.get_referral_for(request.user, referral_id)
+    actions.return_for_correction(
+        referral, reason=request.POST.get("reason", ""), actor=request.user
+    )
+    messages.info(request, "Returned for correction.")
+    return _back(referral)
+
+
+@requires(Permission.REFERRALS_APPROVE)
+@require_POST
+def build_again(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
+    """Try a failed build once more."""
+    referral = access.get_referral_for(request.user, referral_id)
+    actions.build_again(referral, actor=request.user)
+    messages.info(request, "The package is being built again.")
+    return _back(referral)
+
+
+@requires(Permission.REFERRALS_DRAFT)
+@require_POST
+def revise(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
+    """Open the next revision of a sealed package."""
+    referral = access.get_referral_for(request.user, referral_id)
+    revision = actions.open_revision(
+        referral, reason=request.POST.get("reason", ""), actor=request.user
+    )
+    messages.success(request, f"{revision} is open as a draft.")
+    return _back(revision)
