@@ -448,7 +448,12 @@
     return [...parts, key].join("+");
   }
 
-  const usable = (node) => !node.disabled && node.offsetParent !== null && !node.closest("[inert], fieldset:disabled");
+  // What waits in a closed menu has its key as well; what is hidden otherwise has not.
+  const inClosedMenu = (node) => Boolean(node.closest("details[data-menu]:not([open])"));
+  const usable = (node) =>
+    !node.disabled &&
+    (node.offsetParent !== null || inClosedMenu(node)) &&
+    !node.closest("[inert], fieldset:disabled");
 
   function press(node) {
     if (node.matches('[role="tablist"]')) return stepTabs(node);
