@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -99,6 +100,7 @@ def post_report(request: HttpRequest) -> HttpResponse:
         payload, files = _read_multipart(request)
     else:
         payload, files = read_json(request, ReportPayload), {}
+        _refuse_files(item.file for item in payload.items)
     meaning = digest(
         payload.model_dump(mode="json"),
         sorted((part, file.name, file.blob.sha256) for part, file in files.items()),
@@ -174,6 +176,7 @@ def post_scan(request: HttpRequest) -> HttpResponse:
     """Take one profile or group photo, name or description that nobody reported, to be scanned."""
     key = _key(request)
     payload = read_json(request, ScanPayload)
+    _refuse_files([payload.file], "file")
 
     def work() -> tuple[int, Any]:
         item = submit_scan(key.source, payload=payload, actor=access.actor_for(key))
@@ -278,7 +281,18 @@ def post_batch(request: HttpRequest) -> HttpResponse:
         raise HttpError(415, "Send application/x-ndjson.")
     if not request.headers.get("Content-Length"):
         raise HttpError(411, "Send the length of the body (Content-Length).")
-    return respond(take_batch(_key(request), request, idempotency_key=idempotency_key(request)))
+    key, named = _key(request), idempotency_key(request)
+    return respond(lambda: take_batch(key, request, idempotency_key=named))
+
+
+def _refuse_files(named: Iterable[str | None], field: str = "items.{}.file") -> None:
+    errors = {
+        field.format(index): ["A file goes along only with multipart/form-data."]
+        for index, name in enumerate(named)
+        if name is not None
+    }
+    if errors:
+        raise Invalid(errors)
 
 
 def _read_multipart(request: HttpRequest) -> tuple[ReportPayload, dict[str, Any]]:

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from core.errors import Invalid, problem
 from reports import access
-from reports.actions import Answer, answer_once, mark_key_used
+from reports.actions import Answer, StillRunning, answer_once, mark_key_used
 from reports.models import ApiKey, Scope, Source
 from reports.payloads import ExternalId, Shape, field_errors
 from reports.rates import spend
@@ -149,14 +149,24 @@ def once(
     """Do the work of a POST once per Idempotency-Key and return its answer."""
     source: Source = request.auth.source  # type: ignore[attr-defined]
     key = idempotency_key(request)
-    if not key:
-        return respond(Answer(*work()))
-    return respond(answer_once(source, endpoint=endpoint, key=key, body_hash=body_hash, work=work))
+
+    def answer() -> Answer:
+        if not key:
+            return Answer(*work())
+        return answer_once(source, endpoint=endpoint, key=key, body_hash=body_hash, work=work)
+
+    return respond(answer)
 
 
-def respond(answer: Answer) -> HttpResponse:
-    """Return an answer as JSON; a repeated one says so."""
-    response = JsonResponse(answer.body, status=answer.status)
-    if answer.is_replayed:
+def respond(answer: Callable[[], Answer]) -> HttpResponse:
+    """Return an answer as JSON; a repeated one says so, one that is not there yet says when to ask."""
+    try:
+        given = answer()
+    except StillRunning as running:
+        response = problem(running.status, "Refused", running.message, code=running.code)
+        response["Retry-After"] = "1"
+        return response
+    response = JsonResponse(given.body, status=given.status)
+    if given.is_replayed:
         response["Idempotent-Replayed"] = "true"
     return response

@@ -1,0 +1,164 @@
+"""Batches: good lines are kept, bad ones are named by number, memory stays small."""
+
+from __future__ import annotations
+
+import io
+import json
+import tracemalloc
+from typing import Any
+
+import pytest
+
+from reports import batches
+from reports.models import (
+    Account,
+    ApiKey,
+    IdempotencyRecord,
+    Item,
+    Membership,
+    Report,
+    Scope,
+    Source,
+)
+from tests.reports.conftest import Platform, problem_of
+
+pytestmark = pytest.mark.django_db
+Issued = tuple[ApiKey, str]
+
+REPORT = {"type": "report", "subject": {"account": "u-1"}, "reason": "spam"}
+LINES: list[Any] = [
+    {"type": "account", "external_id": "u-1", "username": "alex"},
+    {"type": "group", "external_id": "g-1", "name": "Pictures"},
+    {"type": "membership", "group": "g-1", "account": "u-1", "role": "admin"},
+    REPORT,
+    {"type": "scan", "subject": {"group": "g-1"}, "surface": "group_name", "text": "Pictures"},
+]
+
+
+def test_every_type_of_line_is_taken(platform: Platform) -> None:
+    answer = platform.batch(LINES)
+    assert answer.status_code == 200, answer.content
+    body = answer.json()
+    assert (body["accepted"], body["rejected"], body["stopped_at"]) == (5, 0, None)
+    assert [result["line"] for result in body["results"]] == [1, 2, 3, 4, 5]
+    assert Report.objects.get(pk=body["results"][3]["id"]).account == Account.objects.get()
+    assert Membership.objects.get().role == "admin"
+    assert Item.objects.get().surface == "group_name"
+
+
+def test_bad_lines_are_named_and_good_ones_kept(platform: Platform) -> None:
+    answer = platform.batch(
+        [
+            LINES[0],
+            b"{not json",
+            b"",
+            {"type": "wish"},
+            b"[1]",
+            {"type": "report", "subject": {"account": "u"}, "reason": "x", "items": [{}]},
+            REPORT,
+            b'{"type": "account", "external_id": "u-9", "username": "'
+            + b"a" * batches.MAX_LINE_BYTES
+            + b'"}',
+            REPORT | {"external_id": "one"},
+            REPORT | {"external_id": "one"},
+        ]
+    )
+    assert answer.status_code == 207
+    body = answer.json()
+    found = {r["line"]: r.get("code", "accepted") for r in body["results"]}
+    assert found == {
+        1: "accepted",
+        2: "malformed",
+        4: "unknown_type",
+        5: "unknown_type",
+        6: "invalid",
+        7: "accepted",
+        8: "too_long",
+        9: "accepted",
+        10: "duplicate_external_id",
+    }
+    assert "items.0.surface" in body["results"][4]["errors"]
+    assert (body["accepted"], body["rejected"]) == (3, 6)
+    assert Report.objects.count() == 2
+
+
+def test_a_line_needs_its_own_scope(source: Source) -> None:
+    from reports import actions
+
+    platform = Platform(actions.issue_key(source, scopes=[Scope.DIRECTORY_WRITE], actor=None)[1])
+    results = platform.batch(LINES).json()["results"]
+    assert [r["status"] for r in results] == ["accepted"] * 3 + ["rejected"] * 2
+    assert results[3]["code"] == "scope"
+
+
+def test_too_many_lines_stop_at_a_number(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "MAX_LINES", 2)
+    answer = platform.batch(LINES)
+    assert answer.status_code == 207
+    assert answer.json()["stopped_at"] == 3
+    assert answer.json()["accepted"] == 2
+
+
+def test_an_empty_batch_and_other_types_are_refused(platform: Platform) -> None:
+    problem_of(platform.batch([b"", b"  "]), 422)
+    problem_of(platform.post("/batches", []), 415)
+
+
+def test_the_same_batch_again_gets_the_same_answer_and_does_nothing(platform: Platform) -> None:
+    first = platform.batch([*LINES, b"{"], Idempotency_Key="batch-1")
+    again = platform.batch([*LINES, b"{"], Idempotency_Key="batch-1")
+    assert first.status_code == again.status_code == 207
+    assert first.json() == again.json()
+    assert again["Idempotent-Replayed"] == "true"
+    assert Report.objects.count() == 1
+    assert IdempotencyRecord.objects.count() == 1  # The records of its lines are gone.
+    answer = platform.batch([*LINES, b"}"], Idempotency_Key="batch-1")
+    assert problem_of(answer, 409)["code"] == "idempotency_key_reused"
+
+
+def test_a_batch_that_broke_off_goes_on_where_it_stopped(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.db import OperationalError
+
+    usual = batches.submit_scan
+
+    def breaks(*args: Any, **kwargs: Any) -> Any:
+        raise OperationalError("server closed the connection")
+
+    monkeypatch.setattr(batches, "submit_scan", breaks)
+    problem_of(platform.batch(LINES, Idempotency_Key="batch-1"), 503)
+    assert Report.objects.count() == 1
+    monkeypatch.setattr(batches, "submit_scan", usual)
+    answer = platform.batch(LINES, Idempotency_Key="batch-1")
+    assert (answer.status_code, answer.json()["accepted"]) == (200, 5)
+    assert Report.objects.count() == 1
+    assert Item.objects.count() == 1
+
+
+def test_memory_does_not_grow_with_the_body() -> None:
+    line = json.dumps(REPORT | {"description": "a" * 90_000}).encode() + b"\n"
+
+    class Endless(io.RawIOBase):
+        """200 MB of lines, one at a time."""
+
+        left = 200 * 1024 * 1024 // len(line)
+
+        def readline(self, size: int | None = -1, /) -> bytes:
+            self.left -= 1
+            return line if self.left >= 0 else b""
+
+    tracemalloc.start()
+    count = sum(1 for _ in batches.read_lines(Endless(), lambda _: None))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count > 2000
+    assert peak < 2 * 1024 * 1024
+
+
+def test_a_line_without_end_keeps_only_its_number() -> None:
+    stream = io.BytesIO(b"a" * (3 * batches.MAX_LINE_BYTES) + b"\n{}\n")
+    lines = list(batches.read_lines(stream, lambda _: None))
+    assert [(line.number, line.content) for line in lines] == [(1, None), (2, b"{}")]
