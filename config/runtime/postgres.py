@@ -130,10 +130,7 @@ class Postgres:
         identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         if self._reachable_by(identity):
             self._identity = identity
-            for folder in (self.data, self.socket_dir):
-                if folder.stat().st_uid != account.pw_uid:
-                    for path in [folder, *folder.rglob("*")]:
-                        os.lchown(path, account.pw_uid, account.pw_gid)
+            self._hand_over(account.pw_uid, account.pw_gid)
             return
         unshare = shutil.which("unshare")
         trial = [str(unshare), "-U", f"--map-user={account.pw_uid}", "true"]
@@ -145,11 +142,19 @@ class Postgres:
                 f"--map-group={account.pw_gid}",
                 "--",
             ]
+            self._hand_over(os.geteuid(), os.getegid())  # Inside, root's files are the account's.
             return
         raise ServiceError(
             f"PostgreSQL cannot run as root, and the account {name!r} cannot reach {self._bin} and "
             f"{self.root}. Put the checkout outside a private home folder, or run as an ordinary user."
         )
+
+    def _hand_over(self, uid: int, gid: int) -> None:
+        """Make an account the owner of data and sockets, whoever had them at the last start."""
+        for folder in (self.data, self.socket_dir):
+            if folder.stat().st_uid != uid:
+                for path in [folder, *folder.rglob("*")]:
+                    os.lchown(path, uid, gid)
 
     def _reachable_by(self, identity: dict[str, Any]) -> bool:
         def succeeds(*command: str) -> bool:

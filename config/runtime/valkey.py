@@ -14,6 +14,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 from config.runtime.processes import ServiceError, die_with_parent, socket_dir
 
@@ -85,7 +86,7 @@ class Valkey:
 
     def url(self, database: int = 0) -> str:
         """Return the address of one numbered database."""
-        return f"unix://{self.socket}?db={database}"
+        return f"unix://{quote(str(self.socket))}?db={database}"
 
     def died(self) -> bool:
         """Say whether a started server has gone."""

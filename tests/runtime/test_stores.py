@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -114,6 +115,23 @@ def test_an_interrupted_initdb_is_begun_again(short_folder: Path) -> None:
 
     assert not (postgres.data / "half").exists()
     postgres.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's server has one account only")
+def test_data_follows_the_account_that_can_reach_it(short_folder: Path) -> None:
+    home = short_folder / "home"
+    home.mkdir(mode=0o711)
+    kept = None
+    for mode in (0o711, 0o700, 0o711):  # Public, private and public again.
+        home.chmod(mode)
+        postgres = Postgres(home / "postgres", short_folder, durable=False).start()
+        try:
+            with psycopg.connect(postgres.url(OWNER)) as link:
+                link.execute("CREATE TABLE IF NOT EXISTS kept (n int)")
+                kept = link.execute("SELECT count(*) FROM kept").fetchone()
+        finally:
+            postgres.stop()
+    assert kept == (0,)
 
 
 def test_a_deep_folder_gets_a_short_socket_folder(short_folder: Path) -> None:
