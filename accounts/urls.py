@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from accounts.views import own, people, second_factor, session
+from accounts.views import audit, jobs, own, people, second_factor, session
 
 app_name = "accounts"
 urlpatterns: list[URLPattern] = [
@@ -45,4 +45,11 @@ urlpatterns: list[URLPattern] = [
         people.reset_second_factor,
         name="reset_second_factor",
     ),
+    # Audit and operations
+    path("audit/", audit.index, name="audit"),
+    path("audit/export/", audit.export, name="audit_export"),
+    path("audit/check/", audit.check, name="audit_check"),
+    path("audit/check/state/", audit.check_state, name="audit_check_state"),
+    path("audit/<int:id>/", audit.entry, name="audit_entry"),
+    path("jobs/", jobs.index, name="jobs"),
 ]

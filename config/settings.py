@@ -138,9 +138,11 @@ HOLDFAST_JOBS = {
         "queue": "package",
         "timeout": 6 * 3600,
     },
+    "verify_audit": {"path": "core.audit_job.verify_audit", "queue": "default", "timeout": 3600},
 }
 HOLDFAST_SWEEPS = [
     "core.sweeps.sweep_staged_blobs",
+    "core.sweeps.sweep_audit_check",
     "reports.jobs.sweep_uploads",
     "hashing.jobs.sweep_items",
     "moderation.jobs.sweep_previews",

@@ -21,6 +21,8 @@ class AuditEvent(StrEnum):
     AUDIT_VIEWED = "audit.viewed"
     AUDIT_EXPORTED = "audit.exported"
     AUDIT_VERIFIED = "audit.verified"
+    AUDIT_CHECK_REQUESTED = "audit.check_requested"
+    AUDIT_ENTRY_VIEWED = "audit.entry.viewed"
     JOBS_VIEWED = "jobs.viewed"
 
     # accounts

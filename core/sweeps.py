@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from core import vault
+from core.audit_job import sweep_audit_check
+
+__all__ = ["sweep_audit_check", "sweep_staged_blobs"]
 
 
 def sweep_staged_blobs() -> int:

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, SkipFile
 from django.http import HttpRequest
+from django.http.multipartparser import MultiPartParserError
 from django.utils.module_loading import import_string
 
 from core import vault
@@ -163,7 +164,7 @@ class VaultUploadHandler(FileUploadHandler):
             self._forget()
             raise UploadTooLarge(self._limit)
         if self._interrupted:
-            return
+            raise MultiPartParserError("The request ended inside a file.")
         for upload in self._uploads:
             upload.keep()
 

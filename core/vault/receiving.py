@@ -81,6 +81,11 @@ class Receiving:
         self._sealed.close()
         self._buffer.clear()
 
+    def __del__(self) -> None:
+        # A connection that breaks inside a file tells nobody: Django just lets go of the handler.
+        if hasattr(self, "_sealed"):
+            self.discard()
+
     def keep(self, *, media_type: str = "") -> Blob:
         """Store the original and return its blob; the same bytes are stored once.
 

@@ -1,0 +1,149 @@
+"""Reading the audit log as an auditor: filters, pages, exports. Nothing here writes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.http import Http404
+
+from accounts.models import User
+from accounts.permissions import Permission
+from core import audit
+from core.models import AuditEntry
+
+ENTRIES_ON_A_PAGE = 50
+_CSV_COLUMNS = [
+    "id",
+    "at",
+    "chain",
+    "seq",
+    "event",
+    "actor_kind",
+    "actor_id",
+    "actor_label",
+    "subject_type",
+    "subject_id",
+    "ip",
+    "request_id",
+    "data",
+    "prev_hash",
+    "hash",
+]
+
+
+def entries_for(user: User, **wanted: Any) -> QuerySet[AuditEntry]:
+    """Return the entries an auditor asked for, newest first; nobody else sees any.
+
+    Understands ``event``, ``area`` (the part before the first dot), ``actor`` (pseudonym or id),
+    ``case`` (its id), ``chain``, ``subject`` (an id), ``ip``, ``start`` and ``end`` (dates in UTC, both
+    included). Empty values do not narrow.
+    """
+    if not user.may(Permission.AUDIT_VIEW):
+        return AuditEntry.objects.none()
+    found = AuditEntry.objects.order_by("-id")
+    wanted = {name: value for name, value in wanted.items() if value}
+    for name in ("event", "chain", "ip"):
+        if name in wanted:
+            found = found.filter(**{name: wanted[name]})
+    if "area" in wanted:
+        found = found.filter(event__startswith=f"{wanted['area']}.")
+    if "actor" in wanted:
+        actor = wanted["actor"]
+        found = found.filter(Q(actor_label__iexact=actor) | Q(actor_id=actor))
+    if "case" in wanted:
+        found = found.filter(chain=f"case:{wanted['case']}")
+    if "subject" in wanted:
+        found = found.filter(subject_id=wanted["subject"])
+    if "start" in wanted:
+        found = found.filter(at__gte=datetime.combine(wanted["start"], time.min, UTC))
+    if "end" in wanted:
+        after = wanted["end"] + timedelta(days=1)
+        found = found.filter(at__lt=datetime.combine(after, time.min, UTC))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Some entries, and where older and newer ones are. No counting: the log may hold millions."""
+
+    entries: list[AuditEntry]
+    older: int | None
+    newer: int | None
+
+
+def slice_of(
+    entries: QuerySet[AuditEntry], *, before: int | None = None, after: int | None = None
+) -> Slice:
+    """Return one page of ``entries``: those before or after an entry's id, else the newest."""
+    size = ENTRIES_ON_A_PAGE
+    if after is not None:
+        rows = list(entries.filter(pk__gt=after).order_by("id")[: size + 1])
+        more, rows = len(rows) > size, rows[:size][::-1]
+        return Slice(rows, rows[-1].pk if rows else None, rows[0].pk if more and rows else None)
+    rows = list((entries if before is None else entries.filter(pk__lt=before))[: size + 1])
+    more, rows = len(rows) > size, rows[:size]
+    is_first = before is None or not entries.filter(pk__gte=before).exists()
+    return Slice(rows, rows[-1].pk if more else None, rows[0].pk if rows and not is_first else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One entry, its neighbours in the chain, and whether its own hash holds."""
+
+    entry: AuditEntry
+    previous: AuditEntry | None
+    next: AuditEntry | None
+    holds: bool
+
+
+def get_entry_for(user: User, id: int) -> Detail:
+    """Return one entry for an auditor. Raises Http404 when not visible."""
+    entry = entries_for(user).filter(pk=id).first()
+    if entry is None:
+        raise Http404
+    chain = AuditEntry.objects.filter(chain=entry.chain)
+    previous = chain.filter(seq=entry.seq - 1).first()
+    before = previous.hash if previous else audit.GENESIS
+    holds = entry.prev_hash == before and audit.link(before, entry.line) == entry.hash
+    holds = holds and json.loads(entry.line) == audit.document_of(entry)
+    return Detail(entry, previous, chain.filter(seq=entry.seq + 1).first(), holds)
+
+
+def as_ndjson(entries: QuerySet[AuditEntry]) -> Iterator[str]:
+    """Yield one JSON document per line: the hashed line itself and its hashes. Constant memory."""
+    rows = entries.order_by("id").values_list("line", "prev_hash", "hash")
+    for line, prev_hash, digest in rows.iterator(chunk_size=1000):
+        yield f'{{"line":{json.dumps(line)},"prev_hash":"{prev_hash}","hash":"{digest}"}}\n'
+
+
+def as_csv(entries: QuerySet[AuditEntry]) -> Iterator[str]:
+    """Yield a CSV table, oldest first. Constant memory."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(_CSV_COLUMNS)
+    for entry in entries.order_by("id").iterator(chunk_size=1000):
+        row = [_cell(entry, column) for column in _CSV_COLUMNS]
+        writer.writerow(row)
+        if buffer.tell() > 64 * 1024:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
+
+
+def _cell(entry: AuditEntry, column: str) -> str:
+    value = getattr(entry, column)
+    if column == "at":
+        return audit.timestamp(value)
+    if column == "data":
+        return audit.canonical(value)
+    text = str(value)
+    # A spreadsheet runs cells that begin like this as formulas; an address or label may be a trap.
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text

@@ -1,0 +1,174 @@
+"""The auditor's pages: the log, one entry, exports, checking the chains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import person_of, requires
+from accounts.audit_log import as_csv, as_ndjson, entries_for, get_entry_for, slice_of
+from accounts.destinations import is_htmx
+from accounts.permissions import Permission
+from core import audit
+from core.audit_events import AuditEvent
+from core.audit_job import NAME, progress, request_check
+from core.models import Heartbeat
+
+_ID = forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"})
+_DAY = forms.DateInput(attrs={"type": "date"})
+
+
+def _areas() -> list[tuple[str, str]]:
+    names = sorted({event.value.partition(".")[0] for event in AuditEvent})
+    return [("", "All"), *((name, name.replace("_", " ")) for name in names)]
+
+
+def _events() -> list[tuple[str, str]]:
+    return [("", "All"), *((name, name) for name in sorted(AuditEvent))]
+
+
+class AuditFilterForm(forms.Form):
+    """Narrow the log. Every field is optional."""
+
+    use_required_attribute = False
+
+    area = forms.ChoiceField(choices=_areas, required=False)
+    event = forms.ChoiceField(choices=_events, required=False)
+    actor = forms.CharField(label="Who", max_length=120, required=False, widget=_ID)
+    case = forms.CharField(label="Case id", max_length=64, required=False, widget=_ID)
+    chain = forms.CharField(max_length=80, required=False, widget=_ID)
+    subject = forms.CharField(label="Subject id", max_length=64, required=False, widget=_ID)
+    ip = forms.GenericIPAddressField(label="IP address", required=False, widget=_ID)
+    start = forms.DateField(label="From", required=False, widget=_DAY)
+    end = forms.DateField(label="To", required=False, widget=_DAY)
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a period that ends before it begins."""
+        cleaned = super().clean() or {}
+        start, end = cleaned.get("start"), cleaned.get("end")
+        if start and end and end < start:
+            self.add_error("end", "This day is before the first one.")
+        return cleaned
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """The filters that were set."""
+        return {name: value for name, value in self.cleaned_data.items() if value}
+
+
+def _cursor(request: HttpRequest, name: str) -> int | None:
+    text = request.GET.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+@require_safe
+@requires(Permission.AUDIT_VIEW)
+def index(request: HttpRequest) -> HttpResponse:
+    """List entries, newest first, narrowed by the filters. The look itself is recorded."""
+    user = person_of(request)
+    form = AuditFilterForm(request.GET or None)
+    is_valid = form.is_valid() or not request.GET
+    wanted = form.wanted if request.GET and form.is_valid() else {}
+    entries = entries_for(user, **wanted) if is_valid else entries_for(user).none()
+    audit.record_apart(
+        AuditEvent.AUDIT_VIEWED, actor=user, filters={k: str(v) for k, v in wanted.items()}
+    )
+    context = {
+        "filter_form": form,
+        "slice": slice_of(
+            entries, before=_cursor(request, "before"), after=_cursor(request, "after")
+        ),
+        "is_filtered": bool(wanted) or not is_valid,
+        **_check_context(),
+    }
+    template = "accounts/_audit_entries.html" if is_htmx(request) else "accounts/audit.html"
+    return render(request, template, context, status=200 if is_valid else 422)
+
+
+@require_safe
+@requires(Permission.AUDIT_VIEW)
+def entry(request: HttpRequest, id: int) -> HttpResponse:
+    """Show one entry: its columns, the hashed line, its place in the chain."""
+    user = person_of(request)
+    detail = get_entry_for(user, id)
+    audit.record_apart(AuditEvent.AUDIT_ENTRY_VIEWED, actor=user, entry=detail.entry.pk)
+    shown = detail.entry
+    facts = [
+        ("Who", f"{shown.actor_label} ({shown.actor_kind})"),
+        ("Actor id", shown.actor_id or "–"),
+        ("Subject", f"{shown.subject_type} {shown.subject_id}".strip() or "–"),
+        ("IP address", shown.ip or "–"),
+        ("Request", shown.request_id or "–"),
+        ("Client", shown.user_agent or "–"),
+    ]
+    context = {"detail": detail, "facts": facts, "data": sorted(shown.data.items())}
+    return render(request, "accounts/audit_entry.html", context)
+
+
+@require_safe
+@requires(Permission.AUDIT_EXPORT)
+def export(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+    """Stream the filtered entries, oldest first, as CSV or NDJSON. The export is recorded first."""
+    user = person_of(request)
+    form = AuditFilterForm(request.GET)
+    if not form.is_valid():
+        messages.error(request, "Correct the filter first: nothing was exported.")
+        return redirect("accounts:audit")
+    kind = "csv" if request.GET.get("format") == "csv" else "ndjson"
+    entries = entries_for(user, **form.wanted)
+    audit.record_apart(
+        AuditEvent.AUDIT_EXPORTED,
+        actor=user,
+        format=kind,
+        filters={k: str(v) for k, v in form.wanted.items()},
+    )
+    lines, media_type = (
+        (as_csv(entries), "text/csv; charset=utf-8")
+        if kind == "csv"
+        else (as_ndjson(entries), "application/x-ndjson")
+    )
+    stamp = timezone.now().strftime("%Y%m%d-%H%M%S")
+    return StreamingHttpResponse(
+        lines,
+        content_type=media_type,
+        headers={"Content-Disposition": f'attachment; filename="holdfast-audit-{stamp}.{kind}"'},
+    )
+
+
+@require_safe
+@requires(Permission.AUDIT_VIEW)
+def check_state(request: HttpRequest) -> HttpResponse:
+    """Return the banner that says when the chains were checked last, for htmx to refresh."""
+    return render(request, "accounts/_audit_check.html", _check_context())
+
+
+@require_POST
+@requires(Permission.AUDIT_VIEW)
+def check(request: HttpRequest) -> HttpResponse:
+    """Ask a worker to check all chains."""
+    asked = request_check(actor=person_of(request))
+    if is_htmx(request):
+        return render(request, "accounts/_audit_check.html", _check_context())
+    messages.info(
+        request, "The check has been asked for." if asked else "A check is on its way already."
+    )
+    return redirect("accounts:audit")
+
+
+def _check_context() -> dict[str, Any]:
+    found = Heartbeat.objects.filter(pk=NAME).first()
+    detail = found.detail if found else {}
+    state = detail.get("state", "done" if found else "never")
+    context: dict[str, Any] = {"check": detail, "check_state": state, "checked_at": None}
+    if state == "done" and found:
+        context["checked_at"] = found.at
+    elif state == "running":
+        read, total = progress() or (0, 0)
+        context |= {"read": read, "total": total}
+    return context

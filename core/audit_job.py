@@ -1,0 +1,91 @@
+"""Checking the audit log from the page: a wake-up, its progress, its verdict."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from django.core.cache import cache
+from django.db import transaction
+from django.db.models.functions import Now
+
+from core import audit
+from core.audit_check import check
+from core.audit_events import AuditEvent
+from core.errors import describe
+from core.jobs import beat, enqueue, job
+from core.models import Heartbeat
+
+log = logging.getLogger(__name__)
+NAME = "verify_audit"
+_PROGRESS = "holdfast.verify_audit.progress"
+_LONGEST = timedelta(hours=1, minutes=5)
+
+
+@transaction.atomic
+def request_check(*, actor: audit.Person) -> bool:
+    """Ask for a check of all chains. Returns False when one is waiting or running already."""
+    last = Heartbeat.objects.select_for_update().filter(pk=NAME).first()
+    fresh = Heartbeat.objects.filter(pk=NAME, at__gt=Now() - _LONGEST).exists()
+    if last is not None and fresh and last.detail.get("state") in {"waiting", "running"}:
+        return False
+    kept = last.detail.get("last") if last is not None else None
+    beat(NAME, Heartbeat.Kind.CHECK, state="waiting", last=_verdict_of(last) or kept)
+    audit.record(AuditEvent.AUDIT_CHECK_REQUESTED, actor=actor)
+    enqueue(NAME)
+    return True
+
+
+def _verdict_of(last: Heartbeat | None) -> dict[str, Any] | None:
+    if last is None or last.detail.get("state", "done") != "done":
+        return None
+    keys = ("intact", "entries", "chains", "breaks")
+    return {key: last.detail[key] for key in keys if key in last.detail} | {
+        "at": audit.timestamp(last.at)
+    }
+
+
+@job
+def verify_audit() -> None:
+    """Check all chains and keep the verdict on the operations page. Safe to repeat."""
+    last = Heartbeat.objects.filter(pk=NAME).first()
+    before = last.detail.get("last") if last is not None else None
+    beat(NAME, Heartbeat.Kind.CHECK, state="running", last=before)
+    verdict = check(progress=_note_progress)
+    beat(NAME, Heartbeat.Kind.CHECK, state="done", **verdict.as_json())
+    audit.record(
+        AuditEvent.AUDIT_VERIFIED,
+        actor=audit.SYSTEM,
+        intact=verdict.is_intact,
+        entries=verdict.entries,
+        chains=verdict.chains,
+        broken=[found.chain for found in verdict.breaks[:50]],
+    )
+
+
+def _note_progress(read: int, total: int) -> None:
+    # The check reads in one snapshot and may not write; the figure is worth nothing a minute later.
+    try:
+        cache.set(_PROGRESS, (read, total), 60)
+    except Exception as failed:  # noqa: BLE001 — any cache, any failure: the check matters more
+        log.info("progress of the audit check not shown: %s", describe(failed))
+
+
+def progress() -> tuple[int, int] | None:
+    """Return entries read and entries there are, while a check runs."""
+    try:
+        found = cache.get(_PROGRESS)
+    except Exception:  # noqa: BLE001
+        return None
+    return tuple(found) if found else None
+
+
+def sweep_audit_check() -> int:
+    """Wake the check again if its wake-up was lost or its worker died."""
+    waiting = Heartbeat.objects.filter(pk=NAME, detail__state="waiting")
+    stuck = Heartbeat.objects.filter(pk=NAME, detail__state="running", at__lt=Now() - _LONGEST)
+    if waiting.exists() or stuck.exists():
+        enqueue(NAME)
+        return 1
+    return 0

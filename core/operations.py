@@ -1,0 +1,163 @@
+"""What runs, what waits, what fails: figures for the operations page, without any content."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db.models.functions import Now
+from rq import Queue, Worker
+from rq.exceptions import NoSuchJobError
+from rq.job import Job
+from rq.registry import FailedJobRegistry, StartedJobRegistry
+from rq.serializers import JSONSerializer
+
+from core import jobs
+from core.errors import describe
+from core.models import Heartbeat
+
+_FAILURES_SHOWN = 25
+# Our own jobs say kind and place; of anybody else's error only the kind is shown.
+_OWN = re.compile(r"^core\.jobs\.JobFailed: (\w+(?: at [\w./-]+:\d+)?)$")
+_KIND = re.compile(r"^([\w.]+)(?::|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """One queue: wake-ups waiting, running, failed in the last hour, and the oldest waiting one."""
+
+    name: str
+    waiting: int
+    running: int
+    failed: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """One worker process."""
+
+    name: str
+    state: str
+    queues: str
+    job: str
+    seen_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A wake-up that failed in the last hour: the job's name, when, and the kind of error."""
+
+    job: str
+    queue: str
+    at: datetime | None
+    error: str
+
+
+@dataclass(slots=True)
+class Overview:
+    """Everything the operations page shows. ``valkey`` is empty or why the queues are unknown."""
+
+    queues: list[QueueState] = field(default_factory=list)
+    workers: list[WorkerState] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    sweeps: list[Heartbeat] = field(default_factory=list)
+    checks: list[Heartbeat] = field(default_factory=list)
+    scheduler: Heartbeat | None = None
+    valkey: str = ""
+
+    @property
+    def waiting(self) -> int:
+        return sum(queue.waiting for queue in self.queues)
+
+    @property
+    def failing_sweeps(self) -> int:
+        return sum("error" in sweep.detail for sweep in self.sweeps)
+
+
+def overview() -> Overview:
+    """Return the state of the background work. Never raises because Valkey is away."""
+    found = Overview()
+    grace = timedelta(seconds=max(30, settings.HOLDFAST_SWEEP_SECONDS * 6))
+    beats = Heartbeat.objects.annotate(
+        is_late=ExpressionWrapper(Q(at__lt=Now() - grace), output_field=BooleanField())
+    )
+    for beat in beats.order_by("name"):
+        if beat.kind == Heartbeat.Kind.SCHEDULER:
+            found.scheduler = beat
+        elif beat.kind == Heartbeat.Kind.SWEEP and beat.name in settings.HOLDFAST_SWEEPS:
+            found.sweeps.append(beat)
+        elif beat.kind == Heartbeat.Kind.CHECK:
+            found.checks.append(beat)
+    try:
+        for name in settings.RQ_QUEUES:
+            _look_at(jobs.queue(name), found)
+        for worker in Worker.all(connection=jobs.valkey(), serializer=JSONSerializer):
+            found.workers.append(_worker(worker))
+    except (redis.RedisError, OSError) as failed:
+        found.valkey = describe(failed)
+    found.workers.sort(key=lambda worker: (worker.queues, worker.name))
+    found.failures.sort(key=lambda f: f.at or datetime.min.replace(tzinfo=UTC), reverse=True)
+    del found.failures[_FAILURES_SHOWN:]
+    return found
+
+
+def _look_at(queue: Queue, found: Overview) -> None:
+    failed = FailedJobRegistry(queue=queue)
+    found.queues.append(
+        QueueState(
+            name=queue.name,
+            waiting=queue.count,
+            running=StartedJobRegistry(queue=queue).count,
+            failed=failed.count,
+            oldest=_oldest(queue),
+        )
+    )
+    for key in failed.get_job_ids(-_FAILURES_SHOWN, -1):
+        try:
+            job = Job.fetch(key, connection=queue.connection, serializer=JSONSerializer)
+        except NoSuchJobError:
+            continue
+        found.failures.append(
+            Failure(job.description or "", queue.name, _aware(job.ended_at), _error_of(job))
+        )
+
+
+def _oldest(queue: Queue) -> datetime | None:
+    for key in queue.get_job_ids(0, 1):
+        try:
+            job = Job.fetch(key, connection=queue.connection, serializer=JSONSerializer)
+        except NoSuchJobError:
+            return None
+        return _aware(job.enqueued_at)
+    return None
+
+
+def _worker(worker: Worker) -> WorkerState:
+    job = worker.get_current_job()
+    return WorkerState(
+        name=worker.name[:12],
+        state=str(worker.get_state()),
+        queues=", ".join(worker.queue_names()),
+        job=(job.description or "") if job else "",
+        seen_at=_aware(worker.last_heartbeat),
+    )
+
+
+def _error_of(job: Job) -> str:
+    result: Any = job.latest_result()
+    text = (result.exc_string if result is not None else "") or ""
+    last = text.strip().rpartition("\n")[2].strip()
+    if own := _OWN.match(last):
+        return own.group(1)
+    kind = _KIND.match(last)
+    return kind.group(1).rpartition(".")[2] if kind else "unknown"
+
+
+def _aware(at: datetime | None) -> datetime | None:
+    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
