@@ -275,3 +275,25 @@ def check_tar(
     path = folder / "checked.tar"
     path.write_bytes(data)
     return run_script(path, *arguments, signers_text=signers_text)
+
+
+def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    """One entry of a tar."""
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    return info
+
+
+def retag(attack: Opened) -> Opened:
+    """Make the tag manifests fit again, keeping what an attacker appended to one of them."""
+    tags = ("bag-info.txt", "bagit.txt", "manifest-sha256.txt", "manifest-sha512.txt")
+    for name in ("sha256", "sha512"):
+        path = f"tagmanifest-{name}.txt"
+        kept = [
+            line
+            for line in attack.files[path].decode().splitlines()
+            if line.split("  ")[1] not in tags
+        ]
+        rows = [f"{hashlib.new(name, attack.files[tag]).hexdigest()}  {tag}" for tag in tags]
+        attack.files[path] = "".join(f"{line}\n" for line in [*rows, *kept]).encode()
+    return attack
