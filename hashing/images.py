@@ -44,6 +44,15 @@ SIDE = 512
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
 """What is decoded: PNG includes animated PNG, JPEG the several pictures in one file that phones write (MPO)."""
 
+_BEGINNINGS = (
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n\x1a\n",
+    b"GIF8",
+    b"II*\x00",
+    b"MM\x00*",
+    b"BM",
+)
+
 _MESSAGE = struct.Struct(">cI")
 _HEADER, _FRAME, _END, _FAILED = b"H", b"F", b"E", b"X"
 _LARGEST_MESSAGE = SIDE * SIDE * 3 + 64
@@ -338,6 +347,8 @@ def _unidentified(data: bytes) -> CannotDecode:
         return CannotDecode("HEIC pictures cannot be decoded here", "unsupported_format")
     if words:
         return CannotDecode(f"the file is not a picture, it looks like {words}", "wrong_type")
+    if data.startswith(_BEGINNINGS) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
+        return CannotDecode("the file is damaged or cut off", "damaged")
     return CannotDecode("the file is not a picture in a known format", "wrong_type")
 
 
@@ -356,8 +367,8 @@ def _send_picture(data: bytes, limits: Limits, sender: int) -> None:
                 image.seek(index)
                 _check_size(image, limits)  # The pages of a TIFF differ in size.
             pixels = _small_rgb(image)
-            if turn := _TURNS.get(orientation):
-                pixels = pixels.transpose(turn)
+            if orientation in _TURNS:
+                pixels = pixels.transpose(_TURNS[orientation])
             if index == 0:
                 name = "JPEG" if image.format == "MPO" else image.format
                 fields = {"format": name, "width": width, "height": height, "frames_total": total}

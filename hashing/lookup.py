@@ -16,7 +16,14 @@ from hashing.matching import Table
 from hashing.models import Algorithm, HashEntry, HashList, Term, TermList
 from hashing.terms import Matcher
 
-__all__ = ["ActiveHashList", "ActiveTerms", "active_hash_lists", "active_terms", "exact_matches"]
+__all__ = [
+    "ActiveHashList",
+    "ActiveTerms",
+    "active_hash_lists",
+    "active_terms",
+    "exact_matches",
+    "forget",
+]
 
 
 @dataclass(frozen=True)
@@ -118,3 +125,11 @@ def active_terms() -> ActiveTerms:
             matcher = Matcher((pk, text) for pk, (text, _) in terms.items())
             _terms = (key, ActiveTerms(matcher, terms, lists))
         return _terms[1]
+
+
+def forget() -> None:
+    """Drop everything compiled. For tests, whose databases come and go under one process."""
+    global _terms  # noqa: PLW0603
+    with _lock:
+        _tables.clear()
+        _terms = None

@@ -148,7 +148,8 @@ def record_scan_state(
     item.scan_state = state
     if state == ScanState.WAITING:
         item.scan_due_at = Now()
-        item.save(update_fields=["scan_state", "scan_due_at"])
+        item.scan_attempts = 0
+        item.save(update_fields=["scan_state", "scan_due_at", "scan_attempts"])
         enqueue("scan_item", item.pk)
     else:
         item.scanned_at = Now()

@@ -1,0 +1,204 @@
+"""Untrusted pictures: decoded under limits, or refused with a reason."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+from PIL import Image, ImageChops
+
+from hashing import images
+from hashing.images import CannotDecode, Limits, decode, sample
+from tests import pictures
+
+
+def mean_difference(one: Image.Image, other: Image.Image) -> float:
+    grey = [each.convert("L").resize((64, 64)) for each in (one, other)]
+    return float(np.asarray(ImageChops.difference(*grey)).mean())
+
+
+@pytest.fixture
+def original() -> Image.Image:
+    return pictures.draw(3)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF"])
+def test_every_allowed_format_is_decoded(original: Image.Image, format: str) -> None:
+    picture = decode(pictures.encode(original, format))
+    assert (picture.format, picture.width, picture.height) == (format, 640, 480)
+    assert picture.frames_total == 1
+    assert not picture.problem
+    assert mean_difference(picture.frames[0].pixels, original) < 4
+
+
+@pytest.mark.parametrize("name", ["palette_png", "cmyk_jpeg", "gif", "webp", "turned_by_exif"])
+def test_colour_and_orientation_are_settled(original: Image.Image, name: str) -> None:
+    picture = decode(pictures.variants(original)[name][0])
+    assert (picture.width, picture.height) == (640, 480)
+    assert picture.frames[0].pixels.mode == "RGB"
+    assert mean_difference(picture.frames[0].pixels, original) < 6
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_every_exif_orientation_is_put_upright(turn: int) -> None:
+    upright = pictures.draw(5, (400, 300))
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = upright.transpose(undo[turn]) if turn in undo else upright
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    picture = decode(pictures.encode(stored, exif=exif))
+    assert (picture.width, picture.height) == (400, 300)
+    assert mean_difference(picture.frames[0].pixels, upright) < 3
+
+
+@pytest.mark.parametrize("make", [pictures.sixteen_bit_png, pictures.float_tiff])
+def test_deep_samples_keep_their_brightness(original: Image.Image, make) -> None:
+    picture = decode(make(original))
+    assert mean_difference(picture.frames[0].pixels, original) < 2
+
+
+def test_transparency_lies_on_white(original: Image.Image) -> None:
+    pixels = decode(pictures.transparent_png(original)).frames[0].pixels
+    assert pixels.getpixel((2, 2)) == (255, 255, 255)
+
+
+def test_large_pictures_come_back_small() -> None:
+    picture = decode(pictures.jpeg(7, (3000, 1000)))
+    assert (picture.width, picture.height) == (3000, 1000)
+    assert picture.frames[0].pixels.size == (512, 512)
+
+
+def test_an_animation_is_sampled_from_first_to_last() -> None:
+    picture = decode(pictures.animated_gif(40))
+    assert picture.frames_total == 40
+    numbers = [frame.index for frame in picture.frames]
+    assert (len(numbers), numbers[0], numbers[-1]) == (16, 0, 39)
+    assert mean_difference(picture.frames[-1].pixels, pictures.draw(939, (320, 240))) < 8
+
+
+def test_an_animated_png_shows_all_its_frames() -> None:
+    assert [frame.index for frame in decode(pictures.animated_png(4)).frames] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("total", "wanted"), [(1, 16), (16, 16), (17, 16), (5000, 16), (9, 1), (3, 2)]
+)
+def test_samples_begin_with_the_first_frame(total: int, wanted: int) -> None:
+    numbers = sample(total, wanted)
+    assert numbers == sorted(set(numbers))
+    assert numbers[0] == 0
+    assert len(numbers) == min(total, wanted)
+    assert numbers[-1] == (total - 1 if wanted > 1 else 0)
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "words"),
+    [
+        (pictures.truncated_jpeg(), "damaged", "damaged or cut off"),
+        (pictures.empty(), "empty", "empty"),
+        (pictures.not_a_picture(), "wrong_type", "looks like a PDF document"),
+        (b"just some words", "wrong_type", "not a picture"),
+        (b"\x00" * 100, "wrong_type", "nothing but zero bytes"),
+        (b"\x00\x00\x00\x18ftypheic" + b"\x00" * 50, "unsupported_format", "HEIC"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "wrong_type", "SVG"),
+        (pictures.bomb_png(), "too_many_pixels", "60000 x 60000 pixels"),
+        (pictures.jpeg()[:20], "damaged", "damaged"),
+        (b"II*\x00" + b"\xff" * 40, "damaged", "damaged"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_decoded_says_why(data: bytes, code: str, words: str) -> None:
+    with pytest.raises(CannotDecode) as refused:
+        decode(data)
+    assert words in refused.value.reason
+    assert refused.value.code == code
+
+
+def test_a_file_beyond_the_limit_of_bytes_is_not_opened() -> None:
+    with pytest.raises(CannotDecode) as refused:
+        decode(pictures.jpeg(), limits=Limits(bytes=1000))
+    assert refused.value.code == "too_many_bytes"
+
+
+def test_an_endless_animation_is_refused() -> None:
+    with pytest.raises(CannotDecode) as refused:
+        decode(pictures.animated_gif(12), limits=Limits(frames_walked=10))
+    assert refused.value.code == "too_many_frames"
+
+
+def test_memory_beyond_the_limit_is_refused_not_taken() -> None:
+    with pytest.raises(CannotDecode) as refused:
+        decode(pictures.large_png(), limits=Limits(memory=24 * 1024 * 1024))
+    assert refused.value.code == "too_much_memory"
+
+
+def test_time_beyond_the_limit_kills_the_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decoder here hangs inside C, where no signal handler of Python would ever run."""
+    monkeypatch.setattr(images, "_send_picture", lambda *_: os.read(os.pipe()[0], 1))
+    fork, children = os.fork, []
+    monkeypatch.setattr(os, "fork", lambda: children.append(fork()) or children[-1])
+    began = time.monotonic()
+    with pytest.raises(CannotDecode) as refused:
+        decode(pictures.jpeg(), limits=Limits(seconds=0.3))
+    assert refused.value.code == "too_slow"
+    assert time.monotonic() - began < 3
+    with pytest.raises(ProcessLookupError):  # Nobody was left behind, not even as a zombie.
+        os.kill(children[0], 0)
+
+
+def test_a_crash_of_the_decoder_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_send_picture", lambda *_: os.kill(os.getpid(), signal.SIGSEGV))
+    with pytest.raises(CannotDecode) as refused:
+        decode(pictures.jpeg())
+    assert refused.value.code == "crashed"
+
+
+def test_frames_before_a_hang_are_kept_and_the_rest_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    send = images._small_rgb
+    seen = []
+
+    def slow(image: Image.Image) -> Image.Image:
+        seen.append(1)
+        if len(seen) > 3:
+            time.sleep(30)
+        return send(image)
+
+    monkeypatch.setattr(images, "_small_rgb", slow)
+    picture = decode(pictures.animated_gif(8), limits=Limits(seconds=1))
+    assert len(picture.frames) == 3
+    assert "only 3 of its 8 frames" in picture.problem
+
+
+def test_an_animation_cut_off_in_the_middle_is_named() -> None:
+    whole = pictures.animated_png(6)
+    picture = decode(whole[: len(whole) * 6 // 10])
+    assert 1 <= len(picture.frames) < 6
+    assert picture.problem
+
+
+def test_the_decoder_can_write_no_file_and_leave_no_core(
+    monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    target = tmp_path / "plaintext"
+
+    def write(*_: object) -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        target.write_bytes(b"x" * 10)
+
+    monkeypatch.setattr(images, "_send_picture", write)
+    with pytest.raises(CannotDecode):
+        decode(pictures.jpeg())
+    assert not target.exists() or target.stat().st_size == 0
