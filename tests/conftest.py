@@ -9,7 +9,7 @@ import pytest
 
 from tests.machine import age, chromium
 
-pytest_plugins = ["tests.stack", "tests.cast"]
+pytest_plugins = ["tests.stack", "tests.cast", "tests.casework", "tests.moderation.receiver"]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""Casework: routing, leases, looking, deciding."""

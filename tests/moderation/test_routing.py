@@ -1,0 +1,212 @@
+"""How reports and items become cases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from core import jobs
+from core.models import AuditEntry
+from moderation import actions
+from moderation.jobs import sweep_routing
+from moderation.models import Case, CaseStatus, Preview, RoutingRule
+from reports.models import RouteState, TrustLevel
+from tests.casework import Casework, hash_finding, term_finding
+from tests.pictures import jpeg
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_match_opens_a_case_that_says_why(casework: Casework) -> None:
+    case = casework.case("suspect", pictures=[jpeg(1, (96, 64))], reason="other")
+    assert case.queue.slug == "general"
+    other = casework.routed(
+        casework.report("suspect", pictures=[jpeg(2, (96, 64))]), hash_finding()
+    )
+    assert other.queue.slug == "hash-matched"
+    assert other.category == "csam_known"
+    assert other.severity == 5
+    texts = list(other.reasons.values_list("text", flat=True))
+    assert texts[0].startswith("Media matches a list of known abuse imagery: PDQ distance 4")
+    assert any("Reported as abuse imagery" in text for text in texts)
+    assert other.subject_snapshot["external_id"] == "suspect"
+
+
+def test_case_numbers_grow_by_one(casework: Casework) -> None:
+    first, second = casework.case(), casework.case()
+    assert second.number == first.number + 1
+    assert str(first) == f"C-{first.number:06d}"
+
+
+def test_a_report_waits_for_the_scan_of_its_items(casework: Casework) -> None:
+    report = casework.report(texts=["an invented text", "another one"])
+    first, second = report.items.order_by("received_at", "pk")
+    casework.scanned(first)
+    assert actions.route_report(report) is None
+    assert not Case.objects.exists()
+    casework.scanned(second)
+    case = actions.route_report(report)
+    assert case is not None
+    assert case.case_items.count() == 2
+
+
+def test_a_stuck_scan_does_not_hide_a_report(casework: Casework, settings: Any) -> None:
+    settings.HOLDFAST_ROUTE_ANYWAY_SECONDS = 0
+    report = casework.report(texts=["an invented text"])
+    case = actions.route_report(report)
+    assert case is not None
+    assert case.reasons.filter(text__contains="scan has not finished").exists()
+    # What the late scan finds joins by itself, and raises the case.
+    item = casework.scanned(report.items.get(), hash_finding("csam_suspected"))
+    joined = actions.route_item(item)
+    assert joined == case
+    case.refresh_from_db()
+    assert case.severity == 5
+    assert case.version == 2
+    item.refresh_from_db()
+    assert item.route_state == RouteState.ROUTED
+
+
+def test_a_report_without_items_is_routed_at_once(casework: Casework) -> None:
+    report = casework.report(reason="grooming")
+    case = actions.route_report(report)
+    assert case is not None
+    assert case.queue.slug == "grooming"
+
+
+def test_a_clean_submission_without_a_reporter_is_clear(casework: Casework) -> None:
+    item = casework.scanned(casework.scan_submission())
+    assert actions.route_item(item) is None
+    item.refresh_from_db()
+    assert item.route_state == RouteState.CLEAR
+    assert not Case.objects.exists()
+
+
+def test_what_could_not_be_scanned_goes_to_a_person(casework: Casework) -> None:
+    item = casework.failed_scan(casework.scan_submission())
+    case = actions.route_item(item)
+    assert case is not None
+    assert case.queue.slug == "suspected-imagery"
+    assert "not the same as finding nothing" in case.reasons.get().text
+
+
+def test_a_reason_nobody_foresaw_goes_to_unsorted(casework: Casework) -> None:
+    case = casework.routed(casework.report(reason="something.unheard-of"))
+    assert case.queue.slug == "unsorted"
+
+
+def test_a_later_report_joins_the_open_case_and_only_raises_it(casework: Casework) -> None:
+    case = casework.case("twice", reason="csam")
+    due = case.due_at
+    joined = casework.case("twice", reason="csam", trust=TrustLevel.TRUSTED)
+    assert joined == case
+    case.refresh_from_db()
+    assert case.version == 2
+    assert case.severity == 5
+    assert case.due_at < due
+    assert case.case_reports.count() == 2
+    again = casework.case("twice", reason="csam")
+    assert again.severity == 5
+    assert Case.objects.count() == 1
+
+
+def test_a_case_in_its_undo_window_counts_as_open(
+    casework: Casework, reviewer: Any, granted: Any
+) -> None:
+    granted(reviewer)
+    case = casework.case("again")
+    casework.decided(case, by=reviewer)
+    joined = casework.case("again")
+    assert joined == case
+    assert joined.status == CaseStatus.DECIDING
+
+
+def test_after_a_decision_a_new_case_links_the_earlier_one(
+    casework: Casework, reviewer: Any, granted: Any
+) -> None:
+    granted(reviewer)
+    case = casework.case("again")
+    casework.published(case, by=reviewer)
+    later = casework.case("again")
+    assert later != case
+    assert later.links.get().earlier == case
+
+
+def test_routing_twice_is_routing_once(casework: Casework) -> None:
+    case = casework.case()
+    report = case.case_reports.get().report
+    assert actions.route_report(report) is None
+    case.refresh_from_db()
+    assert case.version == 1
+    assert case.reasons.count() == 1
+
+
+def test_a_failure_is_kept_on_the_report_and_tried_again(casework: Casework) -> None:
+    RoutingRule.objects.update(is_active=False)
+    report = casework.report()
+    assert actions.route_report(report) is None
+    report.refresh_from_db()
+    assert report.route_state == RouteState.FAILED
+    assert "No routing rule" in report.route_error
+    assert actions.route_report(report) is None  # A second failure is no second line in the log.
+    assert AuditEntry.objects.filter(event="case.routing.failed").count() == 1
+    RoutingRule.objects.update(is_active=True)
+    assert actions.route_report(report) is not None
+    report.refresh_from_db()
+    assert (report.route_state, report.route_error) == (RouteState.ROUTED, "")
+
+
+def test_the_sweep_finds_what_waits(casework: Casework, monkeypatch: Any) -> None:
+    woken: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        "moderation.jobs.routing.enqueue", lambda name, key: woken.append((name, str(key)))
+    )
+    waiting = casework.report()
+    scanning = casework.report(texts=["an invented text"])
+    lone = casework.scanned(casework.scan_submission())
+    assert sweep_routing() == 2
+    assert set(woken) == {("route_report", str(waiting.pk)), ("route_item", str(lone.pk))}
+    assert str(scanning.pk) not in {key for _, key in woken}
+
+
+def test_the_sweep_tries_a_failed_one_once_a_minute(casework: Casework, monkeypatch: Any) -> None:
+    RoutingRule.objects.update(is_active=False)
+    actions.route_report(casework.report())
+    monkeypatch.setattr("moderation.jobs.routing.enqueue", lambda name, key: None)
+    assert sweep_routing() == 1
+    assert sweep_routing() == 0
+
+
+def test_the_jobs_route_by_id(casework: Casework) -> None:
+    report = casework.report()
+    jobs.run_now("route_report", report.pk)
+    item = casework.scanned(casework.scan_submission(), term_finding((0, 2)))
+    jobs.run_now("route_item", item.pk)
+    assert {case.queue.slug for case in Case.objects.all()} == {"suspected-imagery", "grooming"}
+
+
+def test_media_of_a_case_gets_a_preview_row(casework: Casework) -> None:
+    case = casework.case()
+    assert Preview.objects.get().blob == case.case_items.get().item.blob
+
+
+def test_a_trusted_flagger_is_answered_sooner(casework: Casework) -> None:
+    usual = casework.case(reason="grooming")
+    trusted = casework.case(reason="grooming", trust=TrustLevel.TRUSTED)
+    assert trusted.due_at - timezone.now() < (usual.due_at - timezone.now()) / 2 + timedelta(
+        minutes=1
+    )
+    assert trusted.score > usual.score
+
+
+def test_opening_and_joining_is_on_the_record_without_words_of_the_report(
+    casework: Casework,
+) -> None:
+    case = casework.case("kept-out", description="words of a reporter", texts=["words of a person"])
+    entry = AuditEntry.objects.get(event="case.opened")
+    assert entry.chain == f"case:{case.pk}"
+    assert entry.data["severity"] == case.severity
+    assert "words" not in entry.line
