@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.urls import URLPattern
+from django.urls import URLPattern, URLResolver
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
@@ -22,11 +22,12 @@ class HoldfastAPI(NinjaAPI):
         schema.update(finish(schema))
         return schema
 
-    def guarded_urls(self) -> tuple[list[URLPattern], str, str]:
+    def guarded_urls(self) -> tuple[list[URLPattern | URLResolver], str, str]:
         """Return the addresses of the API; only the door decides who may enter, not the session."""
         patterns, app, namespace = self.urls
         for pattern in patterns:
-            pattern.callback = machine_door(pattern.callback)
+            if isinstance(pattern, URLPattern):
+                pattern.callback = machine_door(pattern.callback)
         return patterns, app, namespace
 
 

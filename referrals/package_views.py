@@ -5,15 +5,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from django.conf import settings
+from django.core.files import File
 from django.core.files.storage import storages
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from accounts.access import requires
+from accounts.access import person_of, requires
 from accounts.permissions import Permission
 from core.errors import Refused
 from referrals import access, actions
@@ -33,7 +33,7 @@ def _attachment(response: HttpResponse | StreamingHttpResponse, name: str) -> No
 @require_GET
 def download(request: HttpRequest, referral_id: uuid.UUID) -> StreamingHttpResponse:
     """Stream the sealed package. It is encrypted; only the agency and the escrow key open it."""
-    package = access.get_package_for(request.user, referral_id)
+    package = access.get_package_for(person_of(request), referral_id)
     try:
         stream = storages["packages"].open(package.storage_name, "rb")
     except (FileNotFoundError, OSError):
@@ -43,7 +43,7 @@ def download(request: HttpRequest, referral_id: uuid.UUID) -> StreamingHttpRespo
             code="package_unreadable",
             status=503,
         ) from None
-    record = actions.record_download(package, actor=request.user, what="package")
+    record = actions.record_download(package, actor=person_of(request), what="package")
     response = StreamingHttpResponse(
         _stream(stream, record, package.size), content_type="application/octet-stream"
     )
@@ -52,7 +52,7 @@ def download(request: HttpRequest, referral_id: uuid.UUID) -> StreamingHttpRespo
     return response
 
 
-def _stream(stream: BinaryIO, record: PackageDownload, size: int) -> Iterator[bytes]:
+def _stream(stream: File[bytes], record: PackageDownload, size: int) -> Iterator[bytes]:
     sent = 0
     with stream:
         while chunk := stream.read(CHUNK):
@@ -67,8 +67,8 @@ def _stream(stream: BinaryIO, record: PackageDownload, size: int) -> Iterator[by
 @require_GET
 def checksum(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """The line that ``sha256sum -c`` reads."""
-    package = access.get_package_for(request.user, referral_id)
-    actions.record_download(package, actor=request.user, what="checksum")
+    package = access.get_package_for(person_of(request), referral_id)
+    actions.record_download(package, actor=person_of(request), what="checksum")
     response = HttpResponse(
         f"{package.sha256}  {package.file_name}\n", content_type="text/plain; charset=utf-8"
     )
@@ -99,7 +99,7 @@ def registry(request: HttpRequest) -> HttpResponse:
             tagmanifest_sha512=package.tagmanifest_sha512,
             issued_at=package.built_at,
         )
-        for package in access.packages_for(request.user)
+        for package in access.packages_for(person_of(request))
     ]
     data = registry_of(
         issued, organisation=settings.HOLDFAST_ORGANISATION, issued_at=timezone.now()

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts.access import requires
+from accounts.access import person_of, requires
 from accounts.permissions import Permission
 from core.errors import Invalid
 from referrals import access, actions
@@ -21,7 +21,7 @@ from referrals.models import Recipient
 @require_GET
 def listing(request: HttpRequest) -> HttpResponse:
     """All agencies."""
-    recipients = access.recipients_for(request.user)
+    recipients = access.recipients_for(person_of(request))
     return render(request, "referrals/recipients.html", {"recipients": recipients})
 
 
@@ -35,7 +35,7 @@ def new(request: HttpRequest) -> HttpResponse:
         said.pop("is_active")
         try:
             recipient = actions.create_recipient(
-                keys=said.pop("age_recipients"), **said, actor=request.user
+                keys=said.pop("age_recipients"), **said, actor=person_of(request)
             )
         except Invalid as invalid:
             return _again(request, form, invalid, None)
@@ -48,7 +48,7 @@ def new(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def edit(request: HttpRequest, recipient_id: uuid.UUID) -> HttpResponse:
     """Change an agency's details or keys."""
-    recipient = access.get_recipient_for(request.user, recipient_id)
+    recipient = access.get_recipient_for(person_of(request), recipient_id)
     initial = {
         "name": recipient.name,
         "unit": recipient.unit,
@@ -62,7 +62,7 @@ def edit(request: HttpRequest, recipient_id: uuid.UUID) -> HttpResponse:
         said = dict(form.cleaned_data)
         try:
             actions.change_recipient(
-                recipient, keys=said.pop("age_recipients"), **said, actor=request.user
+                recipient, keys=said.pop("age_recipients"), **said, actor=person_of(request)
             )
         except Invalid as invalid:
             return _again(request, form, invalid, recipient)
