@@ -233,6 +233,7 @@ def test_a_refused_form_keeps_what_was_typed_and_an_accepted_one_forgets_it(site
     site.answers["/note"] = lambda route: site.show(route, '{% extends "ui/refused.html" %}', 409)
     site.page.keyboard.press("Control+Enter")
     expect(site.page.locator("[data-refused]").first).to_be_visible()
+    site.page.wait_for_load_state("load")  # The script has seen the refusal by then.
     site.open()
     expect(site.page.locator("#note")).to_have_value("Invented text.")
     site.answers["/note"] = lambda route: site.show(route, CASE)
