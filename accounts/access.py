@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db.models import BooleanField, DurationField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import Now
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponseBase
 
 from accounts import confirming
 from accounts.destinations import go, here
@@ -26,7 +26,7 @@ from core import audit
 from core.audit_events import AuditEvent
 from core.models import AuditEntry
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def requires(permission: Permission, *, recent_login: bool = False) -> Callable[[View], View]:
@@ -47,7 +47,7 @@ def requires(permission: Permission, *, recent_login: bool = False) -> Callable[
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             user, sign_in = request.user, current_sign_in(request)
             if not isinstance(user, User) or sign_in is None or not user.may(permission):
                 match = request.resolver_match
@@ -191,35 +191,36 @@ def get_open_invitation_for(user: User, id: uuid.UUID) -> Invitation:
     return invitation
 
 
-SIGN_IN_EVENTS = (
-    AuditEvent.SIGNED_IN,
-    AuditEvent.SIGN_IN_FAILED,
-    AuditEvent.SECOND_FACTOR_FAILED,
-    AuditEvent.CONFIRMATION_FAILED,
-    AuditEvent.RECOVERY_CODE_USED,
-    AuditEvent.SIGNED_OUT,
-    AuditEvent.SIGN_INS_ENDED,
-    AuditEvent.PERSON_LOCKED,
-    AuditEvent.PERSON_UNLOCKED,
-    AuditEvent.PERSON_CREATED,
-    AuditEvent.PERSON_ROLE_CHANGED,
-    AuditEvent.PERSON_DEACTIVATED,
-    AuditEvent.PERSON_REACTIVATED,
-    AuditEvent.PASSWORD_CHANGED,
-    AuditEvent.SECOND_FACTOR_SET_UP,
-    AuditEvent.SECOND_FACTOR_REMOVED,
-    AuditEvent.SECOND_FACTOR_RESET,
-    AuditEvent.RECOVERY_CODES_RENEWED,
-)
+ACCOUNT_EVENTS: dict[str, str] = {
+    AuditEvent.SIGNED_IN: "signed in",
+    AuditEvent.SIGN_IN_FAILED: "A sign-in failed",
+    AuditEvent.SECOND_FACTOR_FAILED: "A code was wrong",
+    AuditEvent.CONFIRMATION_FAILED: "A confirmation failed",
+    AuditEvent.RECOVERY_CODE_USED: "used a recovery code",
+    AuditEvent.SIGNED_OUT: "was signed out",
+    AuditEvent.SIGN_INS_ENDED: "ended sessions",
+    AuditEvent.PERSON_LOCKED: "The account was locked",
+    AuditEvent.PERSON_UNLOCKED: "unlocked the account",
+    AuditEvent.PERSON_CREATED: "created the account",
+    AuditEvent.PERSON_RENAMED: "changed the name",
+    AuditEvent.PERSON_ROLE_CHANGED: "changed the role",
+    AuditEvent.PERSON_DEACTIVATED: "deactivated the account",
+    AuditEvent.PERSON_REACTIVATED: "reactivated the account",
+    AuditEvent.PASSWORD_CHANGED: "changed the password",
+    AuditEvent.SECOND_FACTOR_SET_UP: "set up the second factor",
+    AuditEvent.SECOND_FACTOR_REMOVED: "removed the second factor",
+    AuditEvent.SECOND_FACTOR_RESET: "reset the second factor",
+    AuditEvent.RECOVERY_CODES_RENEWED: "made new recovery codes",
+}
 """What an administrator sees of the audit log: what concerns getting in, and nothing about cases."""
 
 
-def sign_in_history_for(user: User, person: User, *, limit: int = 25) -> QuerySet[AuditEntry]:
+def account_history_for(user: User, person: User, *, limit: int = 25) -> QuerySet[AuditEntry]:
     """Return the latest audit entries about the account of ``person``, newest first."""
     if not user.may(Permission.PEOPLE_MANAGE):
         return AuditEntry.objects.none()
     return AuditEntry.objects.filter(
         subject_type=User._meta.label_lower,  # noqa: SLF001 — Django documents it
         subject_id=str(person.pk),
-        event__in=[event.value for event in SIGN_IN_EVENTS],
+        event__in=list(ACCOUNT_EVENTS),
     ).order_by("-at", "-pk")[:limit]

@@ -24,8 +24,8 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.installation import installation, run_python  # noqa: E402 — after the path is set
-from config.sample.pictures import draw, encode  # noqa: E402
+from benchmarks.installation import installation, run_python
+from config.sample.pictures import draw, encode
 
 MAKE_KEY = """
 from core.audit import SYSTEM
@@ -76,7 +76,9 @@ def batch(lines: int) -> Callable[[httpx.Client], int]:
 
     def send(client: httpx.Client) -> int:
         items = [{"surface": "reported_message", "text": "A short message."}]
-        body = "\n".join(json.dumps({"type": "report", **report(items=items)}) for _ in range(lines))
+        body = "\n".join(
+            json.dumps({"type": "report", **report(items=items)}) for _ in range(lines)
+        )
         client.post(
             "/api/v1/batches", content=body, headers={"Content-Type": "application/x-ndjson"}
         ).raise_for_status()

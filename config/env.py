@@ -59,13 +59,6 @@ def secret(name: str, path: Path) -> str:
     return get_random_secret_key()
 
 
-def text_or_file(name: str, path: Path) -> str:
-    """Return a public value from ``NAME`` or from the launcher's file; empty when there is neither."""
-    if value := os.environ.get(name, "").strip():
-        return value
-    return path.read_text().strip() if path.exists() else ""
-
-
 def store(name: str, folder: Path) -> dict[str, Any]:
     """Return where a kind of file is kept: ``folder``, or a prefix of ``HOLDFAST_S3_BUCKET``.
 

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from config.env import attach, database, env_bool, env_int, env_list, secret, store, text_or_file
+from config.env import attach, database, env_bool, env_int, env_list, secret, store
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(os.environ.get("HOLDFAST_VAR", BASE_DIR / "var"))
@@ -107,6 +107,7 @@ STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = TESTING
 FILE_UPLOAD_HANDLERS = ["core.uploads.VaultUploadHandler"]
+HOLDFAST_MAY_UPLOAD = "accounts.sending.may_upload"  # Asked before a file's first byte is taken.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 HOLDFAST_MAX_UPLOAD_BYTES = env_int("HOLDFAST_MAX_UPLOAD_BYTES", 100 * 1024 * 1024)
 HOLDFAST_KEYRING = Path(os.environ.get("HOLDFAST_KEYRING", VAR_DIR / "keys" / "masterkeys.json"))
@@ -222,9 +223,8 @@ HOLDFAST_ALLOWED_SIGNERS_FILE = os.environ.get(
     "HOLDFAST_ALLOWED_SIGNERS_FILE", str(VAR_DIR / "keys" / "allowed_signers")
 )
 # A public key: `manage.py init_signing` writes it where every process may read it.
-HOLDFAST_ESCROW_RECIPIENT = text_or_file(
-    "HOLDFAST_ESCROW_RECIPIENT", VAR_DIR / "keys" / "escrow.recipient"
-)
+HOLDFAST_ESCROW_RECIPIENT = os.environ.get("HOLDFAST_ESCROW_RECIPIENT", "")
+HOLDFAST_ESCROW_RECIPIENT_FILE = str(VAR_DIR / "keys" / "escrow.recipient")
 HOLDFAST_SAMPLE = env_bool("HOLDFAST_SAMPLE", default=False)
 # Webhooks may go to loopback and private addresses only where the operator says so.
 HOLDFAST_WEBHOOK_ALLOW_PRIVATE = env_bool("HOLDFAST_WEBHOOK_ALLOW_PRIVATE", default=False)

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 
 from accounts.models import User
 from accounts.permissions import Permission
-from moderation.access import cases_for, get_case_for
+from moderation.access import cases_for, confirming_decisions, get_case_for
 from moderation.models import Case, CaseStatus, Outcome
 from referrals.models import Package, Recipient, Referral, ReferralState
+
+TABS = {
+    "draft": ("Draft", [ReferralState.DRAFT]),
+    "awaiting_approval": ("Awaiting approval", [ReferralState.AWAITING_APPROVAL]),
+    "building": ("Being built", [ReferralState.APPROVED, ReferralState.BUILDING]),
+    "build_failed": ("Build failed", [ReferralState.BUILD_FAILED]),
+    "sealed": ("Sealed", [ReferralState.SEALED]),
+}
+"""The list's tabs: key, label and the states behind it."""
 
 
 def referrals_for(user: User) -> QuerySet[Referral]:
@@ -41,17 +50,13 @@ def get_package_for(user: User, referral_id: UUID) -> Package:
     return package
 
 
-def referable_cases_for(user: User) -> QuerySet[Case]:
-    """Return decided, confirmed cases marked for referral, those without one first."""
+def unreferred_cases_for(user: User) -> QuerySet[Case]:
+    """Return decided cases, confirmed for referral, that have no referral yet; the oldest first."""
+    ready = confirming_decisions().filter(case=OuterRef("pk"), outcome=Outcome.CONFIRM_REFER)
     return (
         cases_for(user)
-        .filter(
-            status=CaseStatus.DECIDED,
-            decisions__outcome=Outcome.CONFIRM_REFER,
-            decisions__published_at__isnull=False,
-        )
-        .annotate(referral_count=Count("referrals", distinct=True))
-        .order_by("referral_count", "decided_at")
+        .filter(Exists(ready), status=CaseStatus.DECIDED, referrals=None)
+        .order_by("decided_at")
     )
 
 
@@ -69,10 +74,11 @@ def waiting_counts(user: User) -> dict[str, int]:
 def search_referrals(user: User, *, state: str, text: str) -> QuerySet[Referral]:
     """Return visible referrals by state and by reference, case number or recipient."""
     found = referrals_for(user)
-    if state in ReferralState.values:
-        found = found.filter(state=state)
+    if state in TABS:
+        found = found.filter(state__in=TABS[state][1])
     if text:
-        digits = "".join(ch for ch in text.split("-r")[0].rsplit("-", 1)[-1] if ch.isdigit())
+        tail = text.split("-r", maxsplit=1)[0].rsplit("-", 1)[-1]
+        digits = "".join(ch for ch in tail if ch.isdigit())
         match = Q(recipient__name__icontains=text)
         # Larger numbers are somebody's telephone number, not ours.
         if digits and len(digits) <= 15:

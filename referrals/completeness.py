@@ -162,9 +162,7 @@ def measure(facts: Facts) -> Meter:
                 may,
                 "Carriers share one address among many people; the port tells them apart.",
             ),
-            Point(
-                "devices", "Devices", facts.devices > 0, may, "The platform has not sent any."
-            ),
+            Point("devices", "Devices", facts.devices > 0, may, "The platform has not sent any."),
             Point(
                 "profile_urls",
                 "Profile address",

@@ -173,6 +173,7 @@ class _Watched:
 def _exhibit(row: Exhibit, referral: Referral, watch: Watch) -> package.Exhibit:
     item = row.item
     blob = item.blob
+    assert blob is not None  # item_is_text_or_media: an exhibit is not text
     owner = item.sender or item.account
     flags = Flag.objects.filter(item=item, superseded_at=None).order_by("created_at")
     reveals = (

@@ -10,7 +10,14 @@ from django.http import QueryDict
 from accounts.models import User
 from referrals import access
 from referrals.actions import AccountChange, DraftChanges, ExhibitChange
-from referrals.models import AccountRole, Exhibit, Recipient, Referral, ReferralAccount
+from referrals.models import (
+    AccountRole,
+    Exhibit,
+    Recipient,
+    Referral,
+    ReferralAccount,
+    Relevance,
+)
 
 
 class OpenForm(forms.Form):
@@ -42,7 +49,9 @@ class DraftForm(forms.Form):
     incident_at = forms.DateTimeField(
         required=False,
         label="Date and time of the incident (UTC)",
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S"),
+        widget=forms.DateTimeInput(
+            attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S"
+        ),
     )
     narrative = forms.CharField(
         required=False,
@@ -60,9 +69,7 @@ class DraftForm(forms.Form):
         required=False, label="Include the messages and texts of the case"
     )
 
-    def __init__(
-        self, data: QueryDict | None = None, *, referral: Referral, user: User
-    ) -> None:
+    def __init__(self, data: QueryDict | None = None, *, referral: Referral, user: User) -> None:
         initial = {
             name: getattr(referral, name) for name in self.base_fields if name != "recipient"
         }
@@ -70,6 +77,9 @@ class DraftForm(forms.Form):
         active = access.recipients_for(user, only_active=True)
         current = access.recipients_for(user).filter(pk=referral.recipient_id)
         self.fields["recipient"].queryset = active | current  # type: ignore[attr-defined]
+        for name in ("legal_basis", "incident_type", "incident_at", "narrative"):
+            # A draft may be saved without them; the template says what "optional" would get wrong.
+            self.fields[name].needed_for = "needed for approval"  # type: ignore[attr-defined]
         for name in ("narrative", "urgency_reason"):
             self.fields[name].widget.attrs["data-draft-key"] = f"referral-{referral.pk}-{name}"
 
@@ -78,7 +88,7 @@ class ExhibitForm(forms.Form):
     """One exhibit's line."""
 
     is_included = forms.BooleanField(required=False, label="Include")
-    relevance = forms.ChoiceField(choices=Exhibit._meta.get_field("relevance").choices)
+    relevance = forms.ChoiceField(choices=Relevance.choices)
     note = forms.CharField(required=False, max_length=500, label="Note for the agency")
     left_out_reason = forms.CharField(
         required=False, max_length=300, label="Why it stays behind, if it does"

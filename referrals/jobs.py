@@ -19,7 +19,8 @@ from referrals.actions import BuildSuperseded
 from referrals.custody import CustodyBroken
 from referrals.describing import describe
 from referrals.models import Referral
-from referrals.package import BuiltPackage, PackageRefused, PackageSpec, build_package as build
+from referrals.package import BuiltPackage, PackageRefused, PackageSpec
+from referrals.package import build_package as build
 from referrals.sshsig import SigningKey
 
 BEAT_SECONDS = 3.0
@@ -48,10 +49,18 @@ def signing_key() -> SigningKey:
 
 
 def escrow_recipient() -> str:
-    """Return our own age recipient, so that we can prove later what we sent. Raises NoKey."""
+    """Return our own age recipient, so that we can prove later what we sent. Raises NoKey.
+
+    Read at each build: the file may have been made after this process started.
+    """
     if settings.HOLDFAST_ESCROW_RECIPIENT:
         return str(settings.HOLDFAST_ESCROW_RECIPIENT)
-    raise NoKey("There is no escrow key: run `manage.py init_signing` or set HOLDFAST_ESCROW_RECIPIENT.")
+    file = Path(settings.HOLDFAST_ESCROW_RECIPIENT_FILE)
+    if file.exists():
+        return file.read_text().strip()
+    raise NoKey(
+        "There is no escrow key: run `manage.py init_signing` or set HOLDFAST_ESCROW_RECIPIENT."
+    )
 
 
 class _Progress:

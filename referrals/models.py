@@ -145,6 +145,13 @@ class ReferralAccount(models.Model):
         ]
 
 
+class Relevance(models.TextChoices):
+    """Why an exhibit is there: it was reported, or it only helps to understand the rest."""
+
+    REPORTED = "reported", "Reported"
+    SUPPLEMENTAL = "supplemental", "Supplemental"
+
+
 class Exhibit(models.Model):
     """One item of the case as it goes into the package."""
 
@@ -153,9 +160,7 @@ class Exhibit(models.Model):
     position = models.PositiveIntegerField()
     is_included = models.BooleanField(default=True)
     relevance = models.CharField(
-        max_length=16,
-        default="reported",
-        choices=[("reported", "Reported"), ("supplemental", "Supplemental")],
+        max_length=16, choices=Relevance.choices, default=Relevance.REPORTED
     )
     note = models.CharField(max_length=500, blank=True)
     left_out_reason = models.CharField(max_length=300, blank=True)

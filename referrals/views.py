@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.access import requires
+from accounts.access import person_of, requires
 from accounts.permissions import Permission
 from core import audit
 from core.audit_events import AuditEvent
@@ -32,12 +32,13 @@ PER_PAGE = 25
 def listing(request: HttpRequest) -> HttpResponse:
     """All referrals by state, and decided cases that still wait for one."""
     state, text = request.GET.get("state", ""), request.GET.get("q", "").strip()
-    counts = access.waiting_counts(request.user)
+    counts = access.waiting_counts(person_of(request))
     tabs = [_tab("", "All", sum(counts.values()), state)]
-    tabs += [_tab(key, label, counts.get(key, 0), state) for key, label in ReferralState.choices]
-    found = access.search_referrals(request.user, state=state, text=text)
+    for key, (label, states) in access.TABS.items():
+        tabs.append(_tab(key, label, sum(counts.get(name, 0) for name in states), state))
+    found = access.search_referrals(person_of(request), state=state, text=text)
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
-    waiting = access.referable_cases_for(request.user).filter(referral_count=0)[:20]
+    waiting = access.unreferred_cases_for(person_of(request))[:20]
     return render(
         request,
         "referrals/list.html",
@@ -60,16 +61,16 @@ def _tab(key: str, label: str, count: int, current: str) -> dict[str, Any]:
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
     """Choose the agency and open a draft."""
-    case = access.get_referable_case_for(request.user, case_id)
-    form = OpenForm(request.POST or None, user=request.user)
+    case = access.get_referable_case_for(person_of(request), case_id)
+    form = OpenForm(request.POST or None, user=person_of(request))
     if request.method == "POST" and form.is_valid():
         referral = actions.open_referral(
-            case, recipient=form.cleaned_data["recipient"], actor=request.user
+            case, recipient=form.cleaned_data["recipient"], actor=person_of(request)
         )
         messages.success(request, f"{referral} is open as a draft.")
         return redirect("referrals:detail", referral.pk)
     status = 422 if request.method == "POST" else 200
-    has_recipients = access.recipients_for(request.user, only_active=True).exists()
+    has_recipients = access.recipients_for(person_of(request), only_active=True).exists()
     return render(
         request,
         "referrals/new.html",
@@ -82,11 +83,11 @@ def new(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def detail(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """The referral: its draft, its completeness, its approval, its package."""
-    referral = access.get_referral_for(request.user, referral_id)
+    referral = access.get_referral_for(person_of(request), referral_id)
     if request.method == "POST":
         return save(request, referral_id)
     audit.record(
-        AuditEvent.REFERRAL_VIEWED, actor=request.user, subject=referral, case=referral.case
+        AuditEvent.REFERRAL_VIEWED, actor=person_of(request), subject=referral, case=referral.case
     )
     return _page(request, referral)
 
@@ -94,7 +95,7 @@ def detail(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
 @requires(Permission.REFERRALS_DRAFT)
 def save(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """Save the draft; with ``next=request`` ask for approval in the same breath."""
-    referral = access.get_referral_for(request.user, referral_id)
+    referral = access.get_referral_for(person_of(request), referral_id)
     draft = _draft(request, referral, bound=True)
     if not draft.is_valid():
         return _page(request, referral, draft=draft, status=422)
@@ -103,14 +104,14 @@ def save(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
             referral,
             changes=draft.changes(),
             version=draft.form.cleaned_data["version"],
-            actor=request.user,
+            actor=person_of(request),
         )
     except Invalid as invalid:
         for field, sentences in invalid.errors.items():
             draft.form.add_error(field or None, sentences)
         return _page(request, referral, draft=draft, status=422)
     if request.POST.get("next") == "request":
-        actions.request_approval(referral, version=referral.version, actor=request.user)
+        actions.request_approval(referral, version=referral.version, actor=person_of(request))
         messages.success(request, "Approval was asked for. A second person will look at it.")
     else:
         messages.success(request, "Draft saved.")
@@ -122,7 +123,7 @@ def _draft(request: HttpRequest, referral: Referral, *, bound: bool = False) -> 
         referral,
         exhibits=list(referral.exhibits.select_related("item__blob")),
         accounts=list(referral.named_accounts.select_related("account")),
-        user=request.user,
+        user=person_of(request),
         data=request.POST if bound else None,
     )
 
@@ -130,7 +131,7 @@ def _draft(request: HttpRequest, referral: Referral, *, bound: bool = False) -> 
 def _page(
     request: HttpRequest, referral: Referral, *, draft: Draft | None = None, status: int = 200
 ) -> HttpResponse:
-    may_edit = request.user.may(Permission.REFERRALS_DRAFT) and not why_not(
+    may_edit = person_of(request).may(Permission.REFERRALS_DRAFT) and not why_not(
         Step.EDIT, referral.state
     )
     draft = draft or _draft(request, referral)
@@ -143,6 +144,7 @@ def _page(
             "draft": draft,
             "may_edit": may_edit,
             "exhibits": [_exhibit(row, seen, form) for row, form in draft.exhibits],
+            "accounts": [row for row, _ in draft.accounts if row.is_included],
             "reason_form": ReasonForm(),
         },
         status=status,
@@ -170,7 +172,7 @@ def _viewed(referral: Referral) -> dict[Any, Any]:
 
 def _state_context(request: HttpRequest, referral: Referral) -> dict[str, Any]:
     package = getattr(referral, "package", None) if referral.state == "sealed" else None
-    is_author = request.user.pk in {referral.drafted_by_id, referral.requested_by_id}
+    is_author = person_of(request).pk in {referral.drafted_by_id, referral.requested_by_id}
     return {
         "referral": referral,
         "case": referral.case,
@@ -190,7 +192,7 @@ def _state_context(request: HttpRequest, referral: Referral) -> dict[str, Any]:
 @require_GET
 def state(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """The state panel alone, asked for again and again while the package is built."""
-    referral = access.get_referral_for(request.user, referral_id)
+    referral = access.get_referral_for(person_of(request), referral_id)
     return render(request, "referrals/_state.html", _state_context(request, referral))
 
 
@@ -209,8 +211,8 @@ def _version(request: HttpRequest) -> int:
 @require_POST
 def refresh(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """Add what joined the case since the draft was opened."""
-    referral = access.get_referral_for(request.user, referral_id)
-    added = actions.refresh_draft(referral, actor=request.user)
+    referral = access.get_referral_for(person_of(request), referral_id)
+    added = actions.refresh_draft(referral, actor=person_of(request))
     words = f"{added} new exhibits were added." if added else "Nothing new has joined the case."
     messages.info(request, words)
     return _back(referral)
@@ -220,8 +222,8 @@ def refresh(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def request_approval(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """Ask a second person."""
-    referral = access.get_referral_for(request.user, referral_id)
-    actions.request_approval(referral, version=_version(request), actor=request.user)
+    referral = access.get_referral_for(person_of(request), referral_id)
+    actions.request_approval(referral, version=_version(request), actor=person_of(request))
     messages.success(request, "Approval was asked for. A second person will look at it.")
     return _back(referral)
 
@@ -230,8 +232,8 @@ def request_approval(request: HttpRequest, referral_id: uuid.UUID) -> HttpRespon
 @require_POST
 def withdraw(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """Take the request back."""
-    referral = access.get_referral_for(request.user, referral_id)
-    actions.withdraw_request(referral, actor=request.user)
+    referral = access.get_referral_for(person_of(request), referral_id)
+    actions.withdraw_request(referral, actor=person_of(request))
     messages.info(request, "The request was withdrawn; this is a draft again.")
     return _back(referral)
 
@@ -240,9 +242,9 @@ def withdraw(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def approve(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """Look at exactly what will leave, and approve it."""
-    referral = access.get_referral_for(request.user, referral_id)
+    referral = access.get_referral_for(person_of(request), referral_id)
     if request.method == "POST":
-        actions.approve(referral, version=_version(request), actor=request.user)
+        actions.approve(referral, version=_version(request), actor=person_of(request))
         messages.success(request, "Approved. The package is being built.")
         return _back(referral)
     seen = _viewed(referral)
@@ -264,9 +266,9 @@ def approve(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def send_back(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """Return it to its author with a reason."""
-    referral = access.get_referral_for(request.user, referral_id)
+    referral = access.get_referral_for(person_of(request), referral_id)
     actions.return_for_correction(
-        referral, reason=request.POST.get("reason", ""), actor=request.user
+        referral, reason=request.POST.get("reason", ""), actor=person_of(request)
     )
     messages.info(request, "Returned for correction.")
     return _back(referral)
@@ -276,8 +278,8 @@ def send_back(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def build_again(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """Try a failed build once more."""
-    referral = access.get_referral_for(request.user, referral_id)
-    actions.build_again(referral, actor=request.user)
+    referral = access.get_referral_for(person_of(request), referral_id)
+    actions.build_again(referral, actor=person_of(request))
     messages.info(request, "The package is being built again.")
     return _back(referral)
 
@@ -286,9 +288,9 @@ def build_again(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def revise(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """Open the next revision of a sealed package."""
-    referral = access.get_referral_for(request.user, referral_id)
+    referral = access.get_referral_for(person_of(request), referral_id)
     revision = actions.open_revision(
-        referral, reason=request.POST.get("reason", ""), actor=request.user
+        referral, reason=request.POST.get("reason", ""), actor=person_of(request)
     )
     messages.success(request, f"{revision} is open as a draft.")
     return _back(revision)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-
 from config.sample.pictures import draw, encode, variants
 
 LISTED_SEEDS = (101, 102, 103, 104)

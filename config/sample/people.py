@@ -13,10 +13,32 @@ from accounts.models import User
 from accounts.permissions import Role
 
 STEP_SECONDS = 30  # RFC 6238's default time step
-_WORDS = (
-    "amber bridge candle dune ember field garden harbour island juniper kettle lantern maple north "
-    "orchard pebble quiet river stone timber umbrella valley willow yellow"
-).split()
+_WORDS = [
+    "amber",
+    "bridge",
+    "candle",
+    "dune",
+    "ember",
+    "field",
+    "garden",
+    "harbour",
+    "island",
+    "juniper",
+    "kettle",
+    "lantern",
+    "maple",
+    "north",
+    "orchard",
+    "pebble",
+    "quiet",
+    "river",
+    "stone",
+    "timber",
+    "umbrella",
+    "valley",
+    "willow",
+    "yellow",
+]
 
 CAST = [
     ("Robin Reed", "robin@sample.example", Role.REVIEWER),

@@ -22,7 +22,7 @@ MOST_ATTEMPTS = 5
 """Builds that died without a word, after which a person is asked instead of trying for ever."""
 
 
-class BuildSuperseded(Exception):  # noqa: N818
+class BuildSuperseded(Exception):
     """Another build of the same referral took over; this one must stop and throw its file away."""
 
 

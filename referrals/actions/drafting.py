@@ -117,9 +117,7 @@ def open_referral(case: Case, *, recipient: Recipient, actor: User) -> Referral:
     _add_accounts(referral)
     _add_exhibits(referral)
     if referral.incident_at is None:
-        newest = (
-            _items(case).filter(content_at__isnull=False).order_by("-content_at").first()
-        )
+        newest = _items(case).filter(content_at__isnull=False).order_by("-content_at").first()
         referral.incident_at = newest.content_at if newest else None
         referral.save(update_fields=["incident_at"])
     audit.record(
@@ -202,7 +200,11 @@ def refresh_draft(referral: Referral, *, actor: User) -> int:
         referral.version += 1
         referral.save(update_fields=["version"])
         audit.record(
-            AuditEvent.REFERRAL_CHANGED, actor=actor, subject=referral, case=referral.case, added=added
+            AuditEvent.REFERRAL_CHANGED,
+            actor=actor,
+            subject=referral,
+            case=referral.case,
+            added=added,
         )
     return added
 
@@ -319,10 +321,9 @@ def _add_accounts(referral: Referral) -> None:
     if case.account_id:
         found.append((case.account_id, AccountRole.SUSPECT))
     for item in _items(case):
-        for account_id in (item.sender_id, item.account_id):
-            if account_id:
-                found.append((account_id, AccountRole.NOT_SAID))
-    if case.group_id:
+        ids = (item.sender_id, item.account_id)
+        found.extend((account_id, AccountRole.NOT_SAID) for account_id in ids if account_id)
+    if case.group:
         owners = case.group.memberships.filter(role__in=["owner", "admin"]).order_by("pk")
         found += [(m.account_id, AccountRole.NOT_SAID) for m in owners[:50]]
     for account_id, role in found:
@@ -343,9 +344,7 @@ def read_facts(referral: Referral) -> Facts:
     items = [exhibit.item_id for exhibit in included]
     accounts = list(referral.named_accounts.filter(is_included=True).select_related("account"))
     ids = [named.account_id for named in accounts]
-    kinds = list(
-        AccountIdentifier.objects.filter(account__in=ids).values_list("kind", flat=True)
-    )
+    kinds = list(AccountIdentifier.objects.filter(account__in=ids).values_list("kind", flat=True))
     events = IpEvent.objects.filter(account__in=ids)
     return Facts(
         recipient_active=referral.recipient.is_active,
@@ -358,9 +357,7 @@ def read_facts(referral: Referral) -> Facts:
         left_out_without_reason=referral.exhibits.filter(
             is_included=False, left_out_reason=""
         ).count(),
-        messages=_items(referral.case)
-        .filter(kind=ItemKind.TEXT)
-        .count()
+        messages=_items(referral.case).filter(kind=ItemKind.TEXT).count()
         if referral.include_messages
         else 0,
         suspects=sum(named.role == AccountRole.SUSPECT for named in accounts),

@@ -53,9 +53,7 @@ def withdraw_request(referral: Referral, *, actor: User) -> Referral:
     """Take a request for approval back and make it a draft again. Can be undone by asking again."""
     referral = locked(referral, step=Step.WITHDRAW)
     _back_to_draft(referral, reason="")
-    audit.record(
-        AuditEvent.REFERRAL_WITHDRAWN, actor=actor, subject=referral, case=referral.case
-    )
+    audit.record(AuditEvent.REFERRAL_WITHDRAWN, actor=actor, subject=referral, case=referral.case)
     return referral
 
 
