@@ -163,7 +163,7 @@ def record_apart(
     draft = _Draft.of(event, actor, subject, case, chain, data)
     # Blocks that a test case opened around the test do not count, as in Django's own durable check.
     usual = connections[DEFAULT_DB_ALIAS]
-    nested = [block for block in usual.atomic_blocks if not block._from_testcase]  # noqa: SLF001
+    nested = [block for block in usual.atomic_blocks if not getattr(block, "_from_testcase", False)]
     if not nested:
         return _append(usual, draft)
     if draft.chain not in {GENERAL, APART}:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
 
 from core.audit import GENESIS, canonical, document_of, link
 from core.models import AuditEntry, AuditHead
@@ -54,28 +55,33 @@ def check(
     chain: str | None = None,
     anchor: Mapping[str, tuple[int, str]] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    keep_heads: bool = False,
 ) -> Verdict:
     """Read every entry of all chains (or one), in order, and name the first bad one of each.
 
     Finds entries that were changed, removed in the middle, added, renumbered or cut off at the end, and columns
     that disagree with the hashed line. Somebody with every right can rewrite a whole chain and its head: only
-    an ``anchor`` kept elsewhere (chain → number and hash) finds that. Constant memory. ``progress`` gets
-    entries read and entries there are.
+    an ``anchor`` kept elsewhere (chain → number and hash) finds that. Constant memory, unless
+    ``keep_heads`` asks for every chain's end. ``progress`` gets entries read and entries there are.
     """
     verdict = Verdict()
     with _snapshot():
-        heads = AuditHead.objects.all()
+        heads = AuditHead.objects.order_by("chain")
         entries = AuditEntry.objects.order_by("chain", "seq")
         if chain is not None:
             heads = heads.filter(chain=chain)
             entries = entries.filter(chain=chain)
-        ends = {head.chain: (head.seq, head.hash) for head in heads.iterator(chunk_size=_STEP)}
         total = entries.count()
-        walk = _Walk(verdict, ends, dict(anchor or {}))
+        walk = _Walk(verdict, dict(anchor or {}), keep_heads=keep_heads)
         for entry in entries.iterator(chunk_size=_STEP):
             walk.step(entry)
             if progress is not None and verdict.entries % _STEP == 0:
                 progress(verdict.entries, total)
+        walk.end_chain()
+        walk.compare_with_heads()
+        bare = heads.exclude(Exists(AuditEntry.objects.filter(chain=OuterRef("chain"))))
+        for head in bare.iterator(chunk_size=_STEP):
+            walk.gone(head.chain, head.seq)
         walk.finish(chain)
     verdict.breaks.sort(key=lambda found: (found.chain, found.seq))
     if progress is not None:
@@ -95,16 +101,22 @@ def _snapshot() -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True, slots=True)
+class _End:
+    chain: str
+    seq: int
+    hash: str
+    broken: bool
+
+
 class _Walk:
     def __init__(
-        self,
-        verdict: Verdict,
-        ends: dict[str, tuple[int, str]],
-        anchor: dict[str, tuple[int, str]],
+        self, verdict: Verdict, anchor: dict[str, tuple[int, str]], *, keep_heads: bool
     ) -> None:
         self.verdict = verdict
-        self.ends = ends
         self.anchor = anchor
+        self.keep_heads = keep_heads
+        self.ends: list[_End] = []  # Chains read to their end, not yet compared with their heads.
         self.chain: str | None = None
         self.seq = 0
         self.hash = GENESIS
@@ -113,20 +125,24 @@ class _Walk:
     def step(self, entry: AuditEntry) -> None:
         self.verdict.entries += 1
         if entry.chain != self.chain:
-            self._end()
+            self.end_chain()
             self.chain, self.seq, self.hash, self.broken = entry.chain, 0, GENESIS, False
             self.verdict.chains += 1
         if self.broken:
             return  # One break is enough: everything after it hangs in the air.
         found = self._fault(entry)
         if found is not None:
-            self._broke(entry.seq if found[0] != "missing" else self.seq + 1, *found)
+            self.broken = True
+            seq = self.seq + 1 if found[0] == "missing" else entry.seq
+            self._report(entry.chain, seq, *found)
             return
         self.seq, self.hash = entry.seq, entry.hash
         if self.anchor.get(entry.chain, (0, ""))[0] == entry.seq:
             expected = self.anchor.pop(entry.chain)[1]
             if expected != entry.hash:
-                self._broke(entry.seq, "rewritten", "it is not the entry that the anchor saw here")
+                self.broken = True
+                what = "it is not the entry that the anchor saw here"
+                self._report(entry.chain, entry.seq, "rewritten", what)
 
     def _fault(self, entry: AuditEntry) -> tuple[str, str] | None:
         if entry.seq != self.seq + 1:
@@ -145,39 +161,51 @@ class _Walk:
             return "columns", f"its columns disagree with its line: {', '.join(names)}"
         return None
 
-    def _broke(self, seq: int, kind: str, what: str) -> None:
-        self.broken = True
-        self.verdict.breaks.append(Break(self.chain or "", seq, kind, what))
+    def _report(self, chain: str, seq: int, kind: str, what: str) -> None:
+        self.verdict.breaks.append(Break(chain, seq, kind, what))
 
-    def _end(self) -> None:
-        if self.chain is None:
-            return
-        head = self.ends.pop(self.chain, None)
-        if self.broken:
-            self.anchor.pop(self.chain, None)
+    def end_chain(self) -> None:
+        if self.chain is not None:
+            self.ends.append(_End(self.chain, self.seq, self.hash, self.broken))
+            self.chain = None
+        if len(self.ends) >= _STEP:
+            self.compare_with_heads()
+
+    def compare_with_heads(self) -> None:
+        names = [end.chain for end in self.ends]
+        heads = {
+            head.chain: (head.seq, head.hash) for head in AuditHead.objects.filter(chain__in=names)
+        }
+        for end in self.ends:
+            self._compare(end, heads.get(end.chain))
+        self.ends.clear()
+
+    def _compare(self, end: _End, head: tuple[int, str] | None) -> None:
+        seen = self.anchor.pop(end.chain, None)
+        if end.broken:
             return
         if head is None:
-            self._broke(self.seq, "headless", "the chain has entries but its head is missing")
-        elif head[0] > self.seq:
-            self._broke(
-                self.seq + 1, "cut", f"the end was cut off: the chain had {head[0]} entries"
-            )
-        elif head != (self.seq, self.hash):
-            self._broke(self.seq, "head", "the chain's head names another last entry")
-        elif self.chain in self.anchor:
-            seen = self.anchor.pop(self.chain)[0]
-            self._broke(self.seq + 1, "cut", f"the end was cut off: the anchor saw {seen} entries")
-        else:
-            self.verdict.heads[self.chain] = (self.seq, self.hash)
+            what = "the chain has entries but its head is missing"
+            self._report(end.chain, end.seq, "headless", what)
+        elif head[0] > end.seq:
+            what = f"the end was cut off: the chain had {head[0]} entries"
+            self._report(end.chain, end.seq + 1, "cut", what)
+        elif head != (end.seq, end.hash):
+            what = "the chain's head names another last entry"
+            self._report(end.chain, end.seq, "head", what)
+        elif seen is not None:
+            what = f"the end was cut off: the anchor saw {seen[0]} entries"
+            self._report(end.chain, end.seq + 1, "cut", what)
+        elif self.keep_heads:
+            self.verdict.heads[end.chain] = (end.seq, end.hash)
+
+    def gone(self, chain: str, seq: int) -> None:
+        self.verdict.chains += 1
+        self.anchor.pop(chain, None)
+        self._report(chain, 1, "missing", f"the whole chain of {seq} entries was removed")
 
     def finish(self, only: str | None) -> None:
-        self._end()
-        for chain, (seq, _) in sorted(self.ends.items()):
-            self.chain, self.broken = chain, False
-            self.verdict.chains += 1
-            self._broke(1, "missing", f"the whole chain of {seq} entries was removed")
-            self.anchor.pop(chain, None)
-        for chain, (seq, _) in sorted(self.anchor.items()):
+        for chain, (seq, _) in self.anchor.items():
             if only is None or chain == only:
-                self.chain = chain
-                self._broke(1, "missing", f"the anchor saw {seq} entries; the chain is gone")
+                what = f"the anchor saw {seq} entries; the chain is gone"
+                self._report(chain, 1, "missing", what)

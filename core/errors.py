@@ -118,6 +118,12 @@ def is_database_down(exc: BaseException | None) -> bool:
     return False
 
 
+def is_contention(exc: BaseException | None) -> bool:
+    """Return whether PostgreSQL ended a transaction because two of them stood in each other's way."""
+    state = getattr(getattr(exc, "__cause__", None), "sqlstate", None)
+    return isinstance(exc, OperationalError) and state is not None and state.startswith("40")
+
+
 def problem(status: int, title: str, detail: str = "", **extra: Any) -> HttpResponse:
     """Return an ``application/problem+json`` response. ``extra`` adds members to the document."""
     document = {"type": "about:blank", "title": title, "status": int(status)}
@@ -165,6 +171,10 @@ def problem_for(exc: BaseException) -> HttpResponse | None:
             "The database cannot be reached. Try again shortly.",
             code="unavailable",
         )
+    elif is_contention(exc):
+        response = problem(
+            503, "Busy", "Others changed the same thing. Nothing was done; try again.", code="busy"
+        )
     return response
 
 
@@ -172,13 +182,13 @@ def install_problem_handlers(api: NinjaAPI) -> None:
     """Make a ninja API answer every error with a problem document."""
     from ninja.errors import HttpError, Throttled, ValidationError
 
-    def ours(request: HttpRequest, exc: Exception) -> HttpResponse:
+    def ours(request: HttpRequest, exc: Any) -> HttpResponse:
         response = problem_for(exc)
         if response is None:
             raise exc
         return response
 
-    def http_error(request: HttpRequest, exc: HttpError) -> HttpResponse:
+    def http_error(request: HttpRequest, exc: Any) -> HttpResponse:
         status = HTTPStatus(exc.status_code)
         response = problem(
             exc.status_code, status.phrase, str(exc.message), code=status.name.lower()
@@ -188,7 +198,7 @@ def install_problem_handlers(api: NinjaAPI) -> None:
             response["Retry-After"] = str(wait)
         return response
 
-    def validation_error(request: HttpRequest, exc: ValidationError) -> HttpResponse:
+    def validation_error(request: HttpRequest, exc: Any) -> HttpResponse:
         errors: dict[str, list[str]] = {}
         malformed = False
         for found in exc.errors:

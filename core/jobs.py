@@ -57,7 +57,7 @@ class Registered:
 def registered(name: str) -> Registered:
     """Return a job's registration. Raises LookupError for a name that settings do not know."""
     try:
-        entry = settings.HOLDFAST_JOBS[name]
+        entry: dict[str, Any] = settings.HOLDFAST_JOBS[name]
     except KeyError:
         raise LookupError(f"no job is called {name!r} in HOLDFAST_JOBS") from None
     return Registered(name, entry["path"], entry["queue"], int(entry["timeout"]))

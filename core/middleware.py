@@ -54,7 +54,6 @@ class RequestContextMiddleware:
             ip=ip_of(request),
             user_agent=request.headers.get("User-Agent", "")[:200],
         )
-        request.holdfast_context = context
         with working_for(context):
             response = self.get_response(request)
         response["X-Request-ID"] = context.request_id

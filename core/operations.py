@@ -16,6 +16,7 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
+from rq.worker import BaseWorker
 
 from core import jobs
 from core.errors import describe
@@ -138,7 +139,7 @@ def _oldest(queue: Queue) -> datetime | None:
     return None
 
 
-def _worker(worker: Worker) -> WorkerState:
+def _worker(worker: BaseWorker) -> WorkerState:
     job = worker.get_current_job()
     return WorkerState(
         name=worker.name[:12],

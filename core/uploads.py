@@ -11,7 +11,7 @@ Either every file of a request is kept or none: files wait encrypted until the w
 
 from __future__ import annotations
 
-from typing import Any
+from typing import IO, Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
@@ -64,24 +64,23 @@ class VaultUpload(UploadedFile):
     def closed(self) -> bool:
         return self.file is None or self.file.closed
 
-    def open(self, mode: str | None = None) -> VaultUpload:
-        """Open the plaintext for reading from its start."""
-        if self.closed:
+    def _reader(self) -> IO[Any]:
+        if self.file is None or self.file.closed:
             self.file = vault.open(self.blob)
-        self.file.seek(0)
+        return self.file
+
+    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> VaultUpload:
+        """Open the plaintext for reading from its start."""
+        self._reader().seek(0)
         return self
 
     def read(self, size: int = -1) -> bytes:
         """Read plaintext; opens the file if needed."""
-        if self.closed:
-            self.open()
-        return self.file.read(size)
+        return bytes(self._reader().read(size))
 
     def seek(self, *where: int) -> int:
         """Move within the plaintext; opens the file if needed."""
-        if self.closed:
-            self.open()
-        return self.file.seek(*where)
+        return self._reader().seek(*where)
 
     def chunks(self, chunk_size: int | None = None) -> Any:
         """Yield the plaintext in pieces of up to 256 KiB."""

@@ -24,6 +24,7 @@ from core.errors import (
     VaultDamage,
     VaultDestroyed,
     describe,
+    is_contention,
     is_database_down,
     problem,
     problem_for,
@@ -118,6 +119,12 @@ def response_for(request: HttpRequest, exc: BaseException) -> HttpResponse | Non
             "Holdfast cannot reach its database",
             "Nothing you sent was lost that had been confirmed. Try again in a few seconds.",
             retry=True,
+        )
+    elif is_contention(exc):
+        answer = (
+            503,
+            "Others were faster",
+            "Somebody changed the same thing at this moment. Nothing of yours was done: try again.",
         )
     if answer is None:
         return None

@@ -9,10 +9,11 @@ import tempfile
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.core.files.base import File
-from django.core.files.storage import Storage, storages
+from django.core.files.storage import FileSystemStorage, Storage, storages
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
@@ -140,7 +141,7 @@ class Receiving:
             )
             if blob is None:
                 return None
-            fields = {"staged_at": Now()}
+            fields: dict[str, Any] = {"staged_at": Now()}
             if not vault_storage().exists(blob.storage_name):
                 # The row promises bytes that are gone, and here they are again: put them back.
                 lost = blob.storage_name
@@ -199,13 +200,8 @@ def store_bytes(data: bytes, *, name: str = "", media_type: str | None = None) -
 
 
 def _root(storage: Storage) -> Path | None:
-    location = getattr(storage, "location", None)
-    # S3 storages have a location too (a key prefix); only file systems can tell a path.
-    try:
-        storage.path("x")
-    except NotImplementedError:
-        return None
-    return Path(str(location)) if location is not None else None
+    """Return the folder of a storage on this machine's disks; object stores have none."""
+    return Path(storage.location) if isinstance(storage, FileSystemStorage) else None
 
 
 def _spool_directory() -> str | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any, cast
 
 from django.core.files.storage import Storage
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.fields.reverse_related import ForeignObjectRel
 from django.db.models.functions import Now
 
 from core import audit, crypto
@@ -80,12 +82,10 @@ def unreferenced() -> models.QuerySet[Blob]:
     Every foreign key to Blob holds it, also those without a reverse name, except keys that are deleted with
     their blob (CASCADE): a digest describes a blob and does not need it.
     """
-    condition = Q()
+    condition: Any = Q()
     for relation in Blob._meta.get_fields(include_hidden=True):  # noqa: SLF001
-        if not (relation.auto_created and not relation.concrete and relation.is_relation):
-            continue
-        if relation.on_delete is not models.CASCADE:
-            holders = relation.related_model._base_manager  # noqa: SLF001
+        if isinstance(relation, ForeignObjectRel) and relation.on_delete is not models.CASCADE:
+            holders = cast("Any", relation.related_model)._base_manager  # noqa: SLF001
             condition &= ~Exists(holders.filter(**{relation.field.name: OuterRef("pk")}))
     return Blob.objects.filter(condition)
 
@@ -134,7 +134,7 @@ def rewrap(*, batch: int = 500, progress: Callable[[int, int], None] | None = No
             for blob in rows:
                 context = key_context(blob.cipher_id, blob.sha256, blob.size)
                 try:
-                    key = crypto.unseal(bytes(blob.wrapped_key), context)
+                    key = crypto.unseal(bytes(blob.wrapped_key or b""), context)
                 except crypto.Unsealable as refused:
                     raise VaultDamage(blob, str(refused)) from None
                 blob.wrapped_key = crypto.seal(key, context)
@@ -209,7 +209,7 @@ def _strays(storage: Storage) -> Iterator[Finding]:
     yield from _without_rows(storage, batch, horizon)
 
 
-def _without_rows(storage: Storage, names: list[str], horizon: object) -> Iterator[Finding]:
+def _without_rows(storage: Storage, names: list[str], horizon: datetime) -> Iterator[Finding]:
     known = set(Blob.objects.filter(storage_name__in=names).values_list("storage_name", flat=True))
     for name in names:
         if name not in known:

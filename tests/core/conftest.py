@@ -46,6 +46,7 @@ def site(settings: Any) -> None:
     assert ours == CORE_MIDDLEWARE
     settings.MIDDLEWARE = ours
     settings.ROOT_URLCONF = "tests.core.urls"
+    settings.HOLDFAST_MAY_UPLOAD = None  # The core alone: whoever is signed in.
     settings.TEMPLATES = [
         settings.TEMPLATES[0]
         | {

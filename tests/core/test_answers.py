@@ -225,6 +225,25 @@ def test_an_error_is_described_without_its_message() -> None:
     assert "sha256" not in said
 
 
+@pytest.mark.django_db
+def test_two_transactions_in_each_others_way_are_asked_to_try_again(site: None) -> None:
+    import psycopg
+    from django.db import OperationalError
+
+    from tests.core.urls import RAISED
+
+    failed = OperationalError("deadlock detected: secret")
+    failed.__cause__ = psycopg.errors.DeadlockDetected()
+    RAISED["deadlock"] = failed
+    page = Client().get("/raise/deadlock")
+    machine = Client().get("/api/v1/raise/deadlock", headers={"Authorization": "Bearer good"})
+    assert page.status_code == machine.status_code == 503
+    assert "try again" in page.content.decode()
+    assert machine.json()["code"] == "busy"
+    assert machine["Retry-After"]
+    assert "secret" not in page.content.decode() + machine.content.decode()
+
+
 def test_a_deadlock_is_not_an_absent_database() -> None:
     import psycopg
     from django.db import OperationalError

@@ -327,6 +327,27 @@ class TestVerifying:
         assert self.broken() == [("a", 2, "changed"), ("c", 2, "changed")]
         assert self.broken(chain="b") == []
 
+    def test_more_chains_than_fit_one_step_are_all_compared(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from core import audit_check
+
+        monkeypatch.setattr(audit_check, "_STEP", 3)
+        for number in range(10):
+            write(2, chain=f"item:{number}")
+        assert check().is_intact
+        assert len(check(keep_heads=True).heads) == 10
+        with unguarded() as cursor:
+            cursor.execute("DELETE FROM core_auditentry WHERE chain = 'item:0'")
+            cursor.execute("DELETE FROM core_auditentry WHERE chain = 'item:4' AND seq = 2")
+            cursor.execute("DELETE FROM core_auditentry WHERE chain = 'item:9' AND seq = 1")
+        assert self.broken() == [
+            ("item:0", 1, "missing"),
+            ("item:4", 2, "cut"),
+            ("item:9", 1, "missing"),
+        ]
+        assert check().chains == 10
+
     def test_the_verdict_as_json(self, capsys: pytest.CaptureFixture[str]) -> None:
         write(1)
         call_command("verify_audit", "--json")

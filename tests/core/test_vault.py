@@ -310,6 +310,39 @@ class TestSweepingStaged:
 
 
 @pytest.mark.django_db
+class TestAnObjectStore:
+    """A storage without paths, as S3 is one: everything goes through Django's storage API."""
+
+    @pytest.fixture(autouse=True)
+    def memory(self, settings: object) -> None:
+        settings.STORAGES = settings.STORAGES | {
+            "vault": {"BACKEND": "django.core.files.storage.InMemoryStorage"}
+        }
+
+    def test_originals_are_stored_read_checked_and_destroyed(
+        self, django_capture_on_commit_callbacks: object
+    ) -> None:
+        blob = vault.store_bytes(SEVERAL)
+        assert vault.store_bytes(SEVERAL).pk == blob.pk
+        vault.verify(blob)
+        with vault.open(blob) as file:
+            file.seek(cipher.CHUNK + 1)
+            assert file.read(10) == SEVERAL[cipher.CHUNK + 1 :][:10]
+        assert list(vault.inspect()) == []
+        with django_capture_on_commit_callbacks(execute=True):
+            vault.destroy(blob, reason="x", actor=audit.SYSTEM)
+        assert not storages["vault"].exists(blob.storage_name)
+        assert list(vault.inspect()) == []
+
+    def test_a_lost_object_is_found(self) -> None:
+        blob = vault.store_bytes(b"lost")
+        storages["vault"].delete(blob.storage_name)
+        assert [found.kind for found in vault.inspect()] == ["missing"]
+        with pytest.raises(VaultDamage, match="missing"):
+            vault.read(blob, limit=10)
+
+
+@pytest.mark.django_db
 class TestRotation:
     def test_every_row_is_rewrapped_and_still_opens(self, capsys: object) -> None:
         blobs = [vault.store_bytes(bytes([n])) for n in range(5)]

@@ -36,6 +36,7 @@ class Command(BaseCommand):
         verdict = check(
             chain=options["chain"],
             anchor=anchor,
+            keep_heads=bool(options["save_heads"]),
             progress=None if options["json"] else self._progress,
         )
         if options["save_heads"] and verdict.is_intact:
