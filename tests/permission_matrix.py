@@ -143,7 +143,22 @@ REFERRALS = (
 
 REPORTS: tuple[Row, ...] = ()
 
-HASHING: tuple[Row, ...] = ()
+HASHING = (
+    Row("hashing:lists", SEES_LISTS, get=200),
+    Row("hashing:list_new", only(POLICY_ADMIN), get=200, post=422),
+    Row("hashing:list", SEES_LISTS, get=404),
+    Row("hashing:list_edit", only(POLICY_ADMIN), get=404, post=404),
+    Row("hashing:list_import", only(POLICY_ADMIN), get=404, post=404),
+    Row("hashing:entry_new", only(POLICY_ADMIN), get=404, post=404),
+    Row("hashing:entry_retire", only(POLICY_ADMIN), post=404),
+    Row("hashing:entry_restore", only(POLICY_ADMIN), post=404),
+    Row("hashing:rules", SEES_LISTS, get=200),
+    Row("hashing:rule_new", only(POLICY_ADMIN), get=200, post=422),
+    Row("hashing:try_text", SEES_LISTS, post=200),
+    Row("hashing:rule", SEES_LISTS, get=404),
+    Row("hashing:rule_edit", only(POLICY_ADMIN), get=404, post=404),
+    Row("hashing:rule_terms", only(POLICY_ADMIN), get=404, post=404),
+)
 
 AUDIT_AND_JOBS = (
     Row("accounts:audit", only(AUDITOR), get=200),
@@ -155,3 +170,70 @@ AUDIT_AND_JOBS = (
 )
 
 MATRIX = (*ACCOUNTS, *MODERATION, *REFERRALS, *REPORTS, *HASHING, *AUDIT_AND_JOBS)
+
+CAST = ("reviewer", "lead", "outsider", "legal", "policy_admin", "auditor", "admin")
+
+
+def by_person(
+    reviewer: int, lead: int, outsider: int, legal: int, others: int = 403
+) -> dict[str, int]:
+    """Return who gets what; nobody else works cases."""
+    return {
+        "reviewer": reviewer,
+        "lead": lead,
+        "outsider": outsider,
+        "legal": legal,
+        "policy_admin": others,
+        "auditor": others,
+        "admin": others,
+    }
+
+
+WITH_A_CASE: dict[tuple[str, str], dict[str, int]] = {
+    ("get", "moderation:queue"): by_person(200, 200, 404, 403),
+    ("get", "moderation:case"): by_person(200, 200, 404, 404),
+    ("get", "moderation:preview"): by_person(200, 200, 404, 403),
+    ("get", "moderation:policy_choice"): by_person(200, 200, 404, 403),
+    ("get", "moderation:consequence"): by_person(200, 200, 404, 403),
+    ("post", "moderation:claim"): by_person(303, 409, 404, 403),
+    ("post", "moderation:heartbeat"): by_person(200, 409, 404, 403),
+    ("post", "moderation:extend"): by_person(303, 409, 404, 403),
+    ("post", "moderation:release"): by_person(422, 409, 404, 403),
+    ("post", "moderation:take_over"): by_person(403, 422, 403, 403),
+    ("post", "moderation:move"): by_person(403, 422, 403, 403),
+    ("post", "moderation:note"): by_person(422, 422, 404, 403),
+    ("post", "moderation:reveal"): by_person(422, 422, 404, 403),
+    ("post", "moderation:decide"): by_person(422, 422, 404, 403),
+}
+"""What the cast gets for a case that the reviewer holds, in a queue granted to reviewer and lead.
+
+``outsider`` is a reviewer without grants, ``legal`` holds the category: legal staff see a case once a
+decision that confirms a violation is published, and never its media.
+"""
+
+REFERRAL_CAST = ("legal", "legal2", "reviewer", "lead", "auditor", "admin")
+
+
+def by_legal(granted: int, others: int = 403) -> dict[str, int]:
+    """Return who gets what: ``legal`` holds the case's category, ``legal2`` does not."""
+    return {
+        "legal": granted,
+        "legal2": 404,
+        "reviewer": others,
+        "lead": others,
+        "auditor": others,
+        "admin": others,
+    }
+
+
+WITH_A_REFERRAL: dict[tuple[str, str], dict[str, int]] = {
+    ("get", "referrals:new"): by_legal(200),
+    ("get", "referrals:detail"): by_legal(200),
+    ("get", "referrals:state"): by_legal(200),
+    ("get", "referrals:approve"): by_legal(200),
+    ("post", "referrals:approve"): by_legal(422),
+    ("post", "referrals:withdraw"): by_legal(409),
+    ("get", "referrals:package"): by_legal(404),
+    ("get", "referrals:checksum"): by_legal(404),
+}
+"""What the cast gets for a draft of a published decision: an empty approval is no approval."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import pyrage
 import pytest
 from django.conf import settings
 from django.db import connection, transaction
@@ -17,10 +18,24 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.urls.converters import IntConverter, SlugConverter, StringConverter, UUIDConverter
 
+import moderation.actions
+import referrals.actions
 from accounts.models import SignIn, User
 from accounts.permissions import SECOND_FACTOR, Role, permissions_of
+from moderation.jobs import make_preview
+from tests.casework import Casework, grant_all
 from tests.cast import make_person, signed_in
-from tests.permission_matrix import API, MATRIX, PUBLIC, Row
+from tests.permission_matrix import (
+    API,
+    CAST,
+    MATRIX,
+    PUBLIC,
+    REFERRAL_CAST,
+    WITH_A_CASE,
+    WITH_A_REFERRAL,
+    Row,
+)
+from tests.pictures import jpeg
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +57,7 @@ class Address:
 
     name: str
     view: Callable[..., HttpResponse]
-    arguments: dict[str, str | int]
+    arguments: dict[str, Any]
 
     @property
     def url(self) -> str:
@@ -212,6 +227,56 @@ def test_the_machine_api_wants_a_key_and_no_session_will_do(name: str) -> None:
         answer = ask(session, address, API[name].lower())
         assert answer.status_code == 401
         assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_each_of_the_cast_gets_what_the_grants_allow(
+    request: pytest.FixtureRequest, casework: Casework
+) -> None:
+    """The same addresses with a real case: the role is right, and the object decides."""
+    cast: dict[str, User] = {name: request.getfixturevalue(name) for name in CAST}
+    grant_all(cast["reviewer"])
+    grant_all(cast["lead"])
+    case = casework.case(pictures=[jpeg(3, (96, 64))], reason="csam")
+    moderation.actions.grant_category(case.category, to=cast["legal"], actor=cast["admin"])
+    moderation.actions.claim(case, actor=cast["reviewer"])
+    item = case.case_items.get().item
+    make_preview(str(item.blob_id))
+    real = {"id": case.pk, "item_id": item.pk, "slug": case.queue.slug}
+    assert not differences(cast, WITH_A_CASE, real)
+
+
+def test_a_referral_is_seen_by_legal_staff_of_its_category_alone(
+    request: pytest.FixtureRequest, casework: Casework
+) -> None:
+    cast: dict[str, User] = {name: request.getfixturevalue(name) for name in REFERRAL_CAST}
+    for name in ("reviewer", "lead", "legal"):
+        grant_all(cast[name])
+    case = casework.case(pictures=[jpeg(4, (96, 64))], reason="csam")
+    casework.published(case, by=cast["reviewer"])
+    recipient = referrals.actions.create_recipient(
+        name="Invented Agency",
+        keys=str(pyrage.x25519.Identity.generate().to_public()),
+        actor=cast["legal"],
+    )
+    referral = referrals.actions.open_referral(case, recipient=recipient, actor=cast["legal"])
+    real = {"case_id": case.pk, "referral_id": referral.pk}
+    assert not differences(cast, WITH_A_REFERRAL, real)
+
+
+def differences(
+    cast: dict[str, User], table: dict[tuple[str, str], dict[str, int]], real: dict[str, Any]
+) -> str:
+    """Ask every address of ``table`` as every person, with the ids of ``real``; return what differs."""
+    everywhere, wrong = addresses(), []
+    for name, person in cast.items():
+        session = session_of(person)
+        for (method, view), expected in table.items():
+            address = everywhere[view]
+            address = Address(view, address.view, {k: real[k] for k in address.arguments})
+            found = ask(session, address, method).status_code
+            if found != expected[name]:
+                wrong.append(f"{name}: {method.upper()} {view}: {found}, not {expected[name]}")
+    return "\n".join(wrong)
 
 
 IRREVERSIBLE = {

@@ -15,6 +15,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import actions
 from accounts.access import (
+    ACCOUNT_EVENTS,
+    account_history_for,
     get_open_invitation_for,
     get_person_for,
     open_invitations_for,
@@ -22,7 +24,6 @@ from accounts.access import (
     people_for,
     person_of,
     requires,
-    sign_in_history_for,
 )
 from accounts.destinations import is_htmx
 from accounts.forms import InviteForm, PeopleFilterForm, RoleForm, add_errors
@@ -32,6 +33,7 @@ from accounts.views.session import INVALID
 from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid
+from core.models import AuditEntry
 
 PEOPLE_ON_A_PAGE = 50
 MANAGE = Permission.PEOPLE_MANAGE
@@ -150,6 +152,27 @@ def revoke_invitation(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     return redirect("accounts:invitations")
 
 
+_ALARMING = {
+    AuditEvent.SIGN_IN_FAILED,
+    AuditEvent.SECOND_FACTOR_FAILED,
+    AuditEvent.CONFIRMATION_FAILED,
+    AuditEvent.PERSON_LOCKED,
+}
+
+
+def _event(entry: AuditEntry) -> dict[str, object]:
+    """Return an audit entry as the timeline shows it: who did what, from where."""
+    is_alarming = entry.event in _ALARMING
+    return {
+        "icon": "lock" if is_alarming else "user",
+        "tone": "warn" if is_alarming else "",
+        "who": entry.actor_label if entry.actor_id else "",
+        "text": ACCOUNT_EVENTS[entry.event],
+        "at": entry.at,
+        "note": f"from {entry.ip}" if entry.ip else "",
+    }
+
+
 def _person(
     request: HttpRequest, subject: User, *, role_form: RoleForm | None = None
 ) -> HttpResponse:
@@ -159,7 +182,7 @@ def _person(
         "is_self": subject.pk == user.pk,
         "has_totp": actions.has_totp(subject),
         "sign_ins": open_sign_ins_of(subject),
-        "history": sign_in_history_for(user, subject),
+        "history": [_event(entry) for entry in account_history_for(user, subject)],
         "role_form": role_form or RoleForm(initial={"role": subject.role}),
     }
     return render(
