@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -89,9 +90,18 @@ class Installation:
         }
         found = {}
         for child in psutil.Process(self.process.pid).children():
-            line = child.cmdline() if child.status() != psutil.STATUS_ZOMBIE else []
-            found |= {name: child for name, mark in marks.items() if mark in line}
+            with contextlib.suppress(psutil.Error):  # It may end while it is looked at.
+                line = child.cmdline()
+                found |= {name: child for name, mark in marks.items() if mark in line}
         return found
+
+    def store(self, name: str) -> psutil.Process | None:
+        """Return the private server that the launcher started, if it is alive."""
+        for child in psutil.Process(self.process.pid).children():
+            with contextlib.suppress(psutil.Error):
+                if name in child.name() and child.status() != psutil.STATUS_ZOMBIE:
+                    return child
+        return None
 
     def run_file(self) -> dict[str, Any]:
         return json.loads((self.var / "run.json").read_text())
@@ -195,18 +205,12 @@ def test_a_killed_program_comes_back(installation: Installation, name: str) -> N
 
 @pytest.mark.parametrize("name", ["postgres", "valkey-server"])
 def test_a_killed_store_comes_back(installation: Installation, name: str) -> None:
-    def store() -> psutil.Process | None:
-        for child in psutil.Process(installation.process.pid).children():
-            if name in child.name() and child.status() != psutil.STATUS_ZOMBIE:
-                return child
-        return None
-
-    killed = store()
+    killed = installation.store(name)
     assert killed is not None
     killed.kill()
 
     def back() -> bool:
-        present = store()
+        present = installation.store(name)
         return present is not None and present.pid != killed.pid and installation.healthy()
 
     wait_until(back, seconds=60, what=f"a new {name}")
