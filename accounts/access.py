@@ -207,6 +207,7 @@ ACCOUNT_EVENTS: dict[str, str] = {
     AuditEvent.PERSON_DEACTIVATED: "deactivated the account",
     AuditEvent.PERSON_REACTIVATED: "reactivated the account",
     AuditEvent.PASSWORD_CHANGED: "changed the password",
+    AuditEvent.PASSWORD_LINK_ISSUED: "made a link for a new password",
     AuditEvent.SECOND_FACTOR_SET_UP: "set up the second factor",
     AuditEvent.SECOND_FACTOR_REMOVED: "removed the second factor",
     AuditEvent.SECOND_FACTOR_RESET: "reset the second factor",

@@ -133,7 +133,18 @@ class NewPasswordForm(forms.Form):
         return cleaned
 
 
-class ChangePasswordForm(NewPasswordForm):
+class LinkPasswordForm(NewPasswordForm):
+    """A new password for a person who is known by other means than the old one."""
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        self._user = user
+        super().__init__(*args, **kwargs)
+
+    def person(self) -> User:
+        return self._user
+
+
+class ChangePasswordForm(LinkPasswordForm):
     """The current password and a new one."""
 
     current_password = forms.CharField(
@@ -143,13 +154,6 @@ class ChangePasswordForm(NewPasswordForm):
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
     field_order = ("current_password", "new_password", "repeat_password")
-
-    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
-        self._user = user
-        super().__init__(*args, **kwargs)
-
-    def person(self) -> User:
-        return self._user
 
 
 class AcceptForm(NewPasswordForm):

@@ -104,6 +104,20 @@ class SetUpLink(models.Model):
         return f"Set-up link {self.pk}"
 
 
+class PasswordLink(models.Model):
+    """A one-time link with which a person who forgot the password sets a new one."""
+
+    token_hash = models.CharField(max_length=64, unique=True)
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="password_links")
+    issued_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"Password link {self.pk}"
+
+
 class SignIn(models.Model):
     """One signed-in browser of one person, kept apart from the session so that others can end it.
 

@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern] = [
     path("theme/", own.theme, name="theme"),
     # New accounts
     path("invitation/<str:token>/", session.accept_invitation, name="invitation"),
+    path("new-password/<str:token>/", session.new_password, name="new_password"),
     path("set-up/", session.first_set_up, name="set_up"),
     # One's own account
     path("account/", own.profile, name="profile"),
@@ -40,6 +41,7 @@ urlpatterns: list[URLPattern] = [
     path("people/<uuid:id>/deactivate/", people.deactivate, name="deactivate"),
     path("people/<uuid:id>/reactivate/", people.reactivate, name="reactivate"),
     path("people/<uuid:id>/unlock/", people.unlock, name="unlock"),
+    path("people/<uuid:id>/password-link/", people.password_link, name="password_link"),
     path(
         "people/<uuid:id>/second-factor/reset/",
         people.reset_second_factor,

@@ -42,6 +42,7 @@ class AuditEvent(StrEnum):
     PERSON_DEACTIVATED = "person.deactivated"
     PERSON_REACTIVATED = "person.reactivated"
     PASSWORD_CHANGED = "person.password_changed"  # noqa: S105 — an event, not a password
+    PASSWORD_LINK_ISSUED = "person.password_link_issued"  # noqa: S105
     SECOND_FACTOR_SET_UP = "person.second_factor_set_up"
     SECOND_FACTOR_REMOVED = "person.second_factor_removed"
     SECOND_FACTOR_RESET = "person.second_factor_reset"

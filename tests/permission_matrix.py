@@ -43,10 +43,12 @@ PUBLIC: dict[str, str] = {
     "accounts:sign_in": "the way in",
     "accounts:second_factor": "the second step of the way in; worth nothing without the first",
     "accounts:invitation": "opened by a one-time token",
+    "accounts:new_password": "opened by a one-time token",
     "accounts:set_up": "opened by a one-time token, while nobody exists",
     "accounts:theme": "colours of the sign-in page",
     "api-1:api-root": "points at the documentation",
     "api-1:openapi-json": "documentation; holds no data",
+    "api-1:openapi-view": "the same as a page",
 }
 """Every view that answers somebody who is not signed in, and why. No other one may."""
 
@@ -85,6 +87,7 @@ ACCOUNTS = (
     Row("accounts:deactivate", only(ADMIN), post=404),
     Row("accounts:reactivate", only(ADMIN), post=404),
     Row("accounts:unlock", only(ADMIN), post=404),
+    Row("accounts:password_link", only(ADMIN), post=404),
     Row("accounts:reset_second_factor", only(ADMIN), post=404),
 )
 
@@ -141,7 +144,19 @@ REFERRALS = (
     Row("referrals:recipient", only(LEGAL), get=404, post=404),
 )
 
-REPORTS: tuple[Row, ...] = ()
+REPORTS = (
+    Row("reports:entered", REVIEWING, get=200),
+    Row("reports:new", REVIEWING, get=200, post=422),
+    Row("reports:subjects", REVIEWING, get=200),
+    Row("reports:report", REVIEWING, get=404),
+    Row("reports:sources", only(ADMIN), get=200),
+    Row("reports:source_new", only(ADMIN), get=200, post=422),
+    Row("reports:source", only(ADMIN), get=404),
+    Row("reports:source_edit", only(ADMIN), get=404, post=404),
+    Row("reports:key_issue", only(ADMIN), post=404),
+    Row("reports:key_rotate", only(ADMIN), post=404),
+    Row("reports:key_revoke", only(ADMIN), post=404),
+)
 
 HASHING = (
     Row("hashing:lists", SEES_LISTS, get=200),
@@ -150,11 +165,11 @@ HASHING = (
     Row("hashing:list_edit", only(POLICY_ADMIN), get=404, post=404),
     Row("hashing:list_import", only(POLICY_ADMIN), get=404, post=404),
     Row("hashing:entry_new", only(POLICY_ADMIN), get=404, post=404),
-    Row("hashing:entry_retire", only(POLICY_ADMIN), post=404),
+    Row("hashing:entry_retire", only(POLICY_ADMIN), get=404, post=404),
     Row("hashing:entry_restore", only(POLICY_ADMIN), post=404),
     Row("hashing:rules", SEES_LISTS, get=200),
     Row("hashing:rule_new", only(POLICY_ADMIN), get=200, post=422),
-    Row("hashing:try_text", SEES_LISTS, post=200),
+    Row("hashing:try_text", SEES_LISTS, get=200, post=422),
     Row("hashing:rule", SEES_LISTS, get=404),
     Row("hashing:rule_edit", only(POLICY_ADMIN), get=404, post=404),
     Row("hashing:rule_terms", only(POLICY_ADMIN), get=404, post=404),

@@ -283,6 +283,7 @@ IRREVERSIBLE = {
     "accounts:change_role",
     "accounts:deactivate",
     "accounts:invite",
+    "accounts:password_link",
     "accounts:reset_second_factor",
     "accounts:recovery_codes",
     "accounts:totp_set_up",

@@ -18,6 +18,11 @@ from accounts.actions.invitations import (
     revoke_invitation,
 )
 from accounts.actions.own import change_password, rename, set_keys_enabled, set_theme
+from accounts.actions.password_links import (
+    find_password_link,
+    issue_password_link,
+    set_password_by_link,
+)
 from accounts.actions.people import (
     change_role,
     create_person,
@@ -56,9 +61,11 @@ __all__ = [
     "end_other_sign_ins",
     "end_sign_in",
     "find_invitation",
+    "find_password_link",
     "has_totp",
     "invite",
     "is_set_up_token",
+    "issue_password_link",
     "issue_set_up_link",
     "mark_seen",
     "new_recovery_codes",
@@ -70,6 +77,7 @@ __all__ = [
     "reset_second_factor",
     "revoke_invitation",
     "set_keys_enabled",
+    "set_password_by_link",
     "set_theme",
     "try_code",
     "try_password",

@@ -17,8 +17,7 @@ from accounts.destinations import is_htmx
 from accounts.permissions import Permission
 from core import audit
 from core.audit_events import AuditEvent
-from core.audit_job import NAME, progress, request_check
-from core.models import Heartbeat
+from core.audit_job import last_check, request_check
 
 _ID = forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"})
 _DAY = forms.DateInput(attrs={"type": "date"})
@@ -85,7 +84,7 @@ def index(request: HttpRequest) -> HttpResponse:
             entries, before=_cursor(request, "before"), after=_cursor(request, "after")
         ),
         "is_filtered": bool(wanted) or not is_valid,
-        **_check_context(),
+        "check": last_check(),
     }
     template = "accounts/_audit_entries.html" if is_htmx(request) else "accounts/audit.html"
     return render(request, template, context, status=200 if is_valid else 422)
@@ -145,7 +144,7 @@ def export(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
 @requires(Permission.AUDIT_VIEW)
 def check_state(request: HttpRequest) -> HttpResponse:
     """Return the banner that says when the chains were checked last, for htmx to refresh."""
-    return render(request, "accounts/_audit_check.html", _check_context())
+    return render(request, "accounts/_audit_check.html", {"check": last_check()})
 
 
 @require_POST
@@ -154,21 +153,8 @@ def check(request: HttpRequest) -> HttpResponse:
     """Ask a worker to check all chains."""
     asked = request_check(actor=person_of(request))
     if is_htmx(request):
-        return render(request, "accounts/_audit_check.html", _check_context())
+        return render(request, "accounts/_audit_check.html", {"check": last_check()})
     messages.info(
         request, "The check has been asked for." if asked else "A check is on its way already."
     )
     return redirect("accounts:audit")
-
-
-def _check_context() -> dict[str, Any]:
-    found = Heartbeat.objects.filter(pk=NAME).first()
-    detail = found.detail if found else {}
-    state = detail.get("state", "done" if found else "never")
-    context: dict[str, Any] = {"check": detail, "check_state": state, "checked_at": None}
-    if state == "done" and found:
-        context["checked_at"] = found.at
-    elif state == "running":
-        read, total = progress() or (0, 0)
-        context |= {"read": read, "total": total}
-    return context

@@ -108,6 +108,18 @@ reset_second_factor = _verb(
 
 
 @never_cache
+@require_POST
+@requires(MANAGE, recent_login=True)
+def password_link(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
+    """Make a link for a new password; it is shown on the answer to this request and never again."""
+    user = person_of(request)
+    subject = get_person_for(user, id)
+    token = actions.issue_password_link(subject, actor=user)
+    link = request.build_absolute_uri(reverse("accounts:new_password", args=[token]))
+    return render(request, "accounts/password_link.html", {"person": subject, "link": link})
+
+
+@never_cache
 @require_http_methods(["GET", "POST"])
 @requires(MANAGE, recent_login=True)
 def invite(request: HttpRequest) -> HttpResponse:

@@ -18,6 +18,8 @@ from accounts.forms import (
     CodeForm,
     ConfirmForm,
     FirstAdministratorForm,
+    LinkPasswordForm,
+    NewPasswordForm,
     SignInForm,
     add_errors,
 )
@@ -202,6 +204,28 @@ def first_set_up(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/set_up.html", {"form": form}, status=status)
 
 
+@login_not_required
+@never_cache
+@sensitive_post_parameters()
+@require_http_methods(["GET", "POST"])
+def new_password(request: HttpRequest, token: str) -> HttpResponse:
+    """Let somebody with a link from an administrator set a new password, then sign in with it."""
+    link = actions.find_password_link(token)
+    if link is None:
+        return render(request, "accounts/new_password_closed.html", status=404)
+    form = LinkPasswordForm(request.POST or None, user=link.user)
+    status = 200
+    if request.method == "POST":
+        status = INVALID
+        if _is_limited(request, form):
+            status = 429
+        elif form.is_valid():
+            actions.set_password_by_link(token, password=form.cleaned_data["new_password"])
+            messages.success(request, "Your new password is set. Sign in with it.")
+            return go(request, "accounts:sign_in")
+    return render(request, "accounts/new_password.html", {"form": form}, status=status)
+
+
 def _enter(request: HttpRequest, user: User, destination: str) -> HttpResponse:
     """Open a session without a second factor and lead to set-up when the role needs one."""
     signing_in.begin(request, user, second_factor=False)
@@ -210,7 +234,7 @@ def _enter(request: HttpRequest, user: User, destination: str) -> HttpResponse:
     return go(request, destination)
 
 
-def _is_limited(request: HttpRequest, form: SignInForm | CodeForm | AcceptForm) -> bool:
+def _is_limited(request: HttpRequest, form: SignInForm | CodeForm | NewPasswordForm) -> bool:
     ip = context.current().ip
     if not signing_in.is_over_limit(ip):
         return False

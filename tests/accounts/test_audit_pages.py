@@ -119,9 +119,9 @@ class TestPages:
             query["before"] = page.older
         assert seen == keys
         assert [len(page) for page in pages] == [50, 50, 10]
-        back = desk.get(
-            reverse("accounts:audit"), {"chain": "walk", "after": page.newer}
-        ).context["slice"]
+        back = desk.get(reverse("accounts:audit"), {"chain": "walk", "after": page.newer}).context[
+            "slice"
+        ]
         assert [entry.pk for entry in back.entries] == pages[1]
 
     @pytest.mark.parametrize("cursor", ["x", "-1", "9" * 40, "1.5", "²"])
@@ -193,9 +193,7 @@ class TestChecking:
         assert "not been checked yet" in desk.get(reverse("accounts:audit")).content.decode()
         for _ in range(2):
             with django_capture_on_commit_callbacks(execute=True):
-                answer = desk.post(
-                    reverse("accounts:audit_check"), headers={"HX-Request": "true"}
-                )
+                answer = desk.post(reverse("accounts:audit_check"), headers={"HX-Request": "true"})
             assert "waiting for a worker" in answer.content.decode()
         assert AuditEntry.objects.filter(event=AuditEvent.AUDIT_CHECK_REQUESTED).count() == 1
         assert jobs.queue("default").get_job_ids() == ["verify_audit"]

@@ -1,0 +1,79 @@
+"""A way back for people who forgot the password: a link from an administrator, as no e-mail is sent."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from accounts.actions.invitations import hash_token
+from accounts.actions.locking import lock_person
+from accounts.actions.people import lock_for_change
+from accounts.actions.sign_ins import end_other_sign_ins
+from accounts.models import PasswordLink, SignIn, User
+from core import audit
+from core.audit_events import AuditEvent
+from core.errors import Refused
+
+PASSWORD_LINK_LIFE = timedelta(hours=24)
+
+
+@transaction.atomic
+def issue_password_link(person: User, *, actor: User) -> str:
+    """Return the token of a link with which ``person`` sets a new password; earlier links are void.
+
+    The second factor is still asked at sign-in, so the link alone opens nothing. Can be undone by
+    issuing another one and keeping it.
+    """
+    person = lock_for_change(person, actor, "make a password link for yourself")
+    if not person.is_active:
+        raise Refused("The account is deactivated. Reactivate it first.", code="inactive")
+    PasswordLink.objects.filter(user=person, used_at=None).update(expires_at=Now())
+    token = secrets.token_urlsafe(32)
+    PasswordLink.objects.create(
+        token_hash=hash_token(token),
+        user=person,
+        issued_by=actor,
+        expires_at=Now() + PASSWORD_LINK_LIFE,
+    )
+    audit.record(AuditEvent.PASSWORD_LINK_ISSUED, actor=actor, subject=person)
+    return token
+
+
+def find_password_link(token: str) -> PasswordLink | None:
+    """Return the link that ``token`` opens now, or None if it is used, replaced or run out."""
+    return (
+        PasswordLink.objects.filter(
+            token_hash=hash_token(token),
+            used_at=None,
+            expires_at__gt=Now(),
+            user__is_active=True,
+        )
+        .select_related("user")
+        .first()
+    )
+
+
+@transaction.atomic
+def set_password_by_link(token: str, *, password: str) -> User:
+    """Set the password of the person the link is for and end their sessions. Uses the link up.
+
+    Raises Refused when the link does not work (any more).
+    """
+    link = find_password_link(token)
+    if link is not None:
+        person = lock_person(link.user)
+        link = find_password_link(token)  # Again, now that a second use waits for the lock.
+    if link is None:
+        raise Refused(
+            "This link does not work any more. Ask your administrator for a new one.",
+            code="password_link_closed",
+        )
+    PasswordLink.objects.filter(pk=link.pk).update(used_at=Now())
+    person.set_password(password)
+    person.save(update_fields=["password"])
+    end_other_sign_ins(person, because=SignIn.Ended.PASSWORD_CHANGED, actor=person)
+    audit.record(AuditEvent.PASSWORD_CHANGED, actor=person, subject=person, by="link")
+    return person
