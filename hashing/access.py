@@ -10,20 +10,37 @@ from django.shortcuts import get_object_or_404
 
 from accounts.models import User
 from accounts.permissions import Permission
-from hashing.models import Flag, HashEntry, HashImport, HashList, TermChange, TermList
+from hashing.models import (
+    Algorithm,
+    Flag,
+    HashEntry,
+    HashImport,
+    HashList,
+    Term,
+    TermChange,
+    TermList,
+)
+from reports.models import Surface
 
 __all__ = [
     "changes_of",
+    "counts_of",
     "entries_of",
     "find_digest_for",
+    "find_hash_list",
     "flags_of_list",
     "flags_of_terms",
     "get_entry_for",
     "get_hash_list_for",
     "get_term_list_for",
+    "hash_list_names",
     "hash_lists_for",
     "imports_of",
+    "surface_names",
     "term_lists_for",
+    "terms_as_text",
+    "terms_of",
+    "version_of",
 ]
 
 
@@ -110,3 +127,46 @@ def changes_of(term_list: TermList) -> QuerySet[TermChange]:
 def flags_of_terms(term_list: TermList) -> QuerySet[Flag]:
     """Return the flags that rest on a term list, newest first."""
     return Flag.objects.filter(term_list=term_list).order_by("-created_at")
+
+
+def counts_of(hash_list: HashList) -> list[tuple[str, int]]:
+    """Return how many entries in force a list has of each algorithm, as (name, count)."""
+    rows = (
+        HashEntry.objects.filter(hash_list=hash_list, retired_at=None)
+        .order_by()
+        .values_list("algorithm")
+        .annotate(count=Count("pk"))
+    )
+    found = dict(rows)
+    return [(each.label, found[each.value]) for each in Algorithm if each.value in found]
+
+
+def terms_of(term_list: TermList) -> QuerySet[Term]:
+    """Return the terms in force, in alphabetical order."""
+    return term_list.terms.filter(retired_at=None).order_by("folded")
+
+
+def terms_as_text(term_list: TermList) -> str:
+    """Return the terms in force one a line, each with its note after a tab."""
+    pairs = terms_of(term_list).values_list("text", "note")
+    return "\n".join(f"{text}\t{note}" if note else text for text, note in pairs)
+
+
+def version_of(term_list: TermList) -> int:
+    """Return the version that the list has at this moment."""
+    return TermList.objects.values_list("version", flat=True).get(pk=term_list.pk)
+
+
+def surface_names(term_list: TermList) -> list[str]:
+    """Return where the list looks, in words; empty is everywhere."""
+    return [Surface(value).label for value in term_list.surfaces if value in Surface.values]
+
+
+def find_hash_list(slug: str) -> HashList | None:
+    """Return a list by its short name, for commands on the server; they answer to no role."""
+    return HashList.objects.filter(slug=slug).first()
+
+
+def hash_list_names() -> list[str]:
+    """Return the short names of all lists, for commands on the server."""
+    return list(HashList.objects.order_by("slug").values_list("slug", flat=True))

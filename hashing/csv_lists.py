@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -159,7 +160,7 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, list[str]]]:
     try:
         first = text.readline(100_000)
         separator = max(",;\t", key=first.count)
-        reader = csv.reader(_then(first, text), delimiter=separator)
+        reader = csv.reader(itertools.chain([first], text), delimiter=separator)
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 yield reader.line_num, cells
@@ -169,11 +170,6 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, list[str]]]:
         raise ValueError(f"The file is not readable as CSV: {broken}.") from None
     finally:
         text.detach()
-
-
-def _then(first: str, rest: Iterable[str]) -> Iterator[str]:
-    yield first
-    yield from rest
 
 
 def _short(text: str) -> str:

@@ -1,6 +1,23 @@
 """Addresses of the lists and rules, for people."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import path
+
+from hashing.views import lists, rules
 
 app_name = "hashing"
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns = [
+    path("hash-lists/", lists.listing, name="lists"),
+    path("hash-lists/new/", lists.new, name="list_new"),
+    path("hash-lists/<uuid:list_id>/", lists.detail, name="list"),
+    path("hash-lists/<uuid:list_id>/edit/", lists.edit, name="list_edit"),
+    path("hash-lists/<uuid:list_id>/import/", lists.import_file, name="list_import"),
+    path("hash-lists/<uuid:list_id>/entries/new/", lists.add_entry, name="entry_new"),
+    path("hash-entries/<int:entry_id>/retire/", lists.retire_entry, name="entry_retire"),
+    path("hash-entries/<int:entry_id>/restore/", lists.restore_entry, name="entry_restore"),
+    path("text-rules/", rules.listing, name="rules"),
+    path("text-rules/new/", rules.new, name="rule_new"),
+    path("text-rules/try/", rules.try_text, name="try_text"),
+    path("text-rules/<uuid:list_id>/", rules.detail, name="rule"),
+    path("text-rules/<uuid:list_id>/edit/", rules.edit, name="rule_edit"),
+    path("text-rules/<uuid:list_id>/terms/", rules.terms, name="rule_terms"),
+]

@@ -1,6 +1,7 @@
 """The verbs of flagging: the only code that writes lists, terms, digests and flags."""
 
 from hashing.actions.hash_lists import (
+    MOST_ROWS_IN_A_PAGE,
     ImportResult,
     add_entry,
     change_hash_list,
@@ -20,6 +21,7 @@ from hashing.actions.scans import (
 from hashing.actions.term_lists import change_term_list, create_term_list, set_terms
 
 __all__ = [
+    "MOST_ROWS_IN_A_PAGE",
     "ImportResult",
     "Outcome",
     "add_entry",

@@ -21,6 +21,7 @@ from hashing.models import Category, HashEntry, HashImport, HashList
 
 __all__ = [
     "MOST_ROWS",
+    "MOST_ROWS_IN_A_PAGE",
     "ImportResult",
     "add_entry",
     "change_hash_list",
@@ -33,6 +34,9 @@ __all__ = [
 
 MOST_ROWS = 1_000_000
 """Rows of one import: larger lists are imported in parts."""
+
+MOST_ROWS_IN_A_PAGE = 200_000
+"""Rows that a browser waits for; ``manage.py import_hashes`` takes more."""
 
 _BATCH = 5000
 _SETTINGS = (
@@ -149,6 +153,7 @@ def import_csv(
     actor: Actor | Person,
     file_name: str = "",
     skip_bad_rows: bool = False,
+    most_rows: int = MOST_ROWS,
 ) -> ImportResult:
     """Add the entries of a CSV file (algorithm, value, note) to a list.
 
@@ -157,7 +162,7 @@ def import_csv(
     Invalid when the file is not readable at all. Can be undone by retiring the entries.
     """
     try:
-        parsed = csv_lists.parse(stream, most_rows=MOST_ROWS)
+        parsed = csv_lists.parse(stream, most_rows=most_rows)
     except ValueError as unreadable:
         raise Invalid({"file": [str(unreadable)]}) from None
     total = len(parsed.rows) + parsed.refused + parsed.duplicates

@@ -1,0 +1,184 @@
+"""Forms of the lists and rules. They check what a browser could send wrong; the actions check the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from hashing.actions.hash_lists import HIGHEST_PDQ_THRESHOLD, HIGHEST_PHASH_THRESHOLD
+from hashing.models import Algorithm, Category
+from reports.models import Surface
+
+LONGEST_TRIAL = 20_000
+LARGEST_TERMS_FILE = 5 * 1024 * 1024
+
+
+class HashListForm(forms.Form):
+    """What a hash list is, and how near is near enough."""
+
+    name = forms.CharField(max_length=120)
+    category = forms.ChoiceField(
+        choices=Category.choices, help_text="What a match is about. Routing rules look at it."
+    )
+    origin = forms.CharField(
+        max_length=200, required=False, help_text="Who gave you the list, for example a hotline."
+    )
+    description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3}))
+    pdq_threshold = forms.IntegerField(
+        label="PDQ threshold",
+        min_value=0,
+        max_value=HIGHEST_PDQ_THRESHOLD,
+        initial=31,
+        help_text="Differing bits of 256 that still count as a match. 31 is usual.",
+    )
+    phash_threshold = forms.IntegerField(
+        label="pHash threshold",
+        min_value=0,
+        max_value=HIGHEST_PHASH_THRESHOLD,
+        initial=8,
+        help_text="Differing bits of 64 that still count as a match. 8 is usual.",
+    )
+
+
+class HashListSettingsForm(HashListForm):
+    """The same for a list that exists: it can be switched off."""
+
+    is_active = forms.BooleanField(
+        label="In force",
+        required=False,
+        help_text="A list that is not in force matches nothing; its entries stay.",
+    )
+
+
+class ImportForm(forms.Form):
+    """A CSV file for a list."""
+
+    file = forms.FileField(
+        label="CSV file",
+        allow_empty_file=True,
+        help_text="Columns: algorithm (md5, sha1, sha256, pdq, phash), value, note.",
+    )
+    skip_bad_rows = forms.BooleanField(
+        label="Keep the good rows if some rows are bad",
+        required=False,
+        help_text="Without this, one bad row means that nothing is imported.",
+    )
+
+
+class EntryForm(forms.Form):
+    """One digest by hand."""
+
+    algorithm = forms.ChoiceField(choices=Algorithm.choices)
+    value = forms.CharField(
+        max_length=200,
+        help_text="Hexadecimal.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    note = forms.CharField(max_length=500, required=False)
+
+
+class RetireForm(forms.Form):
+    """Why an entry is taken off its list."""
+
+    reason = forms.CharField(
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="For example: confirmed to be a mistake by the list's owner.",
+    )
+
+
+class DigestSearchForm(forms.Form):
+    """Is this digest listed anywhere?"""
+
+    digest = forms.CharField(
+        label="Find a digest",
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "spellcheck": "false", "data-key": "/"}
+        ),
+    )
+
+
+class EntryFilterForm(forms.Form):
+    """Which entries of a list are shown."""
+
+    search = forms.CharField(label="Digest or note", required=False, max_length=200)
+    state = forms.ChoiceField(
+        required=False,
+        choices=[("", "All"), ("active", "In force"), ("retired", "Retired")],
+    )
+
+
+class TermListForm(forms.Form):
+    """What a term list is, and where it looks."""
+
+    name = forms.CharField(max_length=120)
+    category = forms.ChoiceField(
+        choices=Category.choices, help_text="What a match is about. Routing rules look at it."
+    )
+    description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3}))
+    surfaces = forms.MultipleChoiceField(
+        choices=Surface.choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Where the terms are looked for. None chosen: everywhere.",
+    )
+
+
+class TermListSettingsForm(TermListForm):
+    """The same for a list that exists: it can be switched off."""
+
+    is_active = forms.BooleanField(
+        label="In force",
+        required=False,
+        help_text="A list that is not in force flags nothing; its terms stay.",
+    )
+
+
+class TermsForm(forms.Form):
+    """The terms of a list, as text or as a file."""
+
+    terms = forms.CharField(
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 16, "spellcheck": "false"}),
+        help_text="One term a line. A note may follow after a tab. "
+        "Case, width and accents that only look different do not matter.",
+    )
+    file = forms.FileField(
+        label="Or take the terms from a text file",
+        required=False,
+        allow_empty_file=True,
+        help_text="UTF-8, one term a line. It replaces the text above.",
+    )
+    version = forms.IntegerField(widget=forms.HiddenInput)
+
+    def clean(self) -> dict[str, Any]:
+        """Read the file, if there is one, in the place of the text."""
+        said = super().clean() or {}
+        file = said.get("file")
+        if file:
+            if file.size > LARGEST_TERMS_FILE:
+                self.add_error("file", "The file is larger than 5 MB.")
+                return said
+            try:
+                said["terms"] = file.read().decode("utf-8-sig")
+            except UnicodeDecodeError:
+                self.add_error("file", "The file is not text in UTF-8.")
+        return said
+
+
+class TryForm(forms.Form):
+    """A text to try the rules on."""
+
+    text = forms.CharField(
+        strip=False,
+        max_length=LONGEST_TRIAL,
+        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
+        help_text="Write an invented text. Nothing of it is kept.",
+    )
+    surface = forms.ChoiceField(
+        required=False, choices=[("", "Every surface"), *Surface.choices], label="As if it stood on"
+    )

@@ -1,0 +1,1 @@
+"""Pages of the hash lists and the text rules."""
