@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.cache import cache
@@ -79,6 +80,30 @@ def progress() -> tuple[int, int] | None:
     except Exception:  # noqa: BLE001
         return None
     return tuple(found) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class LastCheck:
+    """How far the latest check is: ``state`` is never, waiting, running or done.
+
+    ``detail`` holds the verdict when it is done, ``read`` and ``total`` count entries while it runs.
+    """
+
+    state: str
+    at: datetime | None
+    detail: dict[str, Any]
+    read: int = 0
+    total: int = 0
+
+
+def last_check() -> LastCheck:
+    """Return the latest check of all chains, asked for here or run by the command."""
+    found = Heartbeat.objects.filter(pk=NAME).first()
+    if found is None:
+        return LastCheck("never", None, {})
+    state = found.detail.get("state", "done")
+    read, total = (progress() or (0, 0)) if state == "running" else (0, 0)
+    return LastCheck(state, found.at, found.detail, read, total)
 
 
 def sweep_audit_check() -> int:

@@ -162,10 +162,17 @@ class Receiving:
     def _store_file(self) -> str:
         storage = vault_storage()
         text = self._cipher_id.hex
+        # 4096 folders keep each one small up to a hundred million files; the name says nothing about
+        # the content.
+        folder = text[:3]
+        root = _root(storage)
+        is_new_folder = root is not None and not (root / folder).exists()
         self._sealed.seek(0)
-        # Two levels of folders keep directories small; the name says nothing about the content.
-        name = storage.save(f"{text[:2]}/{text[2:4]}/{text}", _Whole(self._sealed))
-        _make_durable(storage, name)
+        name = storage.save(f"{folder}/{text}", _Whole(self._sealed))
+        if root is not None:
+            path = root / name
+            path.chmod(0o600)
+            _make_durable(path, path.parent, *([root] if is_new_folder else []))
         return name
 
 
@@ -213,14 +220,9 @@ def _spool_directory() -> str | None:
     return str(root)
 
 
-def _make_durable(storage: Storage, name: str) -> None:
-    """Wait until file and folders are on disk. Object stores answer only when they have it."""
-    root = _root(storage)
-    if root is None:
-        return
-    path = Path(storage.path(name))
-    path.chmod(0o600)
-    for target in (path, path.parent, path.parent.parent, root):
+def _make_durable(*paths: Path) -> None:
+    """Wait until files and folders are on disk. Object stores answer only when they have it."""
+    for target in paths:
         descriptor = os.open(target, os.O_RDONLY)
         try:
             os.fsync(descriptor)
