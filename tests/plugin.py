@@ -3,7 +3,7 @@
 A ``-p`` plugin, because pytest-django reads the settings before any conftest. With pytest-xdist the
 controller starts the stores and every worker process takes a Valkey database, a test database and a
 data folder of its own. A ``DATABASE_URL`` from outside is used as it is (its role must be a superuser,
-see ``_flush``); Valkey is always private, because every test empties it.
+see tests/conftest.py); Valkey is always private, because every test empties it.
 """
 
 from __future__ import annotations
