@@ -21,6 +21,9 @@ from core.errors import Invalid, Refused
 from moderation import access, workflow
 from moderation.models import Case, CaseStatus, Claim, ClaimEnd, Queue, Skip
 
+LOOKS_AT_A_QUEUE = 100
+"""How often ``claim_next`` looks before it gives up; each failed look means that a colleague got a case."""
+
 
 def lease() -> timedelta:
     """Return how long a lease lasts without a sign of life."""
@@ -32,17 +35,24 @@ def claim_next(queue: Queue, *, actor: User) -> Claim | None:
     """Lease the most urgent waiting case of a queue to the person; None when nothing waits for them.
 
     Many people pull at once: ``SKIP LOCKED`` gives each another case, and what the person may not see
-    or has passed by is outside the query. Raises Refused when the person holds enough cases.
-    Can be undone by ``release_claim``.
+    or has passed by is outside the query. Two gaps are closed by looking again. The query's snapshot may
+    be older than a colleague's commit, so a row it finds unlocked can be leased already. And a row may
+    be locked by somebody who does not lease it (a report that joins), so when only locked rows are
+    left, this waits for the first of them instead of saying that nothing waits.
+    Raises Refused when the person holds enough cases. Can be undone by ``release_claim``.
     """
     actor = _lock_person(actor)
     _refuse_too_many(actor)
-    case = (
-        access.waiting_cases(actor, queue).select_for_update(of=("self",), skip_locked=True).first()
-    )
-    if case is None:
-        return None
-    return _start(case, actor=actor)
+    for _ in range(LOOKS_AT_A_QUEUE):
+        waiting = access.waiting_cases(actor, queue)
+        case = waiting.select_for_update(of=("self",), skip_locked=True).first()
+        if case is None:
+            case = waiting.select_for_update(of=("self",)).first()
+        if case is None:
+            return None
+        if access.live_claim_on(case) is None and case.status == CaseStatus.OPEN:
+            return _start(case, actor=actor)
+    raise Refused("Many colleagues start at this moment. Press once more.", code="busy")
 
 
 @transaction.atomic

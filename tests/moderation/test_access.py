@@ -1,0 +1,149 @@
+"""Who sees which case: the queue and the category, both by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from core.audit import SYSTEM
+from moderation import access, actions
+from moderation.models import Case, Outcome, Queue
+from tests.casework import Casework, decide_form, grant_all, url
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_stranger_gets_404_everywhere(held: Case, outsider: Any, session_of: Any) -> None:
+    stranger = session_of(outsider)
+    item = held.case_items.get().item
+    assert stranger.get(url("case", held)).status_code == 404
+    assert stranger.get(url("preview", held, item_id=item.pk)).status_code == 404
+    for verb in ("claim", "heartbeat", "extend", "release", "note", "decide"):
+        assert stranger.post(url(verb, held)).status_code == 404, verb
+    answer = stranger.post(url("reveal", held, item_id=item.pk), {"purpose": "assess"})
+    assert answer.status_code == 404
+    page = stranger.get(reverse("moderation:search"), {"q": str(held)})
+    assert "No case found" in page.content.decode()
+    assert stranger.get(reverse("moderation:queue", args=[held.queue.slug])).status_code == 404
+
+
+@pytest.mark.parametrize("missing", ["queue", "category"])
+def test_the_queue_alone_and_the_category_alone_show_nothing(
+    held: Case, outsider: Any, session_of: Any, missing: str
+) -> None:
+    if missing == "category":
+        actions.grant_queue(held.queue, to=outsider, actor=SYSTEM)
+    else:
+        actions.grant_category(held.category, to=outsider, actor=SYSTEM)
+    assert session_of(outsider).get(url("case", held)).status_code == 404
+    assert not access.cases_for(outsider).exists()
+    if missing == "category":
+        page = session_of(outsider).get(reverse("moderation:queue", args=[held.queue.slug]))
+        assert str(held) not in page.content.decode()
+        assert actions.claim_next(held.queue, actor=outsider) is None
+
+
+def test_an_administrator_sees_counts_and_names_but_no_case(
+    held: Case, admin: Any, robin: Any, session_of: Any
+) -> None:
+    client = session_of(admin)
+    assert client.get(url("case", held)).status_code == 403
+    page = client.get(reverse("moderation:queue_people", args=[held.queue.slug])).content.decode()
+    assert robin.name in page
+    assert str(held) not in page
+    overview = client.get(reverse("moderation:grants")).content.decode()
+    assert held.queue.name in overview
+    assert str(held) not in overview
+
+
+def test_legal_staff_see_a_case_once_it_is_confirmed_and_never_its_media(
+    held: Case, casework: Casework, robin: Any, legal: Any, session_of: Any
+) -> None:
+    grant_all(legal)
+    client = session_of(legal)
+    item = held.case_items.get().item
+    assert client.get(url("case", held)).status_code == 404
+    casework.published(held, by=robin)
+    page = client.get(url("case", held))
+    assert page.status_code == 200
+    assert "preview/" not in page.content.decode()
+    assert "data-reveal-url" not in page.content.decode()
+    assert client.get(url("preview", held, item_id=item.pk)).status_code == 403
+    answer = client.post(url("reveal", held, item_id=item.pk), {"purpose": "prepare_referral"})
+    assert answer.status_code == 403
+
+
+def test_legal_staff_do_not_see_what_was_no_violation(
+    held: Case, casework: Casework, robin: Any, legal: Any, session_of: Any
+) -> None:
+    grant_all(legal)
+    casework.published(held, by=robin, outcome=Outcome.NOT_VIOLATING)
+    assert session_of(legal).get(url("case", held)).status_code == 404
+
+
+def test_moving_a_case_shows_it_to_nobody_without_the_category(
+    held: Case, lena: Any, outsider: Any, session_of: Any
+) -> None:
+    target = Queue.objects.get(slug="general")
+    actions.grant_queue(target, to=outsider, actor=SYSTEM)
+    actions.grant_category("spam_other", to=outsider, actor=SYSTEM)
+    actions.take_over(held, reason="moving it", actor=lena)
+    answer = session_of(lena).post(
+        url("move", held),
+        {"queue": target.pk, "reason": "belongs elsewhere", "case_version": held.version},
+    )
+    assert answer.status_code == 303
+    held.refresh_from_db()
+    assert held.queue == target
+    assert session_of(outsider).get(url("case", held)).status_code == 404
+
+
+def test_an_administrator_grants_and_takes_back_a_queue(
+    held: Case, outsider: Any, admin: Any, session_of: Any
+) -> None:
+    client = session_of(admin)
+    queue = reverse("moderation:queue_people", args=[held.queue.slug])
+    category = reverse("moderation:category_people", args=[held.category])
+    for page in (queue, category):
+        answer = client.post(page, {"verb": "grant", "person": str(outsider.pk)})
+        assert answer.status_code == 303
+    assert session_of(outsider).get(url("case", held)).status_code == 200
+    client.post(queue, {"verb": "revoke", "person": str(outsider.pk)})
+    assert session_of(outsider).get(url("case", held)).status_code == 404
+
+
+def test_a_role_that_works_no_cases_is_not_granted_a_queue(
+    held: Case, auditor: Any, admin: Any, session_of: Any
+) -> None:
+    page = reverse("moderation:queue_people", args=[held.queue.slug])
+    answer = session_of(admin).post(page, {"verb": "grant", "person": str(auditor.pk)})
+    assert answer.status_code == 422
+    assert not access.granted_queues(auditor).exists()
+
+
+def test_losing_the_permission_ends_the_lease_and_the_view(
+    held: Case, robin: Any, at_work: Any
+) -> None:
+    actions.revoke_category(held.category, of=robin, actor=SYSTEM)
+    assert access.live_claim_on(held) is None
+    assert at_work.get(url("case", held)).status_code == 404
+    assert at_work.post(url("decide", held), decide_form(held)).status_code == 404
+
+
+def test_one_hit_of_a_search_opens_the_case(held: Case, at_work: Any) -> None:
+    search = reverse("moderation:search")
+    for text in (str(held), str(held.number), "subject-of-the-case"):
+        answer = at_work.get(search, {"q": text})
+        assert answer.status_code == 302, text
+        assert answer["Location"] == url("case", held)
+
+
+def test_a_search_is_recorded_without_what_was_typed(held: Case, at_work: Any) -> None:
+    from core.models import AuditEntry
+
+    at_work.get(reverse("moderation:search"), {"q": "subject-of-the-case"})
+    entry = AuditEntry.objects.get(event="case.searched")
+    assert entry.data["found"] == 1
+    assert "subject-of-the-case" not in entry.line
