@@ -12,6 +12,7 @@ from core.errors import install_problem_handlers
 from reports.api import router as reports_router
 from reports.door import machine_door
 from reports.reference import finish
+from reports.views.documentation import ReferencePage
 
 
 class HoldfastAPI(NinjaAPI):
@@ -38,8 +39,8 @@ api = HoldfastAPI(
         "Intake for platforms and trusted flaggers. Errors are problem documents (RFC 9457). "
         "Sign in with `Authorization: Bearer <key>`; each key belongs to one source."
     ),
-    # The page at /api/v1/docs is our own (reports.views): ninja's needs inline scripts.
-    docs_url=None,
+    docs=ReferencePage(),
+    docs_url="/docs",
 )
 install_problem_handlers(api)
 api.add_router("", reports_router)

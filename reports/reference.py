@@ -175,6 +175,11 @@ def operations_of(schema: dict[str, Any], address: str) -> list[dict[str, Any]]:
     return found
 
 
+def batch_example() -> str:
+    """Return the lines of the example batch."""
+    return "\n".join(json.dumps(line) for line in BATCH_EXAMPLE)
+
+
 def paragraphs(text: str) -> list[str]:
     """Return the paragraphs of a description, without the code marks."""
     return [" ".join(part.split()).replace("`", "") for part in text.split("\n\n") if part.strip()]
