@@ -16,7 +16,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Protocol
@@ -115,6 +115,8 @@ def _plain(value: Any) -> Any:
         return timestamp(value) if value.tzinfo else value.isoformat()
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, timedelta):
+        return _plain(value.total_seconds())
     if isinstance(value, models.Model):
         return str(value.pk)
     if isinstance(value, Mapping):

@@ -144,5 +144,6 @@ class AuditEvent(StrEnum):
     PACKAGE_RETRIED = "package.build.retried"
     PACKAGE_SEALED = "package.sealed"
     PACKAGE_DOWNLOADED = "package.downloaded"
+    REGISTRY_DOWNLOADED = "package.registry.downloaded"
     RECIPIENT_CREATED = "recipient.created"
     RECIPIENT_CHANGED = "recipient.changed"

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
-from django.core.files.uploadhandler import FileUploadHandler, SkipFile
+from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from django.http import HttpRequest
 from django.http.multipartparser import MultiPartParserError
 from django.utils.module_loading import import_string
@@ -120,6 +120,7 @@ class VaultUploadHandler(FileUploadHandler):
         self._receiving: vault.Receiving | None = None
         self._uploads: list[VaultUpload] = []
         self._too_large = False
+        self._thrown_away = 0
         self._interrupted = False
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
@@ -128,20 +129,21 @@ class VaultUploadHandler(FileUploadHandler):
         if not may_upload(self.request):
             self._forget()
             raise UploadRefused("Sign in to send files.")
-        if self._too_large:
-            raise SkipFile
-        self._receiving = vault.Receiving()
+        self._receiving = None if self._too_large else vault.Receiving()
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        """Encrypt the next bytes; past the limit everything is forgotten and the rest is skipped."""
-        if self._receiving is None:
-            raise SkipFile
-        if self._receiving.size + len(raw_data) > self._limit:
-            # The rest is read and thrown away, so that the sender hears the answer instead of a reset.
+        """Encrypt the next bytes; past the limit everything is forgotten and the rest thrown away."""
+        if self._receiving is not None and self._receiving.size + len(raw_data) > self._limit:
             self._too_large = True
             self._forget()
-            raise SkipFile
-        self._receiving.write(raw_data)
+        if self._receiving is not None:
+            self._receiving.write(raw_data)
+            return
+        # Reading on lets the sender hear the answer instead of a broken connection, but a sender who never
+        # ends must not keep a worker for ever.
+        self._thrown_away += len(raw_data)
+        if self._thrown_away > self._limit:
+            raise StopUpload(connection_reset=True)
 
     def file_complete(self, file_size: int) -> VaultUpload | None:
         """Return the finished upload; it is stored when the whole request was read."""

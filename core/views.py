@@ -76,7 +76,9 @@ def _back(request: HttpRequest) -> str:
     from urllib.parse import urlsplit
 
     referer = urlsplit(request.headers.get("Referer", ""))
-    if referer.netloc == request.META.get("HTTP_HOST") and referer.path.startswith("/"):
+    # "//host" would be another site's address.
+    own = referer.netloc == request.META.get("HTTP_HOST") and referer.path.startswith("/")
+    if own and not referer.path.startswith("//"):
         return referer.path + (f"?{referer.query}" if referer.query else "")
     return "/"
 

@@ -103,6 +103,20 @@ class TestRefusals:
             assert "secret-host" not in answer.content.decode()
             assert ("Retry-After" in answer) == (status == 503)
 
+    @pytest.mark.parametrize(
+        ("referer", "back"),
+        [
+            ("http://testserver/queues/?page=2", "/queues/?page=2"),
+            ("http://testserver//evil.example/", "/"),
+            ("http://evil.example/queues/", "/"),
+            ("", "/"),
+        ],
+    )
+    def test_the_way_back_stays_on_this_site(self, site: None, referer: str, back: str) -> None:
+        answer = Client().get("/raise/refused", headers={"Referer": referer, "Host": "testserver"})
+        assert f'href="{back}"' in answer.content.decode()
+        assert "evil" not in answer.content.decode()
+
     def test_damage_is_a_clear_page(self, site: None) -> None:
         answer = Client().get("/raise/damage")
         assert answer.status_code == 500

@@ -17,6 +17,7 @@ from django.http import UnreadablePostError
 from django.test import Client, RequestFactory
 
 from core import vault
+from core.errors import UploadRefused, UploadTooLarge
 from core.models import Blob
 from core.uploads import VaultUpload, VaultUploadHandler
 from core.vault import cipher
@@ -91,6 +92,19 @@ class TestForms:
             assert not Blob.objects.exists()
             assert not files_in(private_vault)
 
+    def test_a_sender_who_never_ends_is_cut_off(
+        self, site: None, person: Any, settings: Any, private_vault: Path
+    ) -> None:
+        settings.HOLDFAST_MAX_UPLOAD_BYTES = 1024 * 1024
+        stream = Slowly(b"endless", 40)
+        request = request_with(io.BufferedReader(stream), stream.length)
+        request.user = person
+        with pytest.raises(UploadTooLarge):
+            request.FILES  # noqa: B018
+        left = sum(len(piece) for piece in stream.pieces)
+        assert left > 35 * 1024 * 1024
+        assert not files_in(private_vault)
+
     def test_a_connection_that_breaks_leaves_nothing(
         self, site: None, person: Any, private_vault: Path
     ) -> None:
@@ -150,8 +164,6 @@ class TestStrangers:
         length = 8 * 1024 * 1024
         stream = io.BytesIO(body_of(part("files", b"x" * length)))
         request = request_with(stream, len(stream.getvalue()))
-        from core.errors import UploadRefused
-
         with pytest.raises(UploadRefused):
             request.FILES  # noqa: B018
         assert stream.tell() < 1024 * 1024
