@@ -203,7 +203,7 @@ def _lost(case: Case, user: User) -> str:
     last = case.claims.filter(user=user).order_by("-started_at").first()
     if last is None or last.end in {ClaimEnd.RELEASED, ClaimEnd.DECIDED}:
         return ""
-    return actions.why_no_lease(case, user)
+    return actions.why_no_lease(case, actor=user)
 
 
 def _reports(case: Case) -> list[Report]:

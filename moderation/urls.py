@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from moderation import delivery_views
 from moderation.views import cases, decisions, home, media, policies, queues
 
 app_name = "moderation"
@@ -44,4 +45,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     # Policies
     path("policies/", policies.index, name="policies"),
     path("policies/<slug:code>/", policies.policy, name="policy"),
+    # Deliveries and where the platform listens
+    path("deliveries/", delivery_views.log, name="deliveries"),
+    path("deliveries/<uuid:id>/", delivery_views.delivery, name="delivery"),
+    path("deliveries/<uuid:id>/replay/", delivery_views.replay, name="delivery_replay"),
+    path("webhooks/", delivery_views.endpoints, name="webhooks"),
+    path("webhooks/new/", delivery_views.endpoint_new, name="webhook_new"),
+    path("webhooks/<uuid:id>/", delivery_views.endpoint, name="webhook"),
+    path("webhooks/<uuid:id>/rotate/", delivery_views.endpoint_rotate, name="webhook_rotate"),
+    path("webhooks/<uuid:id>/test/", delivery_views.endpoint_test, name="webhook_test"),
 ]

@@ -219,18 +219,18 @@ def end_expired_claims() -> int:
     return ended
 
 
-def check_lease(case: Case, actor: User) -> Claim:
+def check_lease(case: Case, *, actor: User) -> Claim:
     """Return the actor's live lease on a case. Raises Refused without one.
 
     Call it with the case's row locked, in the transaction that writes.
     """
     mine = access.live_claims().filter(case=case, user=actor).first()
     if mine is None:
-        raise Refused(why_no_lease(case, actor), code="lease_lost")
+        raise Refused(why_no_lease(case, actor=actor), code="lease_lost")
     return mine
 
 
-def why_no_lease(case: Case, actor: User) -> str:
+def why_no_lease(case: Case, *, actor: User) -> str:
     """Return the sentence that tells a person why a case is not (any more) in their hands."""
     last = case.claims.filter(user=actor).order_by("-started_at").first()
     if last is None:

@@ -81,7 +81,7 @@ def decide(
         raise Refused("You may not decide this case.", code="not_permitted", status=403)
     if case.status != CaseStatus.OPEN:
         raise Refused(_decided_sentence(case), code="already_decided")
-    check_lease(case, actor)
+    check_lease(case, actor=actor)
     if case.version != case_version:
         raise CaseChanged(case, case_version)
     _check_current(policy)

@@ -76,7 +76,7 @@ def _reveal(case: Case, item: Item, *, purpose: str, sign_in: SignIn, actor: Use
     case = Case.objects.select_for_update().get(pk=case.pk)
     if case.status != CaseStatus.OPEN:
         raise Refused("Originals can be looked at while the case is open.", "not_open")
-    check_lease(case, actor)
+    check_lease(case, actor=actor)
     if not case.case_items.filter(item=item).exists():
         raise Refused("This item is not part of the case.", "not_in_case")
     _check_showable(item)

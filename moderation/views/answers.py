@@ -8,7 +8,7 @@ from django.shortcuts import render
 from accounts.access import person_of, sign_in_of
 from core.errors import Refused
 from core.views import wants_problem
-from moderation import case_page
+from moderation import access, case_page
 from moderation.models import Case
 
 
@@ -24,7 +24,7 @@ def refused_page(request: HttpRequest, case: Case, refused: Refused) -> HttpResp
     """
     if wants_problem(request):
         raise refused
-    fresh = Case.objects.select_related("queue", "account", "group").get(pk=case.pk)
+    fresh = access.get_case_for(person_of(request), case.pk)
     context = case_page.context(
         fresh, user=person_of(request), sign_in=sign_in_of(request), refusal=refused.message
     )

@@ -172,7 +172,7 @@ def _lease(found: Case, request: HttpRequest) -> Claim:
     user = person_of(request)
     latest = found.claims.filter(user=user).select_related("case").order_by("-started_at").first()
     if latest is None:
-        raise Refused(actions.why_no_lease(found, user), code="no_lease")
+        raise Refused(actions.why_no_lease(found, actor=user), code="no_lease")
     return latest
 
 

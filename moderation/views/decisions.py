@@ -146,7 +146,7 @@ def _again(
     changes: list[str] | None = None,
     refusal: str = "",
 ) -> HttpResponse:
-    fresh = Case.objects.select_related("queue", "account", "group").get(pk=found.pk)
+    fresh = access.get_case_for(person_of(request), found.pk)
     context = case_page.context(
         fresh,
         user=person_of(request),

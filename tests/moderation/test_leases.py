@@ -196,7 +196,7 @@ def test_withdrawing_a_queue_ends_the_lease_in_it(held: Case, robin: Any, lena: 
     actions.revoke_queue(held.queue, of=robin, actor=SYSTEM)
     assert Claim.objects.get().end == ClaimEnd.WITHDRAWN
     with pytest.raises(Refused):
-        actions.check_lease(held, robin)
+        actions.check_lease(held, actor=robin)
 
 
 def test_the_queue_list_shows_who_holds_what_and_no_picture(

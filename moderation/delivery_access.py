@@ -1,0 +1,92 @@
+"""Which deliveries and endpoints a person sees. Not visible is 404.
+
+The log says what the platform was told and what it answered: verb, state, the case's number. It names
+no subject and holds no content, so that administrators may look after it without seeing cases.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Now
+from django.http import Http404
+
+from accounts.models import User
+from accounts.permissions import Permission
+from moderation.models import (
+    Delivery,
+    DeliveryAttempt,
+    DeliveryState,
+    WebhookEndpoint,
+)
+
+WAITS_FOR_ENDPOINT = "no_endpoint"
+
+
+def deliveries_for(
+    user: User, *, state: str = "", verb: str = "", endpoint: str = ""
+) -> QuerySet[Delivery]:
+    """Return deliveries, newest first, narrowed by state, verb and endpoint.
+
+    ``state`` may also be ``no_endpoint``: what waits because nobody listens.
+    """
+    if not user.may(Permission.DELIVERIES_VIEW):
+        return Delivery.objects.none()
+    last = DeliveryAttempt.objects.filter(delivery=OuterRef("pk")).order_by("-pk")
+    found = (
+        Delivery.objects.select_related("endpoint", "enforcement__decision__case")
+        .defer("payload")
+        .annotate(
+            last_status=Subquery(last.values("status")[:1]),
+            last_error=Subquery(last.values("error")[:1]),
+            is_being_sent=Q(locked_until__gt=Now()),
+        )
+        .order_by("-created_at", "pk")
+    )
+    if state == WAITS_FOR_ENDPOINT:
+        found = found.filter(state=DeliveryState.PENDING, endpoint=None)
+    elif state:
+        found = found.filter(state=state)
+    if verb:
+        found = found.filter(enforcement__verb=verb)
+    if endpoint:
+        try:
+            found = found.filter(endpoint=uuid.UUID(endpoint))
+        except ValueError:
+            return Delivery.objects.none()
+    return found
+
+
+def get_delivery_for(user: User, id: uuid.UUID) -> Delivery:
+    """Return one delivery. Raises Http404 when not visible."""
+    found = deliveries_for(user).filter(pk=id).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def endpoint_choices(user: User) -> list[tuple[str, str]]:
+    """Return the endpoints as choices of a filter, by name."""
+    if not user.may(Permission.DELIVERIES_VIEW):
+        return []
+    return [(str(e.pk), e.name) for e in WebhookEndpoint.objects.order_by("name").only("name")]
+
+
+def endpoints_for(user: User) -> QuerySet[WebhookEndpoint]:
+    """Return the endpoints with what waits and what was given up, for administrators."""
+    if not user.may(Permission.WEBHOOKS_MANAGE):
+        return WebhookEndpoint.objects.none()
+    return WebhookEndpoint.objects.annotate(
+        waiting=Count("deliveries", filter=Q(deliveries__state=DeliveryState.PENDING)),
+        given_up=Count("deliveries", filter=Q(deliveries__state=DeliveryState.FAILED)),
+        has_two_secrets=Q(previous_until__gt=Now()),
+    ).order_by("name", "created_at")
+
+
+def get_endpoint_for(user: User, id: uuid.UUID) -> WebhookEndpoint:
+    """Return one endpoint for an administrator. Raises Http404 when not visible."""
+    found = endpoints_for(user).filter(pk=id).first()
+    if found is None:
+        raise Http404
+    return found

@@ -1,0 +1,84 @@
+"""The outbox: where the platform listens and what it answered."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from moderation.models.decisions import Enforcement
+
+
+class WebhookEndpoint(models.Model):
+    """Where the platform listens. The secret is sealed with the vault's master key."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=80)
+    url = models.CharField(max_length=1000)
+    sealed_secret = models.BinaryField()
+    sealed_previous_secret = models.BinaryField(null=True, blank=True)
+    previous_until = models.DateTimeField(
+        null=True, blank=True, help_text="Until then messages are signed with both secrets."
+    )
+    verbs = models.JSONField(default=list, blank=True, help_text="Empty: every verb.")
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DeliveryState(models.TextChoices):
+    PENDING = "pending", "Waiting"
+    DELIVERED = "delivered", "Delivered"
+    FAILED = "failed", "Gave up"
+
+
+class Delivery(models.Model):
+    """Outbox row: one enforcement to one endpoint. ``id`` is the webhook's message id."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    enforcement = models.ForeignKey(
+        Enforcement, on_delete=models.PROTECT, related_name="deliveries"
+    )
+    endpoint = models.ForeignKey(
+        WebhookEndpoint, null=True, on_delete=models.PROTECT, related_name="deliveries"
+    )
+    payload = models.JSONField()
+    state = models.CharField(
+        max_length=10, choices=DeliveryState.choices, default=DeliveryState.PENDING
+    )
+    attempts_made = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(db_default=Now())
+    give_up_at = models.DateTimeField()
+    locked_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    delivered_at = models.DateTimeField(null=True, blank=True)
+    replayed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["enforcement", "endpoint"],
+                nulls_distinct=False,
+                name="one_delivery_per_endpoint",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_attempt_at"], condition=Q(state="pending"), name="deliveries_due"
+            )
+        ]
+
+
+class DeliveryAttempt(models.Model):
+    """One try to deliver: what the platform answered, how long it took."""
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.PROTECT, related_name="attempts")
+    at = models.DateTimeField(db_default=Now(), editable=False)
+    status = models.PositiveSmallIntegerField(null=True, blank=True)
+    error = models.CharField(max_length=500, blank=True)
+    duration_ms = models.PositiveIntegerField(default=0)
+    is_replay = models.BooleanField(default=False)
