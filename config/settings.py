@@ -227,7 +227,10 @@ HOLDFAST_ESCROW_RECIPIENT = os.environ.get("HOLDFAST_ESCROW_RECIPIENT", "")
 HOLDFAST_ESCROW_RECIPIENT_FILE = str(VAR_DIR / "keys" / "escrow.recipient")
 HOLDFAST_SAMPLE = env_bool("HOLDFAST_SAMPLE", default=False)
 # Webhooks may go to loopback and private addresses only where the operator says so.
-HOLDFAST_WEBHOOK_ALLOW_PRIVATE = env_bool("HOLDFAST_WEBHOOK_ALLOW_PRIVATE", default=False)
+# A sample installation is reached by nobody else, and its demo platform listens on loopback.
+HOLDFAST_WEBHOOK_ALLOW_PRIVATE = env_bool(
+    "HOLDFAST_WEBHOOK_ALLOW_PRIVATE", default=HOLDFAST_SAMPLE
+)
 
 # ── Language, time, logs ──────────────────────────────────────────────────────────────────────
 LANGUAGE_CODE = "en"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any, Self
@@ -128,7 +129,7 @@ class Browser:
         """Open a page. Raises DemoFailed unless it answers well."""
         return self._page(self.http.get(url))
 
-    def send(self, page: Page, form: Form, **values: str | list[str]) -> Page:
+    def send(self, page: Page, form: Form, **values: str | Sequence[str]) -> Page:
         """Send a form of ``page`` with some values changed, as a click would."""
         target = urljoin(page.url, form.action or page.url)
         data: dict[str, Any] = {**form.values, **values}
