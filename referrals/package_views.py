@@ -36,20 +36,27 @@ def download(request: HttpRequest, referral_id: uuid.UUID) -> StreamingHttpRespo
     package = access.get_package_for(person_of(request), referral_id)
     try:
         stream = storages["packages"].open(package.storage_name, "rb")
-    except (FileNotFoundError, OSError):
-        raise Refused(
-            "The package file cannot be read from the package store. Tell an administrator; nothing "
-            "is lost as long as the originals are in the vault.",
-            code="package_unreadable",
-            status=503,
-        ) from None
-    record = actions.record_download(package, actor=person_of(request), what="package")
+    except OSError:
+        raise _unreadable() from None
+    if stream.size != package.size:
+        stream.close()
+        raise _unreadable()
+    record = actions.record_download(package, actor=person_of(request))
     response = StreamingHttpResponse(
         _stream(stream, record, package.size), content_type="application/octet-stream"
     )
     response["Content-Length"] = str(package.size)
     _attachment(response, package.file_name)
     return response
+
+
+def _unreadable() -> Refused:
+    return Refused(
+        "The package file in the store is missing or not as it was sealed. Tell an administrator; "
+        "nothing is lost as long as the originals are in the vault.",
+        code="package_unreadable",
+        status=503,
+    )
 
 
 def _stream(stream: File[bytes], record: PackageDownload, size: int) -> Iterator[bytes]:
@@ -68,7 +75,7 @@ def _stream(stream: File[bytes], record: PackageDownload, size: int) -> Iterator
 def checksum(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """The line that ``sha256sum -c`` reads."""
     package = access.get_package_for(person_of(request), referral_id)
-    actions.record_download(package, actor=person_of(request), what="checksum")
+    actions.record_checksum_download(package, actor=person_of(request))
     response = HttpResponse(
         f"{package.sha256}  {package.file_name}\n", content_type="text/plain; charset=utf-8"
     )
@@ -99,8 +106,9 @@ def registry(request: HttpRequest) -> HttpResponse:
             tagmanifest_sha512=package.tagmanifest_sha512,
             issued_at=package.built_at,
         )
-        for package in access.packages_for(person_of(request))
+        for package in access.issued_packages(person_of(request))
     ]
+    actions.record_registry_download(packages=len(issued), actor=person_of(request))
     data = registry_of(
         issued, organisation=settings.HOLDFAST_ORGANISATION, issued_at=timezone.now()
     )
