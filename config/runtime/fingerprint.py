@@ -25,7 +25,9 @@ def code(base: Path) -> str:
 
 def static(base: Path) -> str:
     """Return a digest of the static files and of the packages that may bring some."""
-    files = [base / "requirements.txt", *base.glob("static/**/*"), *base.glob("*/static/**/*")]
+    files = [base / "requirements.txt", *base.glob("static/**/*")]
+    for app in APPS:
+        files += base.glob(f"{app}/static/**/*")
     return _digest(base, files)
 
 
