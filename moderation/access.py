@@ -102,6 +102,11 @@ def get_case_for(user: User, id: uuid.UUID | str) -> Case:
     return case
 
 
+def reread(case: Case) -> Case:
+    """Return a case that was authorised before, as it is now: an action may have changed it."""
+    return Case.objects.select_related("queue", "account", "group").get(pk=case.pk)
+
+
 def get_queue_for(user: User, slug: str) -> Queue:
     """Return a queue the person works. Raises Http404 otherwise."""
     queue = queues_for(user).filter(slug=slug).first()

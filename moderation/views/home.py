@@ -74,7 +74,7 @@ _ROOMS = [
     ),
     (
         Permission.AUDIT_VIEW,
-        "core:audit",
+        "accounts:audit",
         "Audit",
         "Who did and saw what, in a chain that shows tampering.",
     ),
@@ -92,7 +92,7 @@ _ROOMS = [
         "Deliveries",
         "What the platform was told.",
     ),
-    (Permission.JOBS_VIEW, "core:jobs", "Jobs", "What runs, waits and fails."),
+    (Permission.JOBS_VIEW, "accounts:jobs", "Jobs", "What runs, waits and fails."),
     (Permission.POLICIES_VIEW, "moderation:policies", "Policies", "What is not allowed."),
 ]
 
