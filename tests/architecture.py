@@ -50,6 +50,8 @@ LONG_ON_PURPOSE = {
 }
 LONGEST_FILE = 500
 
+_COMMENT = re.compile(r"{%\s*comment.*?%}.*?{%\s*endcomment\s*%}|{#.*?#}", re.DOTALL)
+_QUESTIONS = ("_", "check_", "why_", "may_", "is_")
 _WRITING = {"create", "get_or_create", "update_or_create", "bulk_create", "bulk_update"}
 
 
@@ -112,12 +114,15 @@ def views_ask_access(path: str, source: str) -> Iterator[str]:
 
 
 def actions_know_no_request(path: str, source: str) -> Iterator[str]:
-    """Jobs and the API use the same verbs, and have no request; ``actor`` says who acts, by name."""
+    """Jobs and the API use the same verbs, and have no request; ``actor`` says who acts, by name.
+
+    Questions (``check_…``, ``why_…``) are not verbs.
+    """
     parts = path.split("/")
     if "actions" not in parts and parts[-1] != "actions.py":
         return
     for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+        if not isinstance(node, ast.FunctionDef) or node.name.startswith(_QUESTIONS):
             continue
         positional = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
         if "request" in (*positional, *(a.arg for a in node.args.kwonlyargs)):

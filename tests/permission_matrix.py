@@ -121,6 +121,14 @@ MODERATION = (
     Row("moderation:send_now", REVIEWING, post=404),
     Row("moderation:policies", EVERYBODY, get=200),
     Row("moderation:policy", EVERYBODY, get=404),
+    Row("moderation:deliveries", SEES_DELIVERIES, get=200),
+    Row("moderation:delivery", SEES_DELIVERIES, get=404),
+    Row("moderation:delivery_replay", only(LEAD), post=404),
+    Row("moderation:webhooks", only(ADMIN), get=200),
+    Row("moderation:webhook_new", only(ADMIN), get=200, post=422),
+    Row("moderation:webhook", only(ADMIN), get=404, post=404),
+    Row("moderation:webhook_rotate", only(ADMIN), post=404),
+    Row("moderation:webhook_test", only(ADMIN), post=404),
 )
 
 REFERRALS = (

@@ -27,7 +27,7 @@ def issue_password_link(person: User, *, actor: User) -> str:
     The second factor is still asked at sign-in, so the link alone opens nothing. Can be undone by
     issuing another one and keeping it.
     """
-    person = lock_for_change(person, actor, "make a password link for yourself")
+    person = lock_for_change(person, verb="make a password link for yourself", actor=actor)
     if not person.is_active:
         raise Refused("The account is deactivated. Reactivate it first.", code="inactive")
     PasswordLink.objects.filter(user=person, used_at=None).update(expires_at=Now())

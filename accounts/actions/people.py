@@ -63,7 +63,7 @@ def _next_pseudonym(role: Role) -> str:
 @transaction.atomic
 def change_role(person: User, *, role: Role, actor: User) -> User:
     """Give a person another role and end their sessions. Can be undone by changing it back."""
-    person = lock_for_change(person, actor, "change your own role")
+    person = lock_for_change(person, verb="change your own role", actor=actor)
     if person.role == role.value:
         raise Refused("The person already has this role.", code="same_role")
     if role != Role.ADMINISTRATOR:
@@ -80,7 +80,7 @@ def change_role(person: User, *, role: Role, actor: User) -> User:
 @transaction.atomic
 def deactivate(person: User, *, actor: User) -> User:
     """Close an account and end its sessions at once. Can be undone by ``reactivate``."""
-    person = lock_for_change(person, actor, "deactivate your own account")
+    person = lock_for_change(person, verb="deactivate your own account", actor=actor)
     if not person.is_active:
         raise Refused("The account is already deactivated.", code="already_inactive")
     _keep_an_administrator(person)
@@ -96,7 +96,7 @@ def deactivate(person: User, *, actor: User) -> User:
 @transaction.atomic
 def reactivate(person: User, *, actor: User) -> User:
     """Open a deactivated account again. Can be undone by ``deactivate``."""
-    person = lock_for_change(person, actor, "reactivate your own account")
+    person = lock_for_change(person, verb="reactivate your own account", actor=actor)
     if person.is_active:
         raise Refused("The account is already active.", code="already_active")
     person.is_active = True
@@ -111,7 +111,7 @@ def reactivate(person: User, *, actor: User) -> User:
 @transaction.atomic
 def unlock(person: User, *, actor: User) -> User:
     """Lift a lock after failed sign-ins. Cannot be undone, and need not be."""
-    person = lock_for_change(person, actor, "unlock your own account")
+    person = lock_for_change(person, verb="unlock your own account", actor=actor)
     if person.failed_sign_ins == 0 and person.locked_until is None:
         raise Refused("The account is not locked.", code="not_locked")
     person.failed_sign_ins = 0
@@ -129,7 +129,7 @@ def reset_second_factor(person: User, *, actor: User) -> User:
     another way that it is really this person who asks: with the password, whoever signs in first sets
     up the new device.
     """
-    person = lock_for_change(person, actor, "reset your own second factor here")
+    person = lock_for_change(person, verb="reset your own second factor here", actor=actor)
     if not remove_all(person):
         raise Refused("There is no second factor to reset.", code="no_second_factor")
     end_other_sign_ins(person, because=SignIn.Ended.SECOND_FACTOR_RESET, actor=actor)
@@ -137,7 +137,7 @@ def reset_second_factor(person: User, *, actor: User) -> User:
     return person
 
 
-def lock_for_change(person: User, actor: User, verb: str) -> User:
+def lock_for_change(person: User, *, verb: str, actor: User) -> User:
     """Lock the roster, then the row. An administrator's own account is another administrator's task."""
     if person.pk == actor.pk:
         raise Refused(f"You cannot {verb}. Ask another administrator.", code="own_account")
