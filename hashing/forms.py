@@ -10,6 +10,13 @@ from hashing.actions.hash_lists import HIGHEST_PDQ_THRESHOLD, HIGHEST_PHASH_THRE
 from hashing.models import Algorithm, Category
 from reports.models import Surface
 
+TEXT_SURFACES = [
+    (surface.value, surface.label)
+    for surface in Surface
+    if surface not in {Surface.PROFILE_PHOTO, Surface.GROUP_PHOTO}
+]
+"""Surfaces that can hold text."""
+
 LONGEST_TRIAL = 20_000
 LARGEST_TERMS_FILE = 5 * 1024 * 1024
 
@@ -120,7 +127,7 @@ class TermListForm(forms.Form):
     )
     description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3}))
     surfaces = forms.MultipleChoiceField(
-        choices=Surface.choices,
+        choices=TEXT_SURFACES,
         required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text="Where the terms are looked for. None chosen: everywhere.",
@@ -180,5 +187,5 @@ class TryForm(forms.Form):
         help_text="Write an invented text. Nothing of it is kept.",
     )
     surface = forms.ChoiceField(
-        required=False, choices=[("", "Every surface"), *Surface.choices], label="As if it stood on"
+        required=False, choices=[("", "Every surface"), *TEXT_SURFACES], label="As if it stood on"
     )

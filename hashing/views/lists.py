@@ -26,7 +26,7 @@ from hashing.forms import (
     RetireForm,
 )
 
-ENTRIES_A_PAGE = 50
+ENTRIES_A_PAGE = 20
 FLAGS_SHOWN = 10
 IMPORTS_SHOWN = 5
 SETTINGS = (
