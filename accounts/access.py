@@ -108,15 +108,12 @@ def find_open_sign_in(id: object, user: User) -> SignIn | None:
         key = uuid.UUID(str(id))
     except ValueError:
         return None
-    return (
-        SignIn.objects.filter(pk=key, user=user, ended_at=None)
-        .annotate(
-            idle=_since("last_seen_at"),
-            age=_since("started_at"),
-            since_confirmed=_since("confirmed_at"),
-        )
-        .first()
-    )
+    durations = {
+        "idle": _since("last_seen_at"),
+        "age": _since("started_at"),
+        "since_confirmed": _since("confirmed_at"),
+    }
+    return SignIn.objects.filter(pk=key, user=user, ended_at=None).annotate(**durations).first()
 
 
 def open_sign_ins_of(user: User) -> QuerySet[SignIn]:

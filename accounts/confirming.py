@@ -27,11 +27,11 @@ def ask_if_stale(request: HttpRequest, *, sign_in: SignIn, user: User) -> HttpRe
     """
     limit = timedelta(minutes=settings.HOLDFAST_REAUTH_MINUTES)
     if request.method in {"GET", "HEAD"}:
-        if sign_in.since_confirmed < limit:  # type: ignore[attr-defined]
+        if sign_in.since_confirmed < limit:
             return None
         return go(request, "accounts:confirm", next=here(request))
     sends_proof = any(name in request.POST for name in CONFIRM_FIELDS)
-    if not sends_proof and sign_in.since_confirmed < limit:  # type: ignore[attr-defined]
+    if not sends_proof and sign_in.since_confirmed < limit:
         return None
     form = ConfirmForm(request.POST if sends_proof else None, asks_code=actions.has_totp(user))
     if sends_proof:

@@ -20,7 +20,7 @@ def idle_state(sign_in: SignIn | None) -> dict[str, Any]:
     at the end finds the session ended.
     """
     allowed = timedelta(minutes=settings.HOLDFAST_IDLE_MINUTES)
-    idle = sign_in.idle if sign_in is not None else timedelta(0)  # type: ignore[attr-defined]
+    idle = sign_in.idle if sign_in is not None else timedelta(0)
     left = max(allowed - idle, timedelta(0))
     is_warning = left <= WARN_BEFORE
     wait = left if is_warning else left - WARN_BEFORE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -40,7 +41,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     keys_enabled = models.BooleanField(default=True)
 
-    is_superuser = False  # type: ignore[assignment]  # No account bypasses the permission table.
+    is_superuser = False  # No account bypasses the permission table.
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -146,6 +147,11 @@ class SignIn(models.Model):
     user_agent = models.CharField(max_length=200, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     ended_because = models.CharField(max_length=20, blank=True, choices=Ended.choices)
+
+    # Added by ``access.find_open_sign_in``, measured by the database's clock.
+    idle: timedelta
+    age: timedelta
+    since_confirmed: timedelta
 
     class Meta:
         indexes = [

@@ -167,4 +167,4 @@ def role_may(role: str, permission: Permission) -> bool:
 
 def user_can(user: _Holder | AnonymousUser, permission: Permission) -> bool:
     """Return whether ``user`` holds ``permission``. Nobody signed in holds nothing."""
-    return bool(user.is_authenticated and user.may(permission))  # type: ignore[union-attr]
+    return bool(user.is_authenticated and user.may(permission))

@@ -119,8 +119,6 @@ MODERATION = (
     Row("moderation:undo_bar", REVIEWING, get=200),
     Row("moderation:undo", REVIEWING, post=404),
     Row("moderation:send_now", REVIEWING, post=404),
-    Row("moderation:policies", EVERYBODY, get=200),
-    Row("moderation:policy", EVERYBODY, get=404),
     Row("moderation:deliveries", SEES_DELIVERIES, get=200),
     Row("moderation:delivery", SEES_DELIVERIES, get=404),
     Row("moderation:delivery_replay", only(LEAD), post=404),
@@ -129,6 +127,8 @@ MODERATION = (
     Row("moderation:webhook", only(ADMIN), get=404, post=404),
     Row("moderation:webhook_rotate", only(ADMIN), post=404),
     Row("moderation:webhook_test", only(ADMIN), post=404),
+    Row("moderation:policies", EVERYBODY, get=200),
+    Row("moderation:policy", EVERYBODY, get=404),
 )
 
 REFERRALS = (

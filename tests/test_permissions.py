@@ -288,10 +288,16 @@ IRREVERSIBLE = {
     "accounts:recovery_codes",
     "accounts:totp_set_up",
     "accounts:totp_remove",
+    "moderation:webhook",
+    "moderation:webhook_new",
+    "moderation:webhook_rotate",
     "referrals:approve",
     "referrals:package",
     "referrals:recipient_new",
     "referrals:recipient",
+    "reports:key_issue",
+    "reports:key_revoke",
+    "reports:key_rotate",
 }
 """Verbs that open a door, close one, or let something leave: they ask who is at the keyboard."""
 

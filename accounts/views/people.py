@@ -8,6 +8,7 @@ from collections.abc import Callable
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -80,9 +81,7 @@ def change_role(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     return redirect("accounts:person", id=id)
 
 
-def _verb(
-    action: Callable[..., User], done: str
-) -> Callable[[HttpRequest, uuid.UUID], HttpResponse]:
+def _verb(action: Callable[..., User], done: str) -> Callable[..., HttpResponseBase]:
     """Return the view of a verb that takes nothing but the person."""
 
     @require_POST
