@@ -20,6 +20,7 @@ from core.errors import (
     RETRY_AFTER_SECONDS,
     Invalid,
     Refused,
+    UploadRefused,
     UploadTooLarge,
     VaultDamage,
     VaultDestroyed,
@@ -94,6 +95,12 @@ def response_for(request: HttpRequest, exc: BaseException) -> HttpResponse | Non
         answer = (exc.status, "This is not possible now", exc.message)
     elif isinstance(exc, Invalid):
         answer = (422, "Something in the form is not right", str(exc))
+    elif isinstance(exc, UploadRefused):
+        answer = (
+            403,
+            "This file was not taken",
+            "Your session has ended, or you may not send files here. Nothing of it was kept.",
+        )
     elif isinstance(exc, UploadTooLarge):
         answer = (413, "The file is too large", str(exc))
     elif isinstance(exc, RequestDataTooBig):
@@ -145,6 +152,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's 403: visible, but not for this role."""
+    if isinstance(exception, UploadRefused) and (answer := response_for(request, exception)):
+        return answer
     if wants_problem(request):
         return problem_for(PermissionDenied(str(exception))) or problem(403, "Forbidden")
     return HttpResponse(render_to_string("403.html", {"message": str(exception)}), status=403)
