@@ -81,7 +81,7 @@ def cases_for(user: User) -> QuerySet[Case]:
     if user.may(Permission.CASES_CLAIM):
         seen |= Q(queue__in=granted_queues(user).values("pk"))
     if user.may(Permission.REFERRALS_VIEW):
-        seen |= Exists(confirming_decisions().filter(case=OuterRef("pk")))
+        seen |= Q(pk__in=confirming_decisions().values("case"))
     if not user.may(Permission.CASES_VIEW):
         return Case.objects.none()
     return Case.objects.filter(seen, category__in=categories)
@@ -96,7 +96,7 @@ def confirming_decisions() -> QuerySet[Decision]:
 
 def get_case_for(user: User, id: uuid.UUID | str) -> Case:
     """Return a case the person may see. Raises Http404 otherwise."""
-    case = cases_for(user).select_related("queue", "account", "group").filter(pk=_uuid(id)).first()
+    case = cases_for(user).select_related("queue", "account", "group").filter(pk=_key(id)).first()
     if case is None:
         raise Http404
     return case
@@ -120,7 +120,7 @@ def get_case_item_for(user: User, case_id: uuid.UUID | str, item_id: uuid.UUID |
     case = get_case_for(user, case_id)
     case_item = (
         case.case_items.select_related("item", "item__blob", "case")
-        .filter(item=_uuid(item_id))
+        .filter(item=_key(item_id))
         .first()
     )
     if case_item is None:
@@ -132,7 +132,7 @@ def get_decision_for(user: User, id: uuid.UUID | str) -> Decision:
     """Return a decision on a case the person may see. Raises Http404 otherwise."""
     decision = (
         Decision.objects.select_related("case", "policy_version__policy", "made_by")
-        .filter(pk=_uuid(id), case__in=cases_for(user))
+        .filter(pk=_key(id), case__in=cases_for(user))
         .first()
     )
     if decision is None:
@@ -142,7 +142,7 @@ def get_decision_for(user: User, id: uuid.UUID | str) -> Decision:
 
 def get_reveal_for(user: User, id: uuid.UUID | str) -> Reveal:
     """Return one of the person's own reveals. Raises Http404 otherwise."""
-    reveal = Reveal.objects.select_related("case", "item").filter(pk=_uuid(id), user=user).first()
+    reveal = Reveal.objects.select_related("case", "item").filter(pk=_key(id), user=user).first()
     if reveal is None:
         raise Http404
     return reveal
@@ -380,6 +380,14 @@ def rendition_of(case_item: CaseItem) -> Preview | None:
         .select_related("rendition")
         .first()
     )
+
+
+def _key(text: uuid.UUID | str) -> uuid.UUID:
+    """Return the key that an address names. Raises Http404 when it cannot be one."""
+    key = _uuid(text)
+    if key is None:
+        raise Http404
+    return key
 
 
 def _uuid(text: uuid.UUID | str) -> uuid.UUID | None:

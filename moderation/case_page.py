@@ -30,9 +30,9 @@ from moderation.timeline import timeline
 from reports.models import Item, Report, TrustLevel
 
 OUTCOME_HELP = {
-    Outcome.CONFIRM_REFER: "Breaks the policy, and legal staff refer it to an agency.",
-    Outcome.CONFIRM: "Breaks the policy; the platform acts, nothing is referred.",
-    Outcome.NOT_VIOLATING: "Does not break the policy. The platform is told nothing.",
+    Outcome.CONFIRM_REFER: "Legal staff refer it to an agency.",
+    Outcome.CONFIRM: "The platform acts; nothing is referred.",
+    Outcome.NOT_VIOLATING: "The platform is told nothing.",
 }
 
 
@@ -101,7 +101,6 @@ def context(
         "snapshot_changes": _snapshot_changes(case),
         "earlier_cases": related,
         "sharing": sharing,
-        "linked_count": len({row.pk for row, _ in [*related, *sharing]}),
         "others_pending": pending,
         "others_pending_title": "1 other case about this subject is open"
         if pending == 1
@@ -128,7 +127,7 @@ def decide_context(case: Case, form: DecideForm | None = None) -> dict[str, Any]
     )
     policies = access.policies_for(case)
     chosen = _chosen_policy(form, policies)
-    picked = form.data.getlist("enforcements") if form.is_bound else []
+    picked = form["enforcements"].value() or [] if form.is_bound else []
     verbs = actions.fitting_verbs(case, chosen, has_media=actions.has_media(case)) if chosen else []
     outcome = form.data.get("outcome", "") if form.is_bound else ""
     return {

@@ -77,7 +77,7 @@ def cards(case: Case, user: User, *, may_reveal: bool, page_view: str) -> list[C
             position=position,
             total=len(items),
             flags=flags.get(item.pk, []),
-            preview=previews.get(item.blob_id),
+            preview=previews.get(item.blob_id) if item.blob_id else None,
             digests=digests.get(item.blob_id, []),
             seen=seen.get(item.pk),
             may_reveal=may_reveal,
@@ -150,8 +150,6 @@ def _unflagged(item: Item) -> str:
 
 def _description(item: Item, preview: Preview | None) -> str:
     parts = [item.get_kind_display()]
-    if preview is not None and preview.width and preview.height:
-        parts.append(f"{preview.width}×{preview.height}")
     if preview is not None and preview.frames and preview.frames > 1:
         parts.append(f"{preview.frames} frames")
     if item.blob is not None:

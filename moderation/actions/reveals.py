@@ -162,22 +162,22 @@ def finish_reveal(reveal: Reveal, *, shown_ms: int, actor: User) -> Reveal:
     if reveal.user_id != actor.pk:
         raise Refused("This is not your reveal.", "not_yours", status=403)
     Reveal.objects.filter(pk=reveal.pk).update(closed_at=Now())
-    reveal.refresh_from_db()
+    closed = Reveal.objects.select_related("case").get(pk=reveal.pk)
     passed_ms = 0
-    if reveal.used_at is not None and reveal.closed_at is not None:
-        passed_ms = int((reveal.closed_at - reveal.used_at).total_seconds() * 1000)
-    reveal.shown_ms = max(0, min(shown_ms, passed_ms))
-    reveal.save(update_fields=["shown_ms"])
+    if closed.used_at is not None and closed.closed_at is not None:
+        passed_ms = int((closed.closed_at - closed.used_at).total_seconds() * 1000)
+    closed.shown_ms = max(0, min(shown_ms, passed_ms))
+    closed.save(update_fields=["shown_ms"])
     audit.record(
         AuditEvent.REVEAL_CLOSED,
         actor=actor,
-        subject=reveal,
-        case=reveal.case,
-        item=reveal.item_id,
-        shown_ms=reveal.shown_ms,
+        subject=closed,
+        case=closed.case,
+        item=closed.item_id,
+        shown_ms=closed.shown_ms,
         claimed_ms=max(0, shown_ms),
     )
-    return reveal
+    return closed
 
 
 def record_case_viewed(case: Case, *, actor: User) -> None:

@@ -300,7 +300,9 @@ def _open_or_lock(subject: Account | Group, placement: routing.Placement) -> tup
     case, the other waits for it and joins. A case may also be decided between the two looks, hence
     the loop.
     """
-    about = {"account": subject} if isinstance(subject, Account) else {"group": subject}
+    about: dict[str, Account | Group] = (
+        {"account": subject} if isinstance(subject, Account) else {"group": subject}
+    )
     for _ in range(RACES_BEFORE_GIVING_UP):
         case = (
             Case.objects.select_for_update()
@@ -363,7 +365,7 @@ def _join(
             case=case, item=item, defaults={"position": position, "case_version": case.version}
         )
         position += is_new
-        if is_new and item.kind != ItemKind.TEXT and item.blob_id:
+        if is_new and item.kind != ItemKind.TEXT and item.blob is not None:
             request_preview(item.blob)
     RoutingReason.objects.bulk_create(
         RoutingReason(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -11,7 +13,6 @@ from accounts.access import person_of, requires
 from accounts.models import User
 from accounts.permissions import Permission
 from moderation import access, case_page
-from moderation.models import Queue
 
 
 @require_safe
@@ -24,7 +25,7 @@ def home(request: HttpRequest) -> HttpResponse:
     user = person_of(request)
     works = user.may(Permission.CASES_CLAIM)
     unrouted = access.count_unrouted(user)
-    context = {
+    context: dict[str, Any] = {
         "works": works,
         "claims": list(access.claims_of(user)) if works else [],
         "queues": list(access.queue_figures(user)) if works else [],
@@ -34,9 +35,8 @@ def home(request: HttpRequest) -> HttpResponse:
         "unrouted": unrouted,
         "unrouted_text": f"{unrouted} could not be routed. They are tried again every minute.",
     }
-    figures: list[Queue] = context["queues"]
     if not context["claims"]:
-        context["start_with"] = next((queue.pk for queue in figures if queue.open), None)
+        context["start_with"] = next((queue.pk for queue in context["queues"] if queue.open), None)
     return render(request, "moderation/home.html", context)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from typing import TypeVar
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
@@ -20,6 +22,7 @@ from moderation.forms import RevealForm, ShownForm, checked
 from moderation.models import Reveal
 from reports.models import ItemKind
 
+Answer = TypeVar("Answer", bound=HttpResponseBase)
 SANDBOX = "default-src 'none'; sandbox"
 PREVIEW_LIMIT = 4 * 1024 * 1024
 
@@ -133,9 +136,7 @@ def _counted(used: Reveal, head: bytes, rest: Iterator[bytes], user: User) -> It
         actions.record_served(used, sent=sent, actor=user)
 
 
-def _guard(
-    response: HttpResponse | StreamingHttpResponse, name: str
-) -> HttpResponse | StreamingHttpResponse:
+def _guard(response: Answer, name: str) -> Answer:
     response["Cache-Control"] = "no-store, private"
     response["Content-Disposition"] = f'inline; filename="{name}"'
     response["X-Content-Type-Options"] = "nosniff"
