@@ -11,6 +11,7 @@ from ninja import Router
 from ninja.errors import HttpError
 
 from core.errors import Invalid
+from core.uploads import VaultUpload
 from reports import access
 from reports.actions import (
     create_upload,
@@ -74,7 +75,7 @@ was not taken because the batch was too long; send the rest as another batch.
 
 
 def _key(request: HttpRequest) -> ApiKey:
-    return request.auth  # type: ignore[attr-defined,no-any-return]
+    return request.auth  # type: ignore[attr-defined]
 
 
 @router.post(
@@ -145,7 +146,7 @@ def post_media(request: HttpRequest) -> HttpResponse:
     key = _key(request)
     if request.content_type != MULTIPART:
         raise HttpError(415, "Send multipart/form-data with the file in a part called `file`.")
-    files = request.FILES.getlist("file")
+    files = [file for file in request.FILES.getlist("file") if isinstance(file, VaultUpload)]
     if len(files) != 1 or len(request.FILES) != 1:
         raise Invalid({"file": ["Send exactly one file, in a part called `file`."]})
     file = files[0]
@@ -154,7 +155,7 @@ def post_media(request: HttpRequest) -> HttpResponse:
         upload = create_upload(
             key.source,
             file.blob,
-            name=file.name,
+            name=file.name or "file",
             media_type=file.media_type,
             actor=access.actor_for(key),
         )

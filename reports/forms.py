@@ -103,7 +103,7 @@ class ReportForm(forms.Form):
         ],
         initial=Surface.REPORTED_MESSAGE,
     )
-    files = forms.FileField(
+    files = forms.FileField(  # type: ignore[assignment]  # The name that senders see.
         label="Files",
         required=False,
         widget=SeveralFiles(attrs={"multiple": True}),

@@ -9,9 +9,12 @@ from __future__ import annotations
 import ipaddress
 import re
 import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
+from annotated_types import GroupedMetadata
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -74,12 +77,19 @@ def _ip(text: str) -> str:
         raise ValueError("must be an IPv4 or IPv6 address") from None
 
 
-def _text(most: int, least: int = 0, pattern: str | None = None) -> Any:
-    return Annotated[
-        str,
-        StringConstraints(min_length=least, max_length=most, pattern=pattern),
-        AfterValidator(_storable),
-    ]
+@dataclass(frozen=True)
+class _Text(GroupedMetadata):
+    """What a text must keep to: its length in characters, a pattern, and what a row can hold."""
+
+    most: int
+    least: int = 0
+    pattern: str | None = None
+
+    def __iter__(self) -> Iterator[object]:
+        yield from StringConstraints(
+            min_length=self.least, max_length=self.most, pattern=self.pattern
+        )
+        yield AfterValidator(_storable)
 
 
 Instant = Annotated[
@@ -87,17 +97,17 @@ Instant = Annotated[
     BeforeValidator(_instant),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-22T10:42:00Z"]}),
 ]
-ExternalId = _text(200, 1, r"^\S(?:.*\S)?$")
-Short = _text(200)
-Name = _text(400)
-Body = _text(MAX_TEXT)
+ExternalId = Annotated[str, _Text(200, 1, r"^\S(?:.*\S)?$")]
+Short = Annotated[str, _Text(200)]
+Name = Annotated[str, _Text(400)]
+Body = Annotated[str, _Text(MAX_TEXT)]
 Ip = Annotated[
     str,
     AfterValidator(_ip),
     WithJsonSchema({"type": "string", "examples": ["203.0.113.7", "2001:db8::7"]}),
 ]
 Port = Annotated[StrictInt, Field(ge=0, le=65535)]
-Url = _text(1000, 0, r"^(https?://\S+)?$")
+Url = Annotated[str, _Text(1000, 0, r"^(https?://\S+)?$")]
 Reference = uuid.UUID
 Plain = (
     Annotated[str, StringConstraints(max_length=500), AfterValidator(_storable)]
@@ -144,11 +154,11 @@ class Content(Shape):
     surface: Surface = Field(description="Where on the platform it stood.")
     text: Body | None = None
     media: Reference | None = Field(None, description="`id` of an earlier `POST /media`.")
-    file: _text(100, 1) | None = Field(
+    file: Annotated[str, _Text(100, 1)] | None = Field(
         None, description="Multipart only: name of the part that holds the file."
     )
     name: Name = Field("", description="The file's name on the platform.")
-    source_url: _text(2000) = ""
+    source_url: Annotated[str, _Text(2000)] = ""
     sender: ExternalId | None = Field(None, description="The account that sent or set it.")
     uploaded_ip: Ip | None = None
     uploaded_port: Port | None = None
@@ -176,7 +186,7 @@ class ReportPayload(Shape):
     )
     subject: Subject
     reporter: Reporter = Field(default_factory=Reporter)
-    reason: _text(64, 1, r"^[a-z0-9][a-z0-9_.:-]*$") = Field(
+    reason: Annotated[str, _Text(64, 1, r"^[a-z0-9][a-z0-9_.:-]*$")] = Field(
         description="The reporter's reason code, lower case.", examples=["grooming"]
     )
     description: Body = ""
@@ -215,8 +225,8 @@ class Identifier(Shape):
     """A phone number, e-mail address, device or profile address."""
 
     kind: IdentifierKind
-    value: _text(500, 1)
-    detail: dict[_text(100, 1), Plain] = Field(
+    value: Annotated[str, _Text(500, 1)]
+    detail: dict[Annotated[str, _Text(100, 1)], Plain] = Field(
         default_factory=dict, max_length=50, description="For a device: model, system, …"
     )
     verified: StrictBool | None = None
@@ -227,11 +237,13 @@ class Identifier(Shape):
 class IpUse(Shape):
     """One use of an IP address. The port matters: carriers put many people behind one address."""
 
-    kind: _text(24, 1) = Field(examples=["login"], description="registration, login, upload, …")
+    kind: Annotated[str, _Text(24, 1)] = Field(
+        examples=["login"], description="registration, login, upload, …"
+    )
     ip: Ip
     port: Port | None = None
     at: Instant
-    user_agent: _text(500) = ""
+    user_agent: Annotated[str, _Text(500)] = ""
 
 
 class AccountPayload(Shape):
@@ -245,10 +257,12 @@ class AccountPayload(Shape):
     display_name: Name | None = None
     profile_text: Body | None = None
     profile_url: Url | None = None
-    country: _text(2, 0, r"^([A-Z]{2})?$") | None = Field(None, description="ISO 3166-1 alpha-2")
-    language: _text(16) | None = None
+    country: Annotated[str, _Text(2, 0, r"^([A-Z]{2})?$")] | None = Field(
+        None, description="ISO 3166-1 alpha-2"
+    )
+    language: Annotated[str, _Text(16)] | None = None
     joined_at: Instant | None = None
-    platform_status: _text(24) | None = Field(None, examples=["active"])
+    platform_status: Annotated[str, _Text(24)] | None = Field(None, examples=["active"])
     identifiers: list[Identifier] = Field(default_factory=list, max_length=MAX_IDENTIFIERS)
     ip_events: list[IpUse] = Field(default_factory=list, max_length=MAX_IP_EVENTS)
 
@@ -258,10 +272,10 @@ class GroupPayload(Shape):
 
     name: Name | None = None
     description: Body | None = None
-    invite_link: _text(1000) | None = None
+    invite_link: Annotated[str, _Text(1000)] | None = None
     member_count: Annotated[StrictInt, Field(ge=0, le=2_000_000_000)] | None = None
     created_on_platform_at: Instant | None = None
-    platform_status: _text(24) | None = None
+    platform_status: Annotated[str, _Text(24)] | None = None
 
 
 class MembershipPayload(Shape):

@@ -174,10 +174,13 @@ def _keep_flags(item: Item, outcomes: Iterable[Outcome]) -> list[Flag]:
 
 
 def _keep_digests(item: Item, file: FileDigests | None, frames: Sequence[FrameDigests]) -> None:
+    blob_id = item.blob_id
+    if blob_id is None:
+        return  # A text has no file and so no digests of one.
     rows = []
     if file is not None:
         rows += [
-            Digest(blob_id=item.blob_id, algorithm=algorithm, value=value)
+            Digest(blob_id=blob_id, algorithm=algorithm, value=value)
             for algorithm, value in (
                 (Algorithm.MD5, file.md5),
                 (Algorithm.SHA1, file.sha1),
@@ -185,7 +188,7 @@ def _keep_digests(item: Item, file: FileDigests | None, frames: Sequence[FrameDi
             )
         ]
     for frame in frames:
-        shared = {"blob_id": item.blob_id, "frame": frame.frame, "quality": frame.quality}
+        shared = {"blob_id": blob_id, "frame": frame.frame, "quality": frame.quality}
         rows.append(Digest(algorithm=Algorithm.PDQ, value=frame.pdq, **shared))
         rows.append(Digest(algorithm=Algorithm.PHASH, value=frame.phash, **shared))
     # Two items with the same original may be scanned at once; both compute the same.

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.access import requires
+from accounts.access import person_of, requires
 from accounts.permissions import Permission
 from core.errors import Invalid
 from hashing import access, actions
@@ -48,13 +48,13 @@ def listing(request: HttpRequest) -> HttpResponse:
     digest = form.cleaned_data["digest"].strip() if form.is_valid() else ""
     found = []
     if digest:
-        found = list(access.find_digest_for(request.user, digest)[:100])
-        actions.record_search(query=digest, found=len(found), actor=request.user)
+        found = list(access.find_digest_for(person_of(request), digest)[:100])
+        actions.record_search(query=digest, found=len(found), actor=person_of(request))
     return render(
         request,
         "hashing/lists.html",
         {
-            "lists": access.hash_lists_for(request.user),
+            "lists": access.hash_lists_for(person_of(request)),
             "form": form,
             "digest": digest,
             "found": found,
@@ -66,7 +66,7 @@ def listing(request: HttpRequest) -> HttpResponse:
 @requires(Permission.HASHING_LISTS_VIEW)
 def detail(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """One list: its entries, imports and the flags that rest on it."""
-    hash_list = access.get_hash_list_for(request.user, list_id)
+    hash_list = access.get_hash_list_for(person_of(request), list_id)
     form = EntryFilterForm(request.GET or None)
     narrowed = form.cleaned_data if form.is_valid() else {"search": "", "state": ""}
     entries = access.entries_of(hash_list, **narrowed)
@@ -92,7 +92,7 @@ def new(request: HttpRequest) -> HttpResponse:
     form = HashListForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            hash_list = actions.create_hash_list(**form.cleaned_data, actor=request.user)
+            hash_list = actions.create_hash_list(**form.cleaned_data, actor=person_of(request))
         except Invalid as invalid:
             add_errors(form, invalid)
         else:
@@ -105,12 +105,12 @@ def new(request: HttpRequest) -> HttpResponse:
 @requires(Permission.HASHING_LISTS_EDIT)
 def edit(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """Change a list's name, category, thresholds or whether it is in force."""
-    hash_list = access.get_hash_list_for(request.user, list_id)
+    hash_list = access.get_hash_list_for(person_of(request), list_id)
     initial = {name: getattr(hash_list, name) for name in SETTINGS}
     form = HashListSettingsForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
-            actions.change_hash_list(hash_list, **form.cleaned_data, actor=request.user)
+            actions.change_hash_list(hash_list, **form.cleaned_data, actor=person_of(request))
         except Invalid as invalid:
             add_errors(form, invalid)
         else:
@@ -123,7 +123,7 @@ def edit(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
 @requires(Permission.HASHING_LISTS_EDIT)
 def import_file(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """Import a CSV file; its problems are shown before anything is kept."""
-    hash_list = access.get_hash_list_for(request.user, list_id)
+    hash_list = access.get_hash_list_for(person_of(request), list_id)
     form = ImportForm(request.POST or None, request.FILES or None)
     result = None
     if request.method == "POST" and form.is_valid():
@@ -136,7 +136,7 @@ def import_file(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
                     file_name=file.name,
                     skip_bad_rows=form.cleaned_data["skip_bad_rows"],
                     most_rows=actions.MOST_ROWS_IN_A_PAGE,
-                    actor=request.user,
+                    actor=person_of(request),
                 )
         except Invalid as invalid:
             add_errors(form, invalid)
@@ -152,11 +152,11 @@ def import_file(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
 @requires(Permission.HASHING_LISTS_EDIT)
 def add_entry(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """Put one digest on a list by hand."""
-    hash_list = access.get_hash_list_for(request.user, list_id)
+    hash_list = access.get_hash_list_for(person_of(request), list_id)
     form = EntryForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            actions.add_entry(hash_list, **form.cleaned_data, actor=request.user)
+            actions.add_entry(hash_list, **form.cleaned_data, actor=person_of(request))
         except Invalid as invalid:
             add_errors(form, invalid)
         else:
@@ -169,11 +169,11 @@ def add_entry(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
 @requires(Permission.HASHING_LISTS_EDIT)
 def retire_entry(request: HttpRequest, entry_id: int) -> HttpResponse:
     """Take an entry out of force, with a reason."""
-    entry = access.get_entry_for(request.user, entry_id)
+    entry = access.get_entry_for(person_of(request), entry_id)
     form = RetireForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            actions.retire_entry(entry, **form.cleaned_data, actor=request.user)
+            actions.retire_entry(entry, **form.cleaned_data, actor=person_of(request))
         except Invalid as invalid:
             add_errors(form, invalid)
         else:
@@ -186,8 +186,8 @@ def retire_entry(request: HttpRequest, entry_id: int) -> HttpResponse:
 @requires(Permission.HASHING_LISTS_EDIT)
 def restore_entry(request: HttpRequest, entry_id: int) -> HttpResponse:
     """Put a retired entry in force again."""
-    entry = access.get_entry_for(request.user, entry_id)
-    actions.restore_entry(entry, actor=request.user)
+    entry = access.get_entry_for(person_of(request), entry_id)
+    actions.restore_entry(entry, actor=person_of(request))
     messages.success(request, "The entry is in force again.")
     return redirect("hashing:list", entry.hash_list_id)
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts.access import requires
+from accounts.access import person_of, requires
 from accounts.permissions import Permission
 from core.errors import Invalid, Refused
 from hashing import access, actions, trial
@@ -26,14 +26,16 @@ SETTINGS = ("name", "category", "description", "surfaces", "is_active")
 @requires(Permission.HASHING_RULES_VIEW)
 def listing(request: HttpRequest) -> HttpResponse:
     """All term lists."""
-    return render(request, "hashing/rules.html", {"lists": access.term_lists_for(request.user)})
+    return render(
+        request, "hashing/rules.html", {"lists": access.term_lists_for(person_of(request))}
+    )
 
 
 @require_GET
 @requires(Permission.HASHING_RULES_VIEW)
 def detail(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """One term list: its terms, its versions and the flags that rest on it."""
-    term_list = access.get_term_list_for(request.user, list_id)
+    term_list = access.get_term_list_for(person_of(request), list_id)
     flags = access.flags_of_terms(term_list)
     context = {
         "term_list": term_list,
@@ -53,7 +55,7 @@ def new(request: HttpRequest) -> HttpResponse:
     form = TermListForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            term_list = actions.create_term_list(**form.cleaned_data, actor=request.user)
+            term_list = actions.create_term_list(**form.cleaned_data, actor=person_of(request))
         except Invalid as invalid:
             add_errors(form, invalid)
         else:
@@ -69,12 +71,12 @@ def new(request: HttpRequest) -> HttpResponse:
 @requires(Permission.HASHING_RULES_EDIT)
 def edit(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """Change a term list's name, category, surfaces or whether it is in force."""
-    term_list = access.get_term_list_for(request.user, list_id)
+    term_list = access.get_term_list_for(person_of(request), list_id)
     initial = {name: getattr(term_list, name) for name in SETTINGS}
     form = TermListSettingsForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
-            actions.change_term_list(term_list, **form.cleaned_data, actor=request.user)
+            actions.change_term_list(term_list, **form.cleaned_data, actor=person_of(request))
         except Invalid as invalid:
             add_errors(form, invalid)
         else:
@@ -90,7 +92,7 @@ def edit(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
 @requires(Permission.HASHING_RULES_EDIT)
 def terms(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """Write the terms of a list, or take them from a file."""
-    term_list = access.get_term_list_for(request.user, list_id)
+    term_list = access.get_term_list_for(person_of(request), list_id)
     initial = {"terms": access.terms_as_text(term_list), "version": term_list.version}
     form = TermsForm(request.POST or None, request.FILES or None, initial=initial)
     status = 200
@@ -102,7 +104,7 @@ def terms(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
                     term_list,
                     form.cleaned_data["terms"],
                     version=form.cleaned_data["version"],
-                    actor=request.user,
+                    actor=person_of(request),
                 )
             except Invalid as invalid:
                 add_errors(form, invalid)

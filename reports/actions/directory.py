@@ -166,7 +166,7 @@ def _change(row: Account | Group, payload: Any, fields: tuple[str, ...]) -> list
         if value is not None and value != getattr(row, field):
             setattr(row, field, value)
             changed.append(field)
-    row.updated_at = Now()  # type: ignore[assignment]
+    row.updated_at = Now()
     row.save(update_fields=[*changed, "updated_at"])
     return changed
 
