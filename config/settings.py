@@ -153,6 +153,11 @@ HOLDFAST_SWEEPS = [
     "moderation.jobs.sweep_claims",
     "referrals.jobs.sweep_packages",
 ]
+# What `rotate_master_key` seals anew besides the originals' keys.
+HOLDFAST_RESEAL = [
+    "accounts.actions.second_factor.reseal_secrets",
+    "moderation.actions.deliveries.reseal_secrets",
+]
 HOLDFAST_SWEEP_SECONDS = env_int("HOLDFAST_SWEEP_SECONDS", 5)
 
 # ── People ────────────────────────────────────────────────────────────────────────────────────
@@ -228,9 +233,7 @@ HOLDFAST_ESCROW_RECIPIENT_FILE = str(VAR_DIR / "keys" / "escrow.recipient")
 HOLDFAST_SAMPLE = env_bool("HOLDFAST_SAMPLE", default=False)
 # Webhooks may go to loopback and private addresses only where the operator says so.
 # A sample installation is reached by nobody else, and its demo platform listens on loopback.
-HOLDFAST_WEBHOOK_ALLOW_PRIVATE = env_bool(
-    "HOLDFAST_WEBHOOK_ALLOW_PRIVATE", default=HOLDFAST_SAMPLE
-)
+HOLDFAST_WEBHOOK_ALLOW_PRIVATE = env_bool("HOLDFAST_WEBHOOK_ALLOW_PRIVATE", default=HOLDFAST_SAMPLE)
 
 # ── Language, time, logs ──────────────────────────────────────────────────────────────────────
 LANGUAGE_CODE = "en"
@@ -250,5 +253,9 @@ LOGGING = {
         }
     },
     "root": {"handlers": ["console"], "level": os.environ.get("HOLDFAST_LOG_LEVEL", "INFO")},
-    "loggers": {"rq.worker": {"level": "WARNING"}},
+    "loggers": {
+        "rq.worker": {"level": "WARNING"},
+        # It writes every address it asks; those of webhooks may hold an access token.
+        "httpx": {"level": "WARNING"},
+    },
 }

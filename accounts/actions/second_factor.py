@@ -11,7 +11,7 @@ from allauth.mfa.totp.internal.auth import (
     hotp_value,
     yield_hotp_counters_from_time,
 )
-from allauth.mfa.utils import decrypt
+from allauth.mfa.utils import decrypt, encrypt
 from django.db import transaction
 from django.db.models.functions import Now
 
@@ -134,3 +134,22 @@ def _find(user: User, kind: Authenticator.Type) -> Authenticator | None:
 def remove_all(user: User) -> int:
     """Delete every authenticator of a locked row and return how many; the calling verb audits it."""
     return Authenticator.objects.filter(user=user).delete()[0]
+
+
+def reseal_secrets() -> int:
+    """Seal every TOTP secret and recovery seed with the current master key. Returns how many.
+
+    For ``rotate_master_key``: until it ran, the old key is needed to sign in. Safe to repeat.
+    """
+    done = 0
+    for pk in list(Authenticator.objects.values_list("pk", flat=True)):
+        with transaction.atomic():
+            row = Authenticator.objects.select_for_update().filter(pk=pk).first()
+            field = {Authenticator.Type.TOTP: "secret", Authenticator.Type.RECOVERY_CODES: "seed"}
+            name = field.get(row.type) if row else None
+            if row is None or name is None:
+                continue
+            row.data[name] = encrypt(decrypt(row.data[name]))
+            row.save(update_fields=["data"])
+            done += 1
+    return done

@@ -390,6 +390,23 @@ def secrets_of(endpoint: WebhookEndpoint) -> list[str]:
     return found
 
 
+def reseal_secrets() -> int:
+    """Seal every endpoint's secrets with the current master key. Returns how many. Safe to repeat."""
+    done = 0
+    for pk in list(WebhookEndpoint.objects.values_list("pk", flat=True)):
+        with transaction.atomic():
+            endpoint = WebhookEndpoint.objects.select_for_update().get(pk=pk)
+            context = _secret_context(endpoint)
+            endpoint.sealed_secret = seal(unseal(endpoint.sealed_secret, context), context)
+            done += 1
+            if endpoint.sealed_previous_secret is not None:
+                previous = unseal(endpoint.sealed_previous_secret, context)
+                endpoint.sealed_previous_secret = seal(previous, context)
+                done += 1
+            endpoint.save(update_fields=["sealed_secret", "sealed_previous_secret"])
+    return done
+
+
 def _secret_context(endpoint: WebhookEndpoint) -> str:
     return f"webhook:{endpoint.pk}"
 
