@@ -1,0 +1,133 @@
+"""docs/integrate.md and the API page say what is true: every example is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from moderation import enforcement, webhooks
+from reports import actions, reference
+from reports.models import Account, Item, Membership, Report, SourceKind
+from tests.reports.conftest import ALL_SCOPES, Platform
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "integrate.md"
+BLOCK = re.compile(r"^```(\w+)( \w+)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Return ``(mark, text)`` of the guide's code blocks in one language."""
+    found = BLOCK.findall(GUIDE.read_text())
+    return [(mark.strip(), text) for kind, mark, text in found if kind == language]
+
+
+def shell(script: str, folder: Path, url: str, key: str) -> subprocess.CompletedProcess[str]:
+    assert shutil.which("curl"), "the examples need curl"
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env=os.environ | {"HOLDFAST": url, "HOLDFAST_KEY": key, "no_proxy": "*"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def key(transactional_db: None) -> str:
+    source = actions.create_source(
+        slug="messenger", name="Messenger", kind=SourceKind.PLATFORM, actor=None
+    )
+    return actions.issue_key(source, scopes=ALL_SCOPES, actor=None)[1]
+
+
+def test_the_guide_works_from_top_to_bottom(live_server: Any, key: str, tmp_path: Path) -> None:
+    scripts = blocks("sh")
+    fine = "\n".join(text for mark, text in scripts if not mark)
+    done = shell(fine, tmp_path, live_server.url, key)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"rejected": 1' in done.stdout  # The wish.
+    assert '"state": "received"' in done.stdout
+    assert Report.objects.count() == 4
+    assert Item.objects.filter(kind="image").count() == 2
+    assert Membership.objects.count() == 2
+    assert Account.objects.get(external_id="user-1001").ip_events.get().port == 50123
+
+    [(_, failing)] = [(mark, text) for mark, text in scripts if mark == "fails"]
+    refused = shell(failing, tmp_path, live_server.url, key)
+    assert refused.returncode == 22
+    said = next(text for mark, text in blocks("json") if not mark)
+    assert json.loads(refused.stdout) == json.loads(said)
+
+
+def test_the_command_lines_of_the_api_page_work(live_server: Any, key: str, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n no picture")
+    (tmp_path / "batch.ndjson").write_text(reference.batch_example())
+    schema = Client().get("/api/v1/openapi.json").json()
+    platform = Platform(key)
+    report = platform.post("/reports", reference.EXAMPLES["submit_report"] | {"external_id": ""})
+    scan = platform.post("/scans", reference.EXAMPLES["submit_scan"])
+    known = f"REPORT_ID={report.json()['id']}; SCAN_ID={scan.json()['id']}\n"
+    known += "uuidgen() { python3 -c 'import uuid; print(uuid.uuid4())'; }\n"
+    operations = reference.operations_of(schema, live_server.url)
+    assert len(operations) == 9
+    for operation in operations:
+        line = operation["curl"].replace("curl -sS", "curl -sS --fail-with-body")
+        done = shell(known + line.replace("-X GET ", ""), tmp_path, live_server.url, key)
+        assert done.returncode == 0, f"{operation['id']}: {done.stdout}{done.stderr}"
+
+
+def test_the_snippet_checks_a_real_message_and_acts_once() -> None:
+    [(_, snippet)] = blocks("python")
+    space: dict[str, Any] = {}
+    exec(compile(snippet, str(GUIDE), "exec"), space)  # noqa: S102 — our own guide
+    [(_, example)] = [(m, text) for m, text in blocks("json") if m == "webhook"]
+    body, secret = enforcement.body_of(json.loads(example)), webhooks.new_secret()
+    headers = webhooks.sign("id-1", datetime.now(UTC), body, [secret])
+    seen: set[str] = set()
+    carried: list[str] = []
+
+    def receive(secret: str) -> int:
+        return int(
+            space["receive"](secret, headers, body, seen, lambda kind, data: carried.append(kind))
+        )
+
+    assert [receive(secret), receive(secret)] == [204, 204]
+    assert carried == ["enforcement.ban_account"]
+    assert receive(webhooks.new_secret()) == 401
+
+
+def test_the_example_message_has_the_members_of_a_real_one() -> None:
+    [(_, example)] = [(m, text) for m, text in blocks("json") if m == "webhook"]
+    said = json.loads(example)
+    real = enforcement.payload_of(
+        enforcement_id=said["data"]["enforcement_id"],
+        verb="ban_account",
+        case_number="C-000012",
+        policy_code="CS-1",
+        decided_at=datetime(2026, 11, 22, 10, 42, tzinfo=UTC),
+        account="user-1001",
+    )
+    assert said == real
+
+
+@pytest.mark.django_db
+def test_the_api_page_is_public_and_needs_no_inline_script() -> None:
+    answer = Client().get("/api/v1/docs")
+    assert answer.status_code == 200
+    page = answer.content.decode()
+    assert "<script>" not in page
+    assert " style=" not in page
+    assert "script-src 'self'" in answer["Content-Security-Policy"]
+    for operation in Client().get("/api/v1/openapi.json").json()["paths"].values():
+        for said in operation.values():
+            assert f'id="{said["operationId"]}"' in page

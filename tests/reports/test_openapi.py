@@ -1,0 +1,103 @@
+"""The OpenAPI document against the server: invented requests never break it, answers are as declared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from config.wsgi import application
+from reports.models import ApiKey
+from reports.payloads import AccountPayload, GroupPayload, ReportPayload, ScanPayload, Shape
+
+# Requests go through the WSGI door, which ends its database connection as it does in production.
+pytestmark = pytest.mark.django_db(transaction=True)
+CHECKS = (
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+)
+OPERATIONS = [
+    ("POST", "/api/v1/reports"),
+    ("GET", "/api/v1/reports/{report_id}"),
+    ("POST", "/api/v1/media"),
+    ("POST", "/api/v1/scans"),
+    ("GET", "/api/v1/scans/{scan_id}"),
+    ("PUT", "/api/v1/accounts/{account_id}"),
+    ("PUT", "/api/v1/groups/{group_id}"),
+    ("PUT", "/api/v1/groups/{group_id}/members"),
+    ("POST", "/api/v1/batches"),
+]
+
+
+@schemathesis.serializer("application/x-ndjson")
+def ndjson(ctx: Any, value: Any) -> bytes:
+    """Send invented text as it is: the batch reader must cope with any bytes."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_invented_requests_get_declared_answers(
+    issued: tuple[ApiKey, str], method: str, path: str
+) -> None:
+    api = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", application)
+    operation = api[path][method]
+
+    @given(case=operation.as_strategy())
+    @settings(
+        max_examples=10,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def check(case: Any) -> None:
+        case.call_and_validate(
+            headers={"Authorization": f"Bearer {issued[1]}"}, checks=list(CHECKS)
+        )
+
+    check()
+
+
+def test_every_operation_is_checked() -> None:
+    api = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", application)
+    known = {(found.ok().method.upper(), found.ok().path) for found in api.get_all_operations()}
+    assert known == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("shape", [ReportPayload, AccountPayload, GroupPayload, ScanPayload])
+def test_no_document_breaks_the_shapes(shape: type[Shape]) -> None:
+    from pydantic import ValidationError
+
+    from reports.payloads import field_errors
+
+    names = st.sampled_from([*shape.model_fields, "other"])
+    leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+    values = st.recursive(
+        leaves,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4),
+        max_leaves=8,
+    )
+
+    @given(document=st.dictionaries(names, values))
+    @settings(max_examples=40, deadline=None, database=None, derandomize=True)
+    def check(document: dict[str, Any]) -> None:
+        said = None
+        try:
+            shape.model_validate(document)
+        except ValidationError as invalid:
+            said = field_errors(invalid)
+        assert said is None or said
+
+    check()
