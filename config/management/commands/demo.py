@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.demo.browser import DemoFailed
@@ -64,6 +65,11 @@ class Command(BaseCommand):
                     said = stage(run)
                 except DemoFailed as failed:
                     raise DemoFailed(f"Stage “{title}” failed: {failed}") from None
+                except httpx.TransportError as failed:
+                    raise DemoFailed(
+                        f"Stage “{title}” failed: {run.place.address} could not be reached "
+                        f"({type(failed).__name__})."
+                    ) from None
                 self._took(title, began, said)
         finally:
             run.close()

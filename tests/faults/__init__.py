@@ -1,0 +1,55 @@
+"""Bad input and faults: a clear answer, nothing lost, nothing sent twice.
+
+Which test shows it for each fault that the installation promises to survive. Faults of whole processes
+and stores are tried here; the rest beside the code that answers. ``test_table.py`` keeps the list true.
+
+Pictures
+    truncated                       hashing/test_scanning.py::test_a_picture_that_cannot_be_decoded_goes_to_a_person
+    truncated, looked up all the same  hashing/test_scanning.py::test_a_broken_picture_is_still_looked_up_by_its_bytes
+    huge dimensions                 hashing/test_images.py::test_what_cannot_be_decoded_says_why
+    more memory than allowed        hashing/test_images.py::test_memory_beyond_the_limit_is_refused_not_taken
+    more time than allowed          hashing/test_images.py::test_time_beyond_the_limit_kills_the_decoder
+    wrong type                      hashing/test_images.py::test_what_cannot_be_decoded_says_why
+    wrong type, at the door         reports/test_api_reports.py::test_broken_media_is_taken_so_that_a_person_sees_it
+    animated                        hashing/test_scanning.py::test_a_listed_picture_inside_an_animation_is_found
+    endless animation               hashing/test_images.py::test_an_endless_animation_is_refused
+    zero bytes, by the API          reports/test_api_reports.py::test_an_empty_file_is_named_at_its_field
+    zero bytes, by hand             reports/test_entry_pages.py::test_an_empty_file_is_named_and_the_others_stay
+    no preview possible             moderation/test_previews.py::test_a_picture_that_cannot_be_drawn_says_why
+
+Requests
+    100 MB and one byte             reports/test_api_reports.py::test_an_upload_of_100_mb_and_one_byte_is_413_by_default
+    over the limit, nothing kept    core/test_uploads.py::test_one_byte_over_the_limit_is_413_in_words_and_nothing_is_kept
+    malformed JSON                  reports/test_api_reports.py::test_malformed_json_is_400
+    malformed line of a batch       reports/test_api_batches.py::test_bad_lines_are_named_and_good_ones_kept
+    unknown ids, pages              test_permissions.py::test_each_role_gets_what_the_matrix_says
+    unknown ids, media              reports/test_api_reports.py::test_media_of_another_source_is_unknown
+    expired key                     reports/test_api_keys.py::test_an_expired_key_says_so
+    revoked key                     reports/test_api_keys.py::test_a_revoked_key_says_so_and_is_audited
+    duplicates in parallel, by key  reports/test_api_idempotency.py::test_ten_at_once_with_one_key_make_one_report
+    duplicates in parallel, by id   reports/test_api_idempotency.py::test_ten_at_once_with_one_external_id_make_one_report
+    same media in parallel          core/test_vault.py::test_the_same_bytes_from_eight_senders_at_once_are_one_original
+    form sent twice                 reports/test_entry_pages.py::test_a_form_sent_twice_is_one_report
+
+People
+    two claimers                    test_concurrency.py::test_of_two_claimers_on_one_case_one_gets_it_and_the_other_is_told_who
+    fifty claimers                  test_concurrency.py::test_fifty_claimers_on_a_queue_none_twice_none_lost
+    decision after the lease        moderation/test_leases.py::test_a_lease_that_ran_out_decides_nothing
+    the lease ends while deciding   test_concurrency.py::test_a_lease_that_runs_out_between_reading_and_deciding_decides_nothing
+    one decision sent eight times   test_concurrency.py::test_one_form_sent_eight_times_at_once_decides_once
+    approver equal to author        referrals/test_referral_approval.py::test_the_author_cannot_approve
+
+Processes and stores
+    killed -9 in scan               faults/test_killed_workers.py::test_killed_while_it_scans
+    killed -9 in decoding           hashing/test_scanning.py::test_a_worker_killed_while_it_decodes_loses_nothing
+    killed -9 in webhook            faults/test_killed_workers.py::test_killed_while_it_sends_a_webhook
+    killed -9 before recording it   moderation/test_deliveries.py::test_a_worker_killed_between_sending_and_recording_loses_nothing
+    killed -9 in package building   faults/test_killed_workers.py::test_killed_while_it_builds_a_package
+    builder killed in the middle    referrals/test_referral_building.py::test_a_builder_killed_in_the_middle_is_replaced_and_one_package_remains
+    killed -9, any program          runtime/test_up.py::test_a_killed_program_comes_back
+    Valkey wiped with work waiting  faults/test_lost_stores.py::test_valkey_wiped_twice_with_thirty_items_waiting
+    Valkey down                     reports/test_api_keys.py::test_without_valkey_reports_are_still_taken
+    PostgreSQL restarted under load faults/test_lost_stores.py::test_postgres_killed_and_restarted_under_load
+    a session of it ends            reports/test_api_idempotency.py::test_a_connection_that_dies_in_the_middle_is_503_and_the_repeat_succeeds_once
+    either store killed             runtime/test_up.py::test_a_killed_store_comes_back
+"""
