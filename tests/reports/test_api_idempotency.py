@@ -11,7 +11,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, connections
 
-from reports.models import ApiKey, IdempotencyRecord, Item, Report, Upload
+from reports import rates
+from reports.models import ApiKey, IdempotencyRecord, Item, Report, ScanState, Upload
 from tests.pictures import jpeg
 from tests.reports.conftest import Platform, problem_of
 
@@ -204,3 +205,24 @@ def test_a_connection_that_dies_in_the_middle_is_503_and_the_repeat_succeeds_onc
     assert answer.status_code == 201
     assert "Idempotent-Replayed" not in answer.headers
     assert Report.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_report_taken_while_valkey_is_away_is_found_by_the_sweep(
+    platform: Platform, a_report: MakeReport, settings: Any
+) -> None:
+    from core.jobs import queue
+    from hashing.jobs import sweep_items
+
+    usual = settings.REDIS_URL
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    rates._resting_until = 0.0
+    answer = platform.post("/reports", a_report(), Idempotency_Key="k-1")
+    assert answer.status_code == 201
+    assert "RateLimit" not in answer.headers  # Nobody could count, nobody was refused.
+    settings.REDIS_URL = usual
+    assert queue("scan").count == 0
+    assert Item.objects.get().scan_state == ScanState.WAITING
+    assert sweep_items() == 1
+    assert queue("scan").count == 1
+    rates._resting_until = 0.0
