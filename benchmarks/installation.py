@@ -18,6 +18,7 @@ from pathlib import Path
 
 import httpx
 
+from config.runtime.postgres import APP
 from config.runtime.services import private_services
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -48,7 +49,7 @@ def installation(*, threads: int = 8) -> Iterator[tuple[str, dict[str, str]]]:
             env |= {"HOLDFAST_VAR": str(var), "SECRET_KEY": "benchmark", "PYTHONUNBUFFERED": "1"}
             owner = env | {"DATABASE_URL": env.get("DATABASE_OWNER_URL", env["DATABASE_URL"])}
             env.pop("DATABASE_OWNER_URL", None)
-            _manage(owner, "prepare")
+            _manage(owner, "prepare", "--app-role", APP)
             port = free_port()
             command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws"]
             command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
