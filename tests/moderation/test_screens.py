@@ -1,0 +1,215 @@
+"""What the pages of casework say in each state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from core import vault
+from moderation import actions
+from moderation.models import Case, PolicyVersion, Preview, PreviewState, RoutingRule
+from reports.models import ItemKind
+from tests.casework import Casework, hash_finding, url, verdict
+from tests.pictures import jpeg
+
+pytestmark = pytest.mark.django_db
+
+
+def read(client: Any, address: str, status: int = 200) -> str:
+    answer = client.get(address)
+    assert answer.status_code == status
+    return str(answer.content.decode())
+
+
+def test_home_leads_back_to_the_case_i_hold(held: Case, at_work: Any) -> None:
+    page = read(at_work, reverse("moderation:home"))
+    assert url("case", held) in page
+    assert "Resume" in page
+    assert "Lease ends in" in page
+
+
+def test_home_of_a_newcomer_says_what_is_missing(outsider: Any, session_of: Any) -> None:
+    page = read(session_of(outsider), reverse("moderation:home"))
+    assert "No queue has been given to you yet" in page
+
+
+@pytest.mark.parametrize("who", ["legal", "auditor", "admin", "policy_admin"])
+def test_home_of_other_roles_leads_to_their_rooms(who: str, request: Any, session_of: Any) -> None:
+    person = request.getfixturevalue(who)
+    page = read(session_of(person), reverse("moderation:home"))
+    assert "card__link" in page
+    assert "queue-figures" not in page
+
+
+def test_a_lead_sees_that_something_could_not_be_routed(
+    casework: Casework, lena: Any, robin: Any, session_of: Any
+) -> None:
+    RoutingRule.objects.update(is_active=False)
+    actions.route_report(casework.report())
+    assert "1 could not be routed" in read(session_of(lena), reverse("moderation:home"))
+    assert "could not be routed" not in read(session_of(robin), reverse("moderation:home"))
+
+
+def test_the_case_says_why_it_is_here_and_what_matched(casework: Casework, at_work: Any) -> None:
+    report = casework.report(pictures=[jpeg(4, (96, 64))])
+    case = casework.routed(report, hash_finding())
+    page = read(at_work, url("case", case))
+    assert "Why this case is here" in page
+    assert "Media matches a list of known abuse imagery" in page
+    assert "Invented A, version 3" in page
+    assert "4 of 31" in page
+    assert "Claim this case" in page
+    assert 'id="decide-form"' not in page
+
+
+def test_opening_the_page_of_a_held_case_shows_its_holder_and_no_form(
+    held: Case, robin: Any, lena: Any, session_of: Any
+) -> None:
+    page = read(session_of(lena), url("case", held))
+    assert f"With {robin.pseudonym}" in page
+    assert "Take over" in page
+    assert 'id="decide-form"' not in page
+    assert "data-reveal-url" not in page
+
+
+def test_a_case_without_items_says_so(casework: Casework, at_work: Any) -> None:
+    case = casework.routed(casework.report(reason="grooming"))
+    assert "The report came without content" in read(at_work, url("case", case))
+
+
+def test_a_preview_that_could_not_be_made_says_why_and_the_case_goes_on(
+    casework: Casework, robin: Any, at_work: Any
+) -> None:
+    from moderation.jobs import make_preview
+
+    case = casework.case(pictures=[b"\xff\xd8\xff\xe0 no picture follows" * 10])
+    make_preview(str(case.case_items.get().item.blob_id))
+    assert Preview.objects.get().state == PreviewState.FAILED
+    actions.claim(case, actor=robin)
+    page = read(at_work, url("case", case))
+    assert "No preview:" in page
+    assert 'id="decide-form"' in page
+
+
+def test_a_video_is_a_cover_with_its_words(casework: Casework, robin: Any, at_work: Any) -> None:
+    film = b"\x00\x00\x00\x18ftypisom" + b"\0" * 2000
+    case = casework.case(pictures=[film], media_type="video/mp4")
+    item = case.case_items.get().item
+    assert item.kind == ItemKind.VIDEO
+    page = read(at_work, url("case", case))
+    assert "Video" in page
+    assert vault.read(item.blob, 5000) == film
+
+
+def test_the_decided_case_shows_the_decision_and_offers_no_other(
+    held: Case, casework: Casework, robin: Any, at_work: Any
+) -> None:
+    casework.published(held, by=robin)
+    page = read(at_work, url("case", held))
+    assert "Ready for legal staff to refer" in page
+    assert "CS-2 v1" in page
+    assert "never overwritten" in page
+    assert 'id="decide-form"' not in page
+
+
+def test_the_timeline_tells_decision_and_undo_and_not_the_leases(
+    held: Case, robin: Any, at_work: Any
+) -> None:
+    decision = actions.decide(held, actor=robin, **verdict(held))
+    actions.undo_decision(decision, actor=robin)
+    page = read(at_work, url("case", held))
+    assert "decided: confirm and refer, CS-2 v1" in page
+    assert "took the decision back" in page
+    assert "claim.started" not in page
+
+
+def test_a_note_appears_in_the_timeline_and_an_empty_one_is_refused(
+    held: Case, at_work: Any
+) -> None:
+    answer = at_work.post(url("note", held), {"text": "<b>Look</b> at the second file."})
+    assert answer.status_code == 303
+    assert "&lt;b&gt;Look&lt;/b&gt; at the second file." in read(at_work, url("case", held))
+    fragment = at_work.post(
+        url("note", held), {"text": "Another one."}, headers={"hx-request": "true"}
+    )
+    assert 'id="timeline"' in fragment.content.decode()
+    assert "Another one." in fragment.content.decode()
+    assert at_work.post(url("note", held), {"text": "  "}).status_code == 422
+
+
+def test_another_policy_brings_its_text_and_its_verbs(held: Case, at_work: Any) -> None:
+    grooming = PolicyVersion.objects.get(policy__code="CS-3")
+    page = read(at_work, f"{url('policy_choice', held)}?policy={grooming.pk}")
+    assert "Warn account" in page
+    assert "Close group" not in page  # The case is about an account.
+    assert "CS-3 v1" in page
+
+
+def test_the_consequence_is_said_before_confirming(held: Case, at_work: Any) -> None:
+    address = url("consequence", held)
+    assert "Choose what you found" in read(at_work, address)
+    said = read(at_work, f"{address}?outcome=confirm_refer&enforcements=ban_account")
+    assert "The platform is told: ban account" in said
+    assert "legal staff" in said
+
+
+def test_colleagues_see_each_other_on_a_case(
+    held: Case, lena: Any, robin: Any, at_work: Any, session_of: Any
+) -> None:
+    assert "Also here" not in read(at_work, url("case", held))
+    assert f"Also here: {robin.pseudonym}" in read(session_of(lena), url("case", held))
+
+
+def test_another_open_case_about_the_subject_is_pointed_out(
+    held: Case, casework: Casework, at_work: Any
+) -> None:
+    other = casework.routed(casework.report("subject-of-the-case", reason="grooming"))
+    page = read(at_work, url("case", held))
+    assert "1 other case about this subject is open" in page
+    assert url("case", other) in page
+
+
+def test_cases_with_the_very_same_media_are_linked(casework: Casework, at_work: Any) -> None:
+    picture = jpeg(11, (96, 64))
+    first = casework.case(pictures=[picture])
+    second = casework.case(pictures=[picture])
+    page = read(at_work, url("case", first))
+    assert "Holding the very same media" in page
+    assert url("case", second) in page
+
+
+def test_everybody_reads_the_policies_and_their_versions(auditor: Any, session_of: Any) -> None:
+    client = session_of(auditor)
+    assert "Grooming and solicitation" in read(client, reverse("moderation:policies"))
+    page = read(client, reverse("moderation:policy", args=["CS-1"]))
+    assert "recognised organisation" in page
+    assert "Version 1" in page
+    old = PolicyVersion.objects.get(policy__code="CS-1")
+    PolicyVersion.objects.create(
+        policy=old.policy, version=2, summary="Newer.", definition="Newer words.", severity=5
+    )
+    assert "Newer words." in read(client, reverse("moderation:policy", args=["cs-1"]))
+    earlier = read(client, reverse("moderation:policy", args=["CS-1"]) + "?version=1")
+    assert "An earlier wording" in earlier
+    read(client, reverse("moderation:policy", args=["CS-1"]) + "?version=9", status=404)
+
+
+def test_without_a_second_factor_the_page_says_how_to_get_one(
+    held: Case, robin: Any, session_of: Any
+) -> None:
+    page = read(session_of(robin, second_factor=False), url("case", held))
+    assert "Originals need a second factor" in page
+    assert "data-reveal-url" not in page
+
+
+def test_every_seeded_policy_can_be_decided_on() -> None:
+    from moderation.access import current_policies
+    from moderation.models import Verb
+
+    found = current_policies()
+    assert [row.policy.code for row in found] == ["CS-1", "CS-2", "CS-3", "CS-4", "GN-1"]
+    for row in found:
+        assert set(row.enforcements) <= set(Verb.values)
+        assert row.definition
