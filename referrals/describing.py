@@ -6,9 +6,11 @@ Reads only. Staff appear by pseudonym; texts go in as they were stored, never re
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from datetime import datetime
+from typing import BinaryIO
 
 from django.conf import settings
+from django.db import connection
 
 from core import audit, vault
 from hashing.models import Flag
@@ -53,7 +55,8 @@ def describe(
             name=referral.recipient.unit,
             agency=referral.recipient.name,
             country=referral.recipient.country,
-            age_recipients=tuple(referral.recipient.age_recipients),
+            # Not what the recipient's row says now: what the approver saw.
+            age_recipients=tuple(referral.approved_keys),
         ),
         legal_basis=package.LegalBasis(
             summary=referral.legal_basis,
@@ -105,13 +108,12 @@ def custody_of(case: Case) -> CustodyLog:
     return CustodyLog(lines=lines, inclusion=proof)
 
 
-def audit_time() -> Any:
+def audit_time() -> datetime:
     """Return the database's time, the clock of every custody line."""
-    from django.db import connection
-
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
-        return cursor.fetchone()[0]
+        now: datetime = cursor.fetchone()[0]
+        return now
 
 
 def _case_facts(referral: Referral, decision: Decision) -> package.CaseFacts:
@@ -128,6 +130,13 @@ def _case_facts(referral: Referral, decision: Decision) -> package.CaseFacts:
     entries.append(
         package.TimelineEntry(decision.made_at, f"Decided: {decision.get_outcome_display()}")
     )
+    if referral.correction_reason:
+        entries.append(
+            package.TimelineEntry(
+                referral.created_at,
+                f"Correction of {referral.supersedes} begun: {referral.correction_reason}",
+            )
+        )
     if referral.approved_at:
         entries.append(package.TimelineEntry(referral.approved_at, "Referral approved"))
     return package.CaseFacts(
@@ -149,7 +158,7 @@ def _case_facts(referral: Referral, decision: Decision) -> package.CaseFacts:
     )
 
 
-class _Watched:
+class Watched:
     """A stream that tells how much was read of it."""
 
     def __init__(self, stream: BinaryIO, watch: Watch) -> None:
@@ -163,7 +172,7 @@ class _Watched:
     def close(self) -> None:
         self._stream.close()
 
-    def __enter__(self) -> _Watched:
+    def __enter__(self) -> Watched:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -173,7 +182,8 @@ class _Watched:
 def _exhibit(row: Exhibit, referral: Referral, watch: Watch) -> package.Exhibit:
     item = row.item
     blob = item.blob
-    assert blob is not None  # item_is_text_or_media: an exhibit is not text
+    if blob is None:
+        raise package.PackageRefused(f"Exhibit {exhibit_name(row.position)} has no original.")
     owner = item.sender or item.account
     flags = Flag.objects.filter(item=item, superseded_at=None).order_by("created_at")
     reveals = (
@@ -188,7 +198,7 @@ def _exhibit(row: Exhibit, referral: Referral, watch: Watch) -> package.Exhibit:
         size=blob.size,
         sha256=blob.sha256,
         md5=blob.md5,
-        open=lambda: _Watched(vault.open(blob), watch),  # type: ignore[return-value,arg-type]
+        open=lambda: Watched(vault.open(blob), watch),  # type: ignore[return-value,arg-type]
         item_id=str(item.pk),
         surface=item.get_surface_display(),
         account_id=owner.external_id if owner else "",

@@ -8,8 +8,11 @@ from django import forms
 from django.http import QueryDict
 
 from accounts.models import User
+from core.errors import Invalid
 from referrals import access
 from referrals.actions import AccountChange, DraftChanges, ExhibitChange
+from referrals.actions.drafting import REASON_MINIMUM
+from referrals.actions.recipients import read_keys, without_secret_keys
 from referrals.models import (
     AccountRole,
     Exhibit,
@@ -25,6 +28,7 @@ class OpenForm(forms.Form):
 
     recipient = forms.ModelChoiceField(
         Recipient.objects.none(),
+        label="Agency",
         empty_label="Choose an agency",
         help_text="The package will be encrypted so that only this agency and our escrow key open it.",
     )
@@ -38,7 +42,7 @@ class DraftForm(forms.Form):
     """The words of a referral."""
 
     version = forms.IntegerField(widget=forms.HiddenInput)
-    recipient = forms.ModelChoiceField(Recipient.objects.none(), empty_label=None)
+    recipient = forms.ModelChoiceField(Recipient.objects.none(), empty_label=None, label="Agency")
     legal_basis = forms.CharField(
         required=False,
         max_length=300,
@@ -87,18 +91,18 @@ class DraftForm(forms.Form):
 class ExhibitForm(forms.Form):
     """One exhibit's line."""
 
-    is_included = forms.BooleanField(required=False, label="Include")
+    is_included = forms.BooleanField(required=False, label="Goes into the package")
     relevance = forms.ChoiceField(choices=Relevance.choices)
     note = forms.CharField(required=False, max_length=500, label="Note for the agency")
     left_out_reason = forms.CharField(
-        required=False, max_length=300, label="Why it stays behind, if it does"
+        required=False, max_length=300, label="If it does not: why it stays behind"
     )
 
 
 class AccountForm(forms.Form):
     """One account's line."""
 
-    is_included = forms.BooleanField(required=False, label="Include")
+    is_included = forms.BooleanField(required=False, label="Goes into the package")
     role = forms.ChoiceField(choices=AccountRole.choices, label="Part")
 
 
@@ -153,8 +157,16 @@ class ReasonForm(forms.Form):
     """A reason that the other person will read."""
 
     reason = forms.CharField(
-        label="What must be put right", widget=forms.Textarea(attrs={"rows": 3}), max_length=2000
+        label="What must be put right",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        min_length=REASON_MINIMUM,
+        max_length=2000,
     )
+
+    def __init__(self, data: QueryDict | None = None, *, what: str = "", id: str = "") -> None:
+        super().__init__(data, auto_id=f"id_{id}_%s" if id else "id_%s")
+        if what:
+            self.fields["reason"].label = what
 
 
 class RecipientForm(forms.Form):
@@ -177,6 +189,27 @@ class RecipientForm(forms.Form):
         help_text="One age (age1…) or ssh-ed25519 public key on each line. Compare it by telephone.",
     )
     is_active = forms.BooleanField(required=False, initial=True, label="New referrals may go here")
+
+    def __init__(
+        self, data: QueryDict | None = None, *, initial: dict[str, Any] | None = None
+    ) -> None:
+        self.key_problems: list[str] = []
+        if data is not None:
+            data = data.copy()
+            keys = data.get("age_recipients", "")
+            try:
+                read_keys(keys)
+            except Invalid as invalid:
+                self.key_problems = invalid.errors["age_recipients"]
+            # The page comes back with what was typed: a secret key must not come back with it.
+            data["age_recipients"] = without_secret_keys(keys)
+        super().__init__(data, initial=initial)
+
+    def clean_age_recipients(self) -> str:
+        """Refuse what the action would refuse, naming the lines as they were typed."""
+        if self.key_problems:
+            raise forms.ValidationError(self.key_problems)
+        return str(self.cleaned_data["age_recipients"])
 
 
 class FilterForm(forms.Form):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import shutil
 import tempfile
 import time
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import Storage, storages
-from django.db import Error as DatabaseError
 
-from core.errors import describe as kind_of
 from core.jobs import enqueue, job
 from referrals import actions
 from referrals.actions import BuildSuperseded
@@ -21,7 +23,10 @@ from referrals.describing import describe
 from referrals.models import Referral
 from referrals.package import BuiltPackage, PackageRefused, PackageSpec
 from referrals.package import build_package as build
-from referrals.sshsig import SigningKey
+from referrals.sshsig import SignatureRefused, SigningKey
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 BEAT_SECONDS = 3.0
 
@@ -45,7 +50,10 @@ def signing_key() -> SigningKey:
         data = Path(path).read_bytes()
     except OSError:
         raise NoKey("The signing key file cannot be read by the package worker.") from None
-    return SigningKey.from_openssh(data, principal=f"packages@{settings.HOLDFAST_DOMAIN}")
+    try:
+        return SigningKey.from_openssh(data, principal=f"packages@{settings.HOLDFAST_DOMAIN}")
+    except SignatureRefused as refusal:
+        raise NoKey(str(refusal)) from None
 
 
 def escrow_recipient() -> str:
@@ -55,12 +63,12 @@ def escrow_recipient() -> str:
     """
     if settings.HOLDFAST_ESCROW_RECIPIENT:
         return str(settings.HOLDFAST_ESCROW_RECIPIENT)
-    file = Path(settings.HOLDFAST_ESCROW_RECIPIENT_FILE)
-    if file.exists():
-        return file.read_text().strip()
-    raise NoKey(
-        "There is no escrow key: run `manage.py init_signing` or set HOLDFAST_ESCROW_RECIPIENT."
-    )
+    try:
+        return Path(settings.HOLDFAST_ESCROW_RECIPIENT_FILE).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        raise NoKey(
+            "There is no escrow key: run `manage.py init_signing` or set HOLDFAST_ESCROW_RECIPIENT."
+        ) from None
 
 
 class _Progress:
@@ -78,6 +86,22 @@ class _Progress:
             actions.beat(self.referral, percent=self.read * 100 // self.total)
 
 
+class _Lively(io.FileIO):
+    """The sealed file on its way into the store; each read is a sign of life, however slow the store."""
+
+    def __init__(self, path: Path, progress: _Progress) -> None:
+        super().__init__(path, "rb")
+        self._progress = progress
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._progress(0)
+        return super().read(-1 if size is None else size)
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        self._progress(0)
+        return super().readinto(buffer)
+
+
 @job
 def build_package(referral_id: str) -> None:
     """Build, sign, encrypt and store the package of an approved referral.
@@ -88,42 +112,42 @@ def build_package(referral_id: str) -> None:
     referral = actions.start_build(uuid.UUID(str(referral_id)))
     if referral is None:
         return
-    storage = storages["packages"]
-    _remove_leavings(storage, referral)
     try:
-        _build_and_store(referral, storage)
+        _build_and_store(referral, storages["packages"])
     except BuildSuperseded:
         return
     except (PackageRefused, CustodyBroken, NoKey) as refusal:
         actions.fail_build(referral, sentence=str(refusal))
-    except (DatabaseError, OSError) as error:
-        # A database that restarts or a full disk may be over in a minute: the sweep tries again, up
-        # to the limit in start_build. The kind is kept for the log without any content.
-        raise RuntimeError(f"package build interrupted: {kind_of(error)}") from None
+    # Anything else, such as a database that restarts or a full disk, may be over in a minute: the
+    # sweep tries again when the sign of life is stale, up to the limit in start_build.
 
 
 def _build_and_store(referral: Referral, storage: Storage) -> None:
+    _remove_leavings(storage, referral)
     total = 2 * sum(
         referral.exhibits.filter(is_included=True).values_list("item__blob__size", flat=True)
     )
-    spec = describe(
-        referral,
-        signer=signing_key(),
-        escrow=escrow_recipient(),
-        watch=_Progress(referral, total),
-    )
+    progress = _Progress(referral, total)
+    spec = describe(referral, signer=signing_key(), escrow=escrow_recipient(), watch=progress)
     # Everything written here is encrypted already; the folder is private all the same.
-    with tempfile.TemporaryDirectory(prefix="holdfast-package-") as folder:
+    with tempfile.TemporaryDirectory(prefix=_scratch_name(referral)) as folder:
         path = Path(folder) / spec.file_name
-        built = build(spec, path)
-        actions.beat(referral, percent=99)
-        with path.open("rb") as stream:
-            name = storage.save(_storage_name(referral, built.file_name), File(stream))
-    try:
-        _record(referral, spec, built, name)
-    except BaseException:
-        storage.delete(name)
-        raise
+        name = _storage_name(referral, spec.file_name)
+        try:
+            built = build(spec, path)
+            actions.beat(referral, percent=99)
+            with _Lively(path, progress) as stream:
+                name = storage.save(name, File(stream))
+            _record(referral, spec, built, name)
+        except BuildSuperseded:
+            # Only here: after a lost connection the row may say "sealed" all the same. What nobody
+            # recorded is removed by the next build.
+            storage.delete(name)
+            raise
+        except OSError:
+            # Perhaps only because a build that took over cleared this one's folder away.
+            actions.beat(referral, percent=99)
+            raise
 
 
 def _record(referral: Referral, spec: PackageSpec, built: BuiltPackage, name: str) -> None:
@@ -145,8 +169,14 @@ def _storage_name(referral: Referral, file_name: str) -> str:
     return f"{referral.pk}/{referral.build_token}/{file_name}"
 
 
+def _scratch_name(referral: Referral) -> str:
+    return f"holdfast-package-{referral.pk}-"
+
+
 def _remove_leavings(storage: Storage, referral: Referral) -> None:
-    """Remove what an earlier, dead build of this referral stored without recording it."""
+    """Remove what an earlier, dead build of this referral wrote without recording it."""
+    for scratch in Path(tempfile.gettempdir()).glob(f"{_scratch_name(referral)}*"):
+        shutil.rmtree(scratch, ignore_errors=True)
     try:
         folders, _ = storage.listdir(str(referral.pk))
     except FileNotFoundError:
@@ -155,7 +185,8 @@ def _remove_leavings(storage: Storage, referral: Referral) -> None:
         _, files = storage.listdir(f"{referral.pk}/{folder}")
         for file in files:
             storage.delete(f"{referral.pk}/{folder}/{file}")
-        storage.delete(f"{referral.pk}/{folder}")
+        with contextlib.suppress(OSError):  # A builder that is not quite dead writes there again.
+            storage.delete(f"{referral.pk}/{folder}")
 
 
 def sweep_packages() -> int:

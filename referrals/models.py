@@ -74,6 +74,12 @@ class Referral(models.Model):
     )
     approved_at = models.DateTimeField(null=True, blank=True)
     returned_reason = models.TextField(blank=True)
+    correction_reason = models.TextField(
+        blank=True, help_text="Why this revision was made; printed in its timeline."
+    )
+    approved_keys = models.JSONField(
+        default=list, help_text="The agency's keys as approved; the package is sealed to no others."
+    )
     build_error = models.TextField(blank=True)
     build_attempts = models.PositiveIntegerField(default=0)
     build_token = models.UUIDField(

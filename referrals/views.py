@@ -7,7 +7,9 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -16,7 +18,7 @@ from accounts.access import person_of, requires
 from accounts.permissions import Permission
 from core import audit
 from core.audit_events import AuditEvent
-from core.errors import Invalid
+from core.errors import Invalid, Refused
 from referrals import access, actions
 from referrals.completeness import measure
 from referrals.describing import exhibit_name
@@ -81,15 +83,19 @@ def new(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
 
 @requires(Permission.REFERRALS_VIEW)
 @require_http_methods(["GET", "POST"])
-def detail(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
+def detail(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponseBase:
     """The referral: its draft, its completeness, its approval, its package."""
     referral = access.get_referral_for(person_of(request), referral_id)
     if request.method == "POST":
         return save(request, referral_id)
+    _record_view(request, referral)
+    return _page(request, referral)
+
+
+def _record_view(request: HttpRequest, referral: Referral) -> None:
     audit.record(
         AuditEvent.REFERRAL_VIEWED, actor=person_of(request), subject=referral, case=referral.case
     )
-    return _page(request, referral)
 
 
 @requires(Permission.REFERRALS_DRAFT)
@@ -110,8 +116,18 @@ def save(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
         for field, sentences in invalid.errors.items():
             draft.form.add_error(field or None, sentences)
         return _page(request, referral, draft=draft, status=422)
+    except Refused as refused:
+        if refused.code != "changed_meanwhile":
+            raise
+        # The page keeps what was typed, so that it can be carried over to the version that stands.
+        return _page(request, referral, draft=draft, conflict=refused.message, status=409)
     if request.POST.get("next") == "request":
-        actions.request_approval(referral, version=referral.version, actor=person_of(request))
+        try:
+            actions.request_approval(referral, version=referral.version, actor=person_of(request))
+        except Refused as refused:
+            if refused.code != "incomplete":
+                raise
+            return _page(request, referral, incomplete=refused.message, status=409)
         messages.success(request, "Approval was asked for. A second person will look at it.")
     else:
         messages.success(request, "Draft saved.")
@@ -129,7 +145,13 @@ def _draft(request: HttpRequest, referral: Referral, *, bound: bool = False) -> 
 
 
 def _page(
-    request: HttpRequest, referral: Referral, *, draft: Draft | None = None, status: int = 200
+    request: HttpRequest,
+    referral: Referral,
+    *,
+    draft: Draft | None = None,
+    conflict: str = "",
+    incomplete: str = "",
+    status: int = 200,
 ) -> HttpResponse:
     may_edit = person_of(request).may(Permission.REFERRALS_DRAFT) and not why_not(
         Step.EDIT, referral.state
@@ -141,11 +163,16 @@ def _page(
         "referrals/detail.html",
         {
             **_state_context(request, referral),
+            "meter": measure(actions.read_facts(referral)),
+            "steps": steps_shown(referral.state),
             "draft": draft,
+            "conflict": conflict,
+            "incomplete": incomplete,
             "may_edit": may_edit,
             "exhibits": [_exhibit(row, seen, form) for row, form in draft.exhibits],
-            "accounts": [row for row, _ in draft.accounts if row.is_included],
-            "reason_form": ReasonForm(),
+            **_contents(referral),
+            "return_form": ReasonForm(),
+            "revise_form": ReasonForm(what="What the correction is", id="revise"),
         },
         status=status,
     )
@@ -157,6 +184,19 @@ def _exhibit(row: Exhibit, seen: dict[Any, Any], form: ExhibitForm | None = None
         "form": form,
         "name": exhibit_name(row.position),
         "viewed": seen.get(row.item_id),
+    }
+
+
+def _contents(referral: Referral) -> dict[str, Any]:
+    """Return the accounts that go into the package, how much is known of each, and the texts."""
+    named = referral.named_accounts.filter(is_included=True).select_related("account")
+    return {
+        "accounts": named.annotate(
+            identifier_count=Count("account__identifiers", distinct=True),
+            event_count=Count("account__ip_events", distinct=True),
+            group_count=Count("account__memberships", distinct=True),
+        ),
+        "text_count": actions.read_facts(referral).messages,
     }
 
 
@@ -176,13 +216,13 @@ def _state_context(request: HttpRequest, referral: Referral) -> dict[str, Any]:
     return {
         "referral": referral,
         "case": referral.case,
-        "meter": measure(actions.read_facts(referral)),
-        "steps": steps_shown(referral.state),
         "package": package,
         "downloads": package.downloads.select_related("user").order_by("-at")[:20]
         if package
         else [],
         "is_author": is_author,
+        # As approved: what the agency's row says today may be another key.
+        "sealing_keys": referral.approved_keys or referral.recipient.age_recipients,
         "later": getattr(referral, "superseded_by", None),
         "is_moving": referral.state in {ReferralState.APPROVED, ReferralState.BUILDING},
     }
@@ -191,13 +231,28 @@ def _state_context(request: HttpRequest, referral: Referral) -> dict[str, Any]:
 @requires(Permission.REFERRALS_VIEW)
 @require_GET
 def state(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
-    """The state panel alone, asked for again and again while the package is built."""
+    """The state panel alone, asked for again and again while the package is built.
+
+    When there is nothing more to wait for, the browser loads the whole page: its steps, contents and
+    dialogs are others then.
+    """
     referral = access.get_referral_for(person_of(request), referral_id)
-    return render(request, "referrals/_state.html", _state_context(request, referral))
+    context = _state_context(request, referral)
+    response = render(request, "referrals/_state.html", context)
+    if not context["is_moving"]:
+        response["HX-Refresh"] = "true"
+    return response
 
 
 def _back(referral: Referral) -> HttpResponse:
     return redirect("referrals:detail", referral.pk)
+
+
+def _reason(request: HttpRequest) -> str:
+    form = ReasonForm(request.POST)
+    if not form.is_valid():
+        raise Invalid({field: list(map(str, found)) for field, found in form.errors.items()})
+    return str(form.cleaned_data["reason"])
 
 
 def _version(request: HttpRequest) -> int:
@@ -213,7 +268,8 @@ def refresh(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """Add what joined the case since the draft was opened."""
     referral = access.get_referral_for(person_of(request), referral_id)
     added = actions.refresh_draft(referral, actor=person_of(request))
-    words = f"{added} new exhibits were added." if added else "Nothing new has joined the case."
+    plural = "exhibit or account was" if added == 1 else "exhibits and accounts were"
+    words = f"{added} new {plural} added." if added else "Nothing new has joined the case."
     messages.info(request, words)
     return _back(referral)
 
@@ -247,16 +303,19 @@ def approve(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
         actions.approve(referral, version=_version(request), actor=person_of(request))
         messages.success(request, "Approved. The package is being built.")
         return _back(referral)
+    _record_view(request, referral)
     seen = _viewed(referral)
     return render(
         request,
         "referrals/approve.html",
         {
             **_state_context(request, referral),
+            "meter": measure(actions.read_facts(referral)),
+            "return_form": ReasonForm(),
             "exhibits": [
                 _exhibit(row, seen) for row in referral.exhibits.select_related("item__blob")
             ],
-            "accounts": referral.named_accounts.filter(is_included=True).select_related("account"),
+            **_contents(referral),
             "refusal": why_not(Step.APPROVE, referral.state),
         },
     )
@@ -267,9 +326,7 @@ def approve(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
 def send_back(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """Return it to its author with a reason."""
     referral = access.get_referral_for(person_of(request), referral_id)
-    actions.return_for_correction(
-        referral, reason=request.POST.get("reason", ""), actor=person_of(request)
-    )
+    actions.return_for_correction(referral, reason=_reason(request), actor=person_of(request))
     messages.info(request, "Returned for correction.")
     return _back(referral)
 
@@ -289,8 +346,6 @@ def build_again(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
 def revise(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """Open the next revision of a sealed package."""
     referral = access.get_referral_for(person_of(request), referral_id)
-    revision = actions.open_revision(
-        referral, reason=request.POST.get("reason", ""), actor=person_of(request)
-    )
+    revision = actions.open_revision(referral, reason=_reason(request), actor=person_of(request))
     messages.success(request, f"{revision} is open as a draft.")
     return _back(revision)

@@ -47,8 +47,8 @@ def start_build(referral_id: uuid.UUID) -> Referral | None:
     if referral.build_attempts >= MOST_ATTEMPTS:
         _fail(
             referral,
-            f"The builder died {MOST_ATTEMPTS} times at this package. Look at the package worker's "
-            "log and at its memory and disk, then build again.",
+            f"The build stopped {MOST_ATTEMPTS} times without saying why. Look at the package "
+            "worker's log and at its memory and disk, then build again.",
         )
         return None
     referral.state = ReferralState.BUILDING
@@ -155,9 +155,20 @@ def record_built(
 
 
 @transaction.atomic
-def record_download(package: Package, *, actor: User, what: str) -> PackageDownload:
-    """Record who fetches a package before its first byte leaves."""
+def record_download(package: Package, *, actor: User) -> PackageDownload:
+    """Record who fetches a package before its first byte leaves. Cannot be undone."""
     download = PackageDownload.objects.create(package=package, user=actor)
+    _record_download(package, actor, "package")
+    return download
+
+
+@transaction.atomic
+def record_checksum_download(package: Package, *, actor: User) -> None:
+    """Record who fetches a package's checksum. Cannot be undone."""
+    _record_download(package, actor, "checksum")
+
+
+def _record_download(package: Package, actor: User, what: str) -> None:
     audit.record(
         AuditEvent.PACKAGE_DOWNLOADED,
         actor=actor,
@@ -166,7 +177,12 @@ def record_download(package: Package, *, actor: User, what: str) -> PackageDownl
         package=package.file_name,
         what=what,
     )
-    return download
+
+
+@transaction.atomic
+def record_registry_download(*, packages: int, actor: User) -> None:
+    """Record who fetches the list of issued packages, which spans all cases. Cannot be undone."""
+    audit.record(AuditEvent.REGISTRY_DOWNLOADED, actor=actor, packages=packages)
 
 
 def complete_download(download: PackageDownload) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -25,6 +26,8 @@ from referrals.models import (
 )
 from referrals.workflow import Step, why_not
 from reports.models import AccountIdentifier, IdentifierKind, IpEvent, Item, ItemKind
+
+REASON_MINIMUM = 10  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,8 @@ def locked(referral: Referral, *, step: Step, version: int | None = None) -> Ref
         raise Refused(sentence, code="wrong_state")
     if version is not None and referral.version != version:
         raise Refused(
-            "Somebody changed this referral while you had it open. Load it again and look at it "
-            "before you go on; what you typed is kept in this browser.",
+            "Somebody changed this referral, or the agency's keys, while you had it open. Load it "
+            "again and look at it before you go on.",
             code="changed_meanwhile",
         )
     return referral
@@ -100,6 +103,8 @@ def open_referral(case: Case, *, recipient: Recipient, actor: User) -> Referral:
         )
     if not recipient.is_active:
         raise Refused("This recipient is no longer active.", code="recipient_inactive")
+    if sentence := _sealed_already(case, recipient):
+        raise Refused(sentence, code="sealed_already")
     try:
         with transaction.atomic():
             referral = Referral.objects.create(
@@ -137,7 +142,8 @@ def open_revision(referral: Referral, *, reason: str, actor: User) -> Referral:
 
     Raises Refused when it is not sealed or a later revision exists.
     """
-    if len(reason.strip()) < 10:
+    reason = reason.strip()
+    if len(reason) < REASON_MINIMUM:
         raise Invalid({"reason": ["Say in a sentence what the correction is."]})
     old = locked(referral, step=Step.REVISE)
     try:
@@ -155,6 +161,7 @@ def open_revision(referral: Referral, *, reason: str, actor: User) -> Referral:
                 narrative=old.narrative,
                 urgency_reason=old.urgency_reason,
                 include_messages=old.include_messages,
+                correction_reason=reason,
                 drafted_by=actor,
             )
     except IntegrityError:
@@ -192,10 +199,12 @@ def open_revision(referral: Referral, *, reason: str, actor: User) -> Referral:
 
 @transaction.atomic
 def refresh_draft(referral: Referral, *, actor: User) -> int:
-    """Add exhibits and accounts that joined the case since. Returns how many exhibits were added."""
+    """Add exhibits and accounts that joined the case since. Returns how many were added.
+
+    Can be undone by leaving them out again.
+    """
     referral = locked(referral, step=Step.EDIT)
-    added = _add_exhibits(referral)
-    _add_accounts(referral)
+    added = _add_exhibits(referral) + _add_accounts(referral)
     if added:
         referral.version += 1
         referral.save(update_fields=["version"])
@@ -221,6 +230,8 @@ def update_draft(
     errors: dict[str, list[str]] = {}
     if not changes.recipient.is_active and changes.recipient.pk != referral.recipient_id:
         errors["recipient"] = ["This recipient is no longer active."]
+    elif sentence := _wrong_recipient(referral, changes.recipient):
+        errors["recipient"] = [sentence]
     if changes.incident_at and changes.incident_at > timezone.now():
         errors["incident_at"] = ["The incident cannot lie in the future."]
     if errors:
@@ -287,13 +298,36 @@ def _save_accounts(referral: Referral, changes: dict[int, AccountChange]) -> lis
     return touched
 
 
+def _sealed_already(case: Case, recipient: Recipient) -> str:
+    """Return why a case cannot go to a recipient a second time, or an empty text."""
+    sealed = (
+        case.referrals.filter(recipient=recipient, state=ReferralState.SEALED)
+        .order_by("-number", "-revision")
+        .first()
+    )
+    if sealed is None:
+        return ""
+    return (
+        f"{sealed} of this case is sealed to this recipient already. Make a correction of it, so that "
+        "the recipient knows which one counts."
+    )
+
+
+def _wrong_recipient(referral: Referral, recipient: Recipient) -> str:
+    if recipient.pk == referral.recipient_id:
+        return ""
+    if referral.supersedes_id:
+        return "A correction goes to the agency that has the earlier revision."
+    return _sealed_already(referral.case, recipient)
+
+
 def _next_number() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval('referrals_reference_seq')")
         return int(cursor.fetchone()[0])
 
 
-def _items(case: Case):  # type: ignore[no-untyped-def]
+def _items(case: Case) -> QuerySet[Item]:
     return Item.objects.filter(case_items__case=case).order_by(
         "case_items__position", "case_items__pk"
     )
@@ -313,9 +347,10 @@ def _add_exhibits(referral: Referral) -> int:
     return added
 
 
-def _add_accounts(referral: Referral) -> None:
+def _add_accounts(referral: Referral) -> int:
     known = set(referral.named_accounts.values_list("account_id", flat=True))
     position = max([0, *referral.named_accounts.values_list("position", flat=True)])
+    added = 0
     found: list[tuple[uuid.UUID, str]] = []
     case = referral.case
     if case.account_id:
@@ -331,9 +366,11 @@ def _add_accounts(referral: Referral) -> None:
             continue
         known.add(account_id)
         position += 1
+        added += 1
         ReferralAccount.objects.create(
             referral=referral, account_id=account_id, role=role, position=position
         )
+    return added
 
 
 def read_facts(referral: Referral) -> Facts:
@@ -384,7 +421,6 @@ __all__ = [
     "AccountChange",
     "DraftChanges",
     "ExhibitChange",
-    "ReferralState",
     "locked",
     "open_referral",
     "open_revision",

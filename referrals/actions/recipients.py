@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pyrage
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils.text import slugify
 
 from accounts.models import User
 from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid
-from referrals.models import Recipient
+from referrals.models import Recipient, Referral, ReferralState
 
 
 def read_keys(text: str) -> list[str]:
@@ -22,13 +23,13 @@ def read_keys(text: str) -> list[str]:
     keys, problems = [], []
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()
-        if not line or line.startswith("#"):
-            continue
-        if line.upper().startswith("AGE-SECRET-KEY-") or "PRIVATE KEY" in line:
+        if _is_secret(line):
             problems.append(
                 f"Line {number} is a secret key. Ask the agency for its public key only, and tell "
                 "them that this one is no longer secret."
             )
+            continue
+        if not line or line.startswith("#"):
             continue
         if not _is_public_key(line):
             problems.append(f"Line {number} is not an age (age1…) or ssh-ed25519 public key.")
@@ -38,6 +39,21 @@ def read_keys(text: str) -> list[str]:
     if problems:
         raise Invalid({"age_recipients": problems})
     return keys
+
+
+def without_secret_keys(text: str) -> str:
+    """Return ``text`` as it may be shown again: if a secret key is in it, only the public keys.
+
+    The lines below a private key's first line look like nothing in particular, hence the rest goes too.
+    """
+    lines = [line.strip() for line in text.splitlines()]
+    if not any(_is_secret(line) for line in lines):
+        return text
+    return "\n".join(line for line in lines if _is_public_key(line))
+
+
+def _is_secret(line: str) -> bool:
+    return any(mark in line.upper() for mark in ("AGE-SECRET-KEY-", "AGE-PLUGIN-", "PRIVATE KEY"))
 
 
 def _is_public_key(line: str) -> bool:
@@ -56,7 +72,7 @@ def _check(name: str, country: str) -> None:
     errors: dict[str, list[str]] = {}
     if not name.strip():
         errors["name"] = ["Give the agency's name."]
-    if country and not (len(country) == 2 and country.isalpha()):
+    if country and not (len(country) == 2 and country.isascii() and country.isalpha()):
         errors["country"] = ["Use the two-letter country code, such as DE."]
     if errors:
         raise Invalid(errors)
@@ -101,7 +117,11 @@ def change_recipient(
     is_active: bool,
     actor: User,
 ) -> Recipient:
-    """Change an agency's details. Packages already sealed are not touched. Can be undone by hand."""
+    """Change an agency's details. Packages already sealed are not touched. Can be undone by hand.
+
+    Who has a referral to this agency open for approval must load it again: the keys on that page may
+    be the old ones. What is approved already keeps the keys it was approved with.
+    """
     _check(name, country)
     parsed = read_keys(keys)
     with transaction.atomic():
@@ -114,6 +134,9 @@ def change_recipient(
         recipient.country, recipient.contact = country.upper(), contact.strip()
         recipient.age_recipients, recipient.is_active = parsed, is_active
         recipient.save()
+        Referral.objects.filter(recipient=recipient, state=ReferralState.AWAITING_APPROVAL).update(
+            version=F("version") + 1
+        )
         audit.record(
             AuditEvent.RECIPIENT_CHANGED,
             actor=actor,

@@ -10,12 +10,10 @@ from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
-from referrals.actions.drafting import locked, read_facts
+from referrals.actions.drafting import REASON_MINIMUM, locked, read_facts
 from referrals.completeness import measure
 from referrals.models import Referral, ReferralState
 from referrals.workflow import Step
-
-REASON_MINIMUM = 10  # characters
 
 
 @transaction.atomic
@@ -50,8 +48,16 @@ def request_approval(referral: Referral, *, version: int, actor: User) -> Referr
 
 @transaction.atomic
 def withdraw_request(referral: Referral, *, actor: User) -> Referral:
-    """Take a request for approval back and make it a draft again. Can be undone by asking again."""
+    """Take a request for approval back and make it a draft again. Can be undone by asking again.
+
+    Raises Refused for anybody but the author and the one who asked.
+    """
     referral = locked(referral, step=Step.WITHDRAW)
+    if actor.pk not in {referral.drafted_by_id, referral.requested_by_id}:
+        raise Refused(
+            "Only the author or the one who asked can withdraw it. Return it for correction instead.",
+            code="not_yours",
+        )
     _back_to_draft(referral, reason="")
     audit.record(AuditEvent.REFERRAL_WITHDRAWN, actor=actor, subject=referral, case=referral.case)
     return referral
@@ -73,6 +79,7 @@ def _back_to_draft(referral: Referral, *, reason: str) -> None:
     referral.state = ReferralState.DRAFT
     referral.requested_by = referral.requested_at = None
     referral.approved_by = referral.approved_at = None
+    referral.approved_keys = []
     referral.build_token = referral.build_beat_at = referral.bagged_at = None
     referral.build_error, referral.build_progress, referral.build_attempts = "", 0, 0
     referral.returned_reason = reason
@@ -85,7 +92,8 @@ def approve(referral: Referral, *, version: int, actor: User) -> Referral:
     """Approve the package to be built, as the second person. Cannot be undone once it is sealed.
 
     The approver is neither the author nor the one who asked (the database holds the same rule), and
-    approves exactly the ``version`` that was on the screen. Raises Refused otherwise.
+    approves exactly the ``version`` that was on the screen; the agency's keys of this moment are kept,
+    so that nobody can exchange them before the build. Raises Refused otherwise.
     """
     referral = locked(referral, step=Step.APPROVE, version=version)
     if actor.pk in {referral.drafted_by_id, referral.requested_by_id}:
@@ -102,6 +110,7 @@ def approve(referral: Referral, *, version: int, actor: User) -> Referral:
         )
     referral.state = ReferralState.APPROVED
     referral.approved_by, referral.approved_at = actor, Now()
+    referral.approved_keys = referral.recipient.age_recipients
     referral.build_error, referral.build_progress, referral.build_attempts = "", 0, 0
     referral.version += 1
     referral.save()
@@ -112,6 +121,7 @@ def approve(referral: Referral, *, version: int, actor: User) -> Referral:
         case=referral.case,
         referral=str(referral),
         recipient=referral.recipient_id,
+        keys=referral.approved_keys,
         exhibits=[exhibit.item_id for exhibit in referral.exhibits.filter(is_included=True)],
     )
     enqueue("build_package", referral.pk)

@@ -154,6 +154,20 @@ class Migration(migrations.Migration):
                 ("requested_at", models.DateTimeField(blank=True, null=True)),
                 ("approved_at", models.DateTimeField(blank=True, null=True)),
                 ("returned_reason", models.TextField(blank=True)),
+                (
+                    "correction_reason",
+                    models.TextField(
+                        blank=True,
+                        help_text="Why this revision was made; printed in its timeline.",
+                    ),
+                ),
+                (
+                    "approved_keys",
+                    models.JSONField(
+                        default=list,
+                        help_text="The agency's keys as approved; the package is sealed to no others.",
+                    ),
+                ),
                 ("build_error", models.TextField(blank=True)),
                 ("build_attempts", models.PositiveIntegerField(default=0)),
                 (
