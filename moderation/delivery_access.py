@@ -41,6 +41,7 @@ def deliveries_for(
             last_status=Subquery(last.values("status")[:1]),
             last_error=Subquery(last.values("error")[:1]),
             is_being_sent=Q(locked_until__gt=Now()),
+            is_due=Q(next_attempt_at__lte=Now()),
         )
         .order_by("-created_at", "pk")
     )

@@ -68,6 +68,7 @@ def queue_deliveries(enforcement: Enforcement, *, actor: User | Actor = SYSTEM) 
     endpoints = [
         e for e in WebhookEndpoint.objects.order_by("created_at") if takes(e, enforcement.verb)
     ]
+    targets: list[WebhookEndpoint | None] = [*endpoints] or [None]
     rows = Delivery.objects.bulk_create(
         [
             Delivery(
@@ -76,7 +77,7 @@ def queue_deliveries(enforcement: Enforcement, *, actor: User | Actor = SYSTEM) 
                 payload=payload,
                 give_up_at=Now() + GIVE_UP_AFTER,
             )
-            for endpoint in endpoints or [None]
+            for endpoint in targets
         ]
     )
     audit.record(
@@ -383,10 +384,10 @@ def record_test(endpoint: WebhookEndpoint, *, answer: Answer, actor: User) -> No
 def secrets_of(endpoint: WebhookEndpoint) -> list[str]:
     """Return the secrets that sign a message now, newest first. Never show or log them."""
     context = _secret_context(endpoint)
-    found = [unseal(endpoint.sealed_secret, context).decode()]
+    found = [unseal(bytes(endpoint.sealed_secret), context).decode()]
     both = WebhookEndpoint.objects.filter(pk=endpoint.pk, previous_until__gt=Now()).exists()
     if both and endpoint.sealed_previous_secret is not None:
-        found.append(unseal(endpoint.sealed_previous_secret, context).decode())
+        found.append(unseal(bytes(endpoint.sealed_previous_secret), context).decode())
     return found
 
 
@@ -397,10 +398,10 @@ def reseal_secrets() -> int:
         with transaction.atomic():
             endpoint = WebhookEndpoint.objects.select_for_update().get(pk=pk)
             context = _secret_context(endpoint)
-            endpoint.sealed_secret = seal(unseal(endpoint.sealed_secret, context), context)
+            endpoint.sealed_secret = seal(unseal(bytes(endpoint.sealed_secret), context), context)
             done += 1
             if endpoint.sealed_previous_secret is not None:
-                previous = unseal(endpoint.sealed_previous_secret, context)
+                previous = unseal(bytes(endpoint.sealed_previous_secret), context)
                 endpoint.sealed_previous_secret = seal(previous, context)
                 done += 1
             endpoint.save(update_fields=["sealed_secret", "sealed_previous_secret"])
