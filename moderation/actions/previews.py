@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -137,7 +138,7 @@ def refuse_preview(
     return preview
 
 
-def _note(preview: Preview, actor: Actor | Person, **data: object) -> None:
+def _note(preview: Preview, actor: Actor | Person, **data: Any) -> None:
     audit.record(
         AuditEvent.PREVIEW_RECORDED,
         actor=actor,
