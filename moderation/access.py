@@ -35,7 +35,7 @@ from moderation.models import (
     RoutingRule,
     Skip,
 )
-from reports.models import Item, Report, RouteState
+from reports.models import Item, Report, RouteState, TrustLevel
 
 
 def granted_queues(user: User) -> QuerySet[Queue]:
@@ -215,6 +215,13 @@ def queue_figures(user: User) -> QuerySet[Queue]:
         next_due=Min("cases__due_at", filter=mine),
         due_soon=Count("cases", filter=mine & Q(cases__due_at__gt=Now(), cases__due_at__lte=hour)),
         over=Count("cases", filter=mine & Q(cases__due_at__lte=Now())),
+    )
+
+
+def has_trusted_report() -> Exists:
+    """Return the condition that a trusted flagger reported the case."""
+    return Exists(
+        Report.objects.filter(case_reports__case=OuterRef("pk"), source__trust=TrustLevel.TRUSTED)
     )
 
 

@@ -17,6 +17,8 @@ from moderation.actions.claims import lease
 from moderation.forms import DecideForm, MoveForm, NoteForm, ReasonForm
 from moderation.models import (
     Case,
+    CaseItem,
+    CaseReport,
     CaseStatus,
     Claim,
     ClaimEnd,
@@ -27,7 +29,7 @@ from moderation.models import (
     Verb,
 )
 from moderation.timeline import timeline
-from reports.models import Item, Report, TrustLevel
+from reports.models import Item, Report
 
 OUTCOME_HELP = {
     Outcome.CONFIRM_REFER: "Legal staff refer it to an agency.",
@@ -286,7 +288,7 @@ def _with_outcome(cases: Any) -> list[tuple[Case, str]]:
 
 def queue_rows(cases: Any) -> Any:
     """Add to cases what a row of the queue list shows. Lists show words and numbers, never media."""
-    from django.db.models import CharField, Exists, OuterRef, Subquery
+    from django.db.models import CharField, OuterRef, Subquery
 
     top_reason = RoutingReason.objects.filter(case=OuterRef("pk")).order_by(
         "-severity", "-score", "pk"
@@ -294,18 +296,30 @@ def queue_rows(cases: Any) -> Any:
     holder = access.live_claims().filter(case=OuterRef("pk"))
     first_source = Report.objects.filter(case_reports__case=OuterRef("pk")).order_by("received_at")
     item_source = Item.objects.filter(case_items__case=OuterRef("pk")).order_by("received_at")
-    trusted = Report.objects.filter(
-        case_reports__case=OuterRef("pk"), source__trust=TrustLevel.TRUSTED
-    )
     return cases.select_related("account", "group", "queue").annotate(
         why=Subquery(top_reason.values("text")[:1]),
         holder=Subquery(holder.values("user__pseudonym")[:1], output_field=CharField()),
         source_name=Subquery(first_source.values("source__name")[:1]),
         item_source_name=Subquery(item_source.values("source__name")[:1]),
-        is_trusted=Exists(trusted),
-        report_count=Count("case_reports", distinct=True),
-        item_count=Count("case_items", distinct=True),
+        is_trusted=access.has_trusted_report(),
+        report_count=_count(CaseReport),
+        item_count=_count(CaseItem),
     )
+
+
+def _count(rows: type[CaseReport | CaseItem]) -> Any:
+    """Return a count per case as a subquery: only the rows of the shown page are ever counted."""
+    from django.db.models import OuterRef, Subquery
+    from django.db.models.functions import Coalesce
+
+    counted = (
+        rows.objects.filter(case=OuterRef("pk"))
+        .order_by()
+        .values("case")
+        .annotate(n=Count("pk"))
+        .values("n")
+    )
+    return Coalesce(Subquery(counted), 0)
 
 
 def case_url(case: Case) -> str:

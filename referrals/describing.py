@@ -216,7 +216,7 @@ def _exhibit(row: Exhibit, referral: Referral, watch: Watch) -> package.Exhibit:
             package.Reveal(
                 id=str(seen.pk),
                 person=seen.user.pseudonym,
-                purpose=seen.purpose,
+                purpose=seen.get_purpose_display(),
                 opened_at=seen.issued_at,
                 served_at=seen.used_at,
                 shown_seconds=None if seen.shown_ms is None else seen.shown_ms / 1000,

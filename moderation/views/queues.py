@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -193,11 +193,11 @@ def _filtered(cases: QuerySet[Case], wanted: dict[str, Any], user: User) -> Quer
     if severity := wanted.get("severity"):
         cases = cases.filter(severity__gte=int(severity))
     if source := wanted.get("source"):
-        is_trusted = Q(case_reports__report__source__trust="trusted")
-        cases = cases.filter(is_trusted) if source == "trusted" else cases.exclude(is_trusted)
+        is_trusted = access.has_trusted_report()
+        cases = cases.filter(is_trusted) if source == "trusted" else cases.filter(~is_trusted)
     match wanted.get("state"):
         case "decided":
-            return cases.filter(status=CaseStatus.DECIDED).distinct().order_by("-decided_at")
+            return cases.filter(status=CaseStatus.DECIDED).order_by("-decided_at")
         case "waiting":
             cases = cases.exclude(pk__in=held.values("case"))
         case "held":
@@ -206,9 +206,7 @@ def _filtered(cases: QuerySet[Case], wanted: dict[str, Any], user: User) -> Quer
             cases = cases.filter(pk__in=held.filter(user=user).values("case"))
         case "over":
             cases = cases.filter(due_at__lte=Now())
-    return (
-        cases.exclude(status=CaseStatus.DECIDED).distinct().order_by("due_at", "-score", "number")
-    )
+    return cases.exclude(status=CaseStatus.DECIDED).order_by("due_at", "-score", "number")
 
 
 def _next_elsewhere(user: User, here: Queue) -> Queue | None:

@@ -92,6 +92,10 @@ def submit_report(
         _new_item(content, source, account, group, accounts, uploads, report=report)
         for content in payload.items
     ]
+    # The items of a report share their moment of receipt. Ids that rise keep the order in which they
+    # were sent: a conversation out of order reads as another conversation.
+    for item, key in zip(items, sorted(item.pk for item in items), strict=True):
+        item.pk = key
     Item.objects.bulk_create(items)
     audit.record(
         AuditEvent.REPORT_SUBMITTED,
@@ -105,6 +109,8 @@ def submit_report(
     )
     for item in items:
         enqueue("scan_item", item.pk)
+    if not items:  # No scan will wake the routing.
+        enqueue("route_report", report.pk)
     return report
 
 
