@@ -47,6 +47,7 @@ from reports.payloads import (
 
 MAX_LINE_BYTES = 1024 * 1024
 MAX_LINES = 10_000
+READ_BYTES = 64 * 1024
 ENDPOINT = "POST /batches"
 _LINE_ENDPOINT = "POST /batches line"
 
@@ -60,7 +61,7 @@ SCOPES: dict[str, Scope] = {
 
 
 class Readable(Protocol):
-    def readline(self, size: int = ..., /) -> bytes: ...
+    def read(self, size: int = ..., /) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +76,31 @@ def read_lines(stream: Readable, on_bytes: Callable[[bytes], None]) -> Iterator[
     """Yield the lines of a stream, blank ones left out but counted, in bounded memory.
 
     Of a line longer than ``MAX_LINE_BYTES`` only the number is kept. ``on_bytes`` sees every byte.
+
+    Reads by size and splits by itself: a server's ``readline`` need not keep line ends, and one that
+    drops them cannot tell an empty line from the end.
     """
-    number = 0
-    while piece := stream.readline(MAX_LINE_BYTES + 1):
-        number += 1
+    number, is_too_long = 1, False
+    pending = bytearray()
+    while piece := stream.read(READ_BYTES):
         on_bytes(piece)
-        if len(piece) > MAX_LINE_BYTES and not piece.endswith(b"\n"):
-            while piece and not piece.endswith(b"\n"):
-                piece = stream.readline(64 * 1024)
-                on_bytes(piece)
-            yield Line(number, None)
-        elif content := piece.strip():
-            yield Line(number, content)
+        *ended, rest = piece.split(b"\n")
+        for part in ended:
+            pending += part
+            if is_too_long or len(pending) > MAX_LINE_BYTES:
+                yield Line(number, None)
+            elif content := bytes(pending).strip():
+                yield Line(number, content)
+            pending.clear()
+            number, is_too_long = number + 1, False
+        pending += rest
+        if len(pending) > MAX_LINE_BYTES:
+            pending.clear()
+            is_too_long = True
+    if is_too_long:
+        yield Line(number, None)
+    elif content := bytes(pending).strip():
+        yield Line(number, content)
 
 
 def take_batch(key: ApiKey, stream: Readable, *, idempotency_key: str = "") -> Answer:

@@ -141,14 +141,18 @@ def test_a_batch_that_broke_off_goes_on_where_it_stopped(
 def test_memory_does_not_grow_with_the_body() -> None:
     line = json.dumps(REPORT | {"description": "a" * 90_000}).encode() + b"\n"
 
-    class Endless(io.RawIOBase):
-        """200 MB of lines, one at a time."""
+    class Endless:
+        """200 MB of lines, a piece at a time."""
 
         left = 200 * 1024 * 1024 // len(line)
+        rest = b""
 
-        def readline(self, size: int | None = -1, /) -> bytes:
-            self.left -= 1
-            return line if self.left >= 0 else b""
+        def read(self, size: int = -1, /) -> bytes:
+            if len(self.rest) < size and self.left > 0:
+                self.rest += line
+                self.left -= 1
+            given, self.rest = self.rest[:size], self.rest[size:]
+            return given
 
     tracemalloc.start()
     count = sum(1 for _ in batches.read_lines(Endless(), lambda _: None))
@@ -162,3 +166,23 @@ def test_a_line_without_end_keeps_only_its_number() -> None:
     stream = io.BytesIO(b"a" * (3 * batches.MAX_LINE_BYTES) + b"\n{}\n")
     lines = list(batches.read_lines(stream, lambda _: None))
     assert [(line.number, line.content) for line in lines] == [(1, None), (2, b"{}")]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 4096])
+def test_lines_are_the_same_however_the_bytes_arrive(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "MAX_LINE_BYTES", 6)
+    monkeypatch.setattr(batches, "READ_BYTES", size)
+    raw = b"{}\n\n [1]\r\n1234567\n123456\n\n123456789012345\n0"
+    seen = bytearray()
+    lines = list(batches.read_lines(io.BytesIO(raw), seen.extend))
+    assert bytes(seen) == raw
+    assert [(line.number, line.content) for line in lines] == [
+        (1, b"{}"),
+        (3, b"[1]"),
+        (4, None),
+        (5, b"123456"),
+        (7, None),
+        (8, b"0"),
+    ]
