@@ -15,7 +15,7 @@ up: venv
 	@exec $(PYTHON_ENV) -m config.runtime.up
 
 test: venv-dev
-	@exec $(PYTHON_ENV) -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+	@exec $(PYTHON_ENV) -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 check: venv-dev
 	.venv/bin/ruff check .

@@ -21,7 +21,7 @@ import pytest
 
 from tests.stack import REPOSITORY, free_port, wait_until
 
-pytestmark = [pytest.mark.runtime, pytest.mark.xdist_group("up")]
+pytestmark = pytest.mark.runtime
 
 OWN_SETTINGS = {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE"}
 LINUX = sys.platform == "linux"
