@@ -18,8 +18,9 @@ from referrals.sshsig import SigningKey, allowed_signers_line
 class Command(BaseCommand):
     help = (
         "Create the package signing key, allowed_signers and the escrow key in a folder, keeping any "
-        "that exist. Publish allowed_signers on your site and give it to each agency; keep the escrow "
-        "identity (escrow.agekey) off this machine."
+        "that exist. To change the signing key, move signing_key away first: the new one gets a line of "
+        "its own in allowed_signers. Publish allowed_signers on your site and give it to each agency; "
+        "keep the escrow identity (escrow.agekey) off this machine."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -37,22 +38,30 @@ class Command(BaseCommand):
         else:
             key = SigningKey.generate(principal)
             _write_private(key_file, key.to_openssh())
-        signers = folder / "allowed_signers"
-        if not signers.exists():
-            line = allowed_signers_line(
-                principal,
-                key.public_key,
-                namespaces=[signature_namespace(settings.HOLDFAST_DOMAIN)],
-                valid_after=datetime.now(UTC).date(),
-                valid_before=None,
-            )
-            signers.write_text(line if line.endswith("\n") else f"{line}\n")
+        _list_key(folder / "allowed_signers", key)
         recipient_file = folder / "escrow.recipient"
         if not recipient_file.exists():
             identity = pyrage.x25519.Identity.generate()
             _write_private(folder / "escrow.agekey", f"{identity}\n".encode())
             recipient_file.write_text(f"{identity.to_public()}\n")
         self.stdout.write(f"Signing key, allowed_signers and escrow key are in {folder}")
+
+
+def _list_key(signers: Path, key: SigningKey) -> None:
+    """Add the key to the public list, below the older ones: packages they signed still count."""
+    listed = signers.read_text() if signers.exists() else ""
+    if key.public_key.split()[1] in listed:
+        return
+    line = allowed_signers_line(
+        key.principal,
+        key.public_key,
+        namespaces=[signature_namespace(settings.HOLDFAST_DOMAIN)],
+        valid_after=datetime.now(UTC).date(),
+        valid_before=None,
+    )
+    partial = signers.with_name(".allowed_signers.part")
+    partial.write_text(listed + ("" if not listed or listed.endswith("\n") else "\n") + line)
+    partial.replace(signers)
 
 
 def _write_private(path: Path, data: bytes) -> None:
