@@ -163,7 +163,6 @@ def _page(
         "referrals/detail.html",
         {
             **_state_context(request, referral),
-            "meter": measure(actions.read_facts(referral)),
             "steps": steps_shown(referral.state),
             "draft": draft,
             "conflict": conflict,
@@ -188,15 +187,17 @@ def _exhibit(row: Exhibit, seen: dict[Any, Any], form: ExhibitForm | None = None
 
 
 def _contents(referral: Referral) -> dict[str, Any]:
-    """Return the accounts that go into the package, how much is known of each, and the texts."""
+    """Return the meter, the accounts that go in with how much is known of each, and the texts."""
+    facts = actions.read_facts(referral)
     named = referral.named_accounts.filter(is_included=True).select_related("account")
     return {
+        "meter": measure(facts),
         "accounts": named.annotate(
             identifier_count=Count("account__identifiers", distinct=True),
             event_count=Count("account__ip_events", distinct=True),
             group_count=Count("account__memberships", distinct=True),
         ),
-        "text_count": actions.read_facts(referral).messages,
+        "text_count": facts.messages,
     }
 
 
@@ -310,7 +311,6 @@ def approve(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
         "referrals/approve.html",
         {
             **_state_context(request, referral),
-            "meter": measure(actions.read_facts(referral)),
             "return_form": ReasonForm(),
             "exhibits": [
                 _exhibit(row, seen) for row in referral.exhibits.select_related("item__blob")
