@@ -56,6 +56,7 @@ def _take_all(place: Any) -> None:
                 color_scheme="light",
                 locale="en-GB",
                 reduced_motion="reduce",
+                bypass_csp=True,  # For the one style rule below, which frees the place of the scroll bar.
             )
             page = context.new_page()
             _sign_in(page, place.person(role))

@@ -37,7 +37,6 @@ from tests.pictures import draw, encode, jpeg
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.xdist_group("browser"),
 ]
 
 REASON = "Both pictures stand on the invented list; looked at for that."
