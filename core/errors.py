@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import traceback
 from http import HTTPStatus
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -96,6 +99,34 @@ def describe(exc: BaseException) -> str:
         path = Path(last.filename)
         where = f" at {path.parent.name}/{path.name}:{last.lineno}"
     return f"{type(exc).__name__}{where}"
+
+
+class QuietFormatter(logging.Formatter):
+    """Writes log lines without what exceptions say and without secrets that stand in an address.
+
+    Django logs a failed request with its exception, whose message may quote a row, and every answer from
+    400 on with its path, which for a one-time link is the link. Kinds and places of errors stay.
+    """
+
+    # ``secrets.token_urlsafe(32)``, alone or behind the prefix of an API key.
+    _SECRET = re.compile(r"(?<![\w-])(?:hf_[0-9a-f]{10}_)?[A-Za-z0-9_-]{43}(?![\w-])")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, secrets left out."""
+        return self._SECRET.sub("…", super().format(record))
+
+    def formatException(  # noqa: N802 — the name is logging's
+        self,
+        ei: tuple[type[BaseException], BaseException, TracebackType | None]
+        | tuple[None, None, None],
+    ) -> str:
+        """Return the kinds of an exception and of its causes with their places, no messages."""
+        lines: list[str] = []
+        exc = ei[1]
+        while exc is not None and len(lines) < 5:
+            lines.append(("  from " if lines else "  ") + describe(exc))
+            exc = exc.__cause__ or exc.__context__
+        return "\n".join(lines)
 
 
 def is_database_down(exc: BaseException | None) -> bool:
