@@ -11,7 +11,13 @@ from accounts.models import User
 from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid
+from referrals.actions.steps import back_to_draft
 from referrals.models import Recipient, Referral, ReferralState
+
+NEW_KEYS = (
+    "The agency's public keys were changed since approval was asked for. Compare them with the agency, "
+    "then ask again."
+)
 
 
 def read_keys(text: str) -> list[str]:
@@ -119,8 +125,9 @@ def change_recipient(
 ) -> Recipient:
     """Change an agency's details. Packages already sealed are not touched. Can be undone by hand.
 
-    Who has a referral to this agency open for approval must load it again: the keys on that page may
-    be the old ones. What is approved already keeps the keys it was approved with.
+    With other keys, referrals that wait for approval are drafts again, to be asked for anew: else the
+    second person could put in a key and approve it alone. What is approved already keeps the keys it was
+    approved with. Other changes only have the page that is open for approval loaded again.
     """
     _check(name, country)
     parsed = read_keys(keys)
@@ -134,9 +141,22 @@ def change_recipient(
         recipient.country, recipient.contact = country.upper(), contact.strip()
         recipient.age_recipients, recipient.is_active = parsed, is_active
         recipient.save()
-        Referral.objects.filter(recipient=recipient, state=ReferralState.AWAITING_APPROVAL).update(
-            version=F("version") + 1
+        waiting = Referral.objects.filter(
+            recipient=recipient, state=ReferralState.AWAITING_APPROVAL
         )
+        if parsed != before["keys"]:
+            # By case: every transaction takes the chains of several cases in this order.
+            for referral in waiting.select_for_update(of=("self",)).order_by("case", "pk"):
+                back_to_draft(referral, reason=NEW_KEYS)
+                audit.record(
+                    AuditEvent.REFERRAL_RETURNED,
+                    actor=actor,
+                    subject=referral,
+                    case=referral.case,
+                    keys_changed=True,
+                )
+        else:
+            waiting.update(version=F("version") + 1)
         audit.record(
             AuditEvent.RECIPIENT_CHANGED,
             actor=actor,

@@ -58,7 +58,7 @@ def withdraw_request(referral: Referral, *, actor: User) -> Referral:
             "Only the author or the one who asked can withdraw it. Return it for correction instead.",
             code="not_yours",
         )
-    _back_to_draft(referral, reason="")
+    back_to_draft(referral, reason="")
     audit.record(AuditEvent.REFERRAL_WITHDRAWN, actor=actor, subject=referral, case=referral.case)
     return referral
 
@@ -70,12 +70,13 @@ def return_for_correction(referral: Referral, *, reason: str, actor: User) -> Re
     if len(reason) < REASON_MINIMUM:
         raise Invalid({"reason": ["Say in a sentence what must be put right."]})
     referral = locked(referral, step=Step.RETURN)
-    _back_to_draft(referral, reason=reason)
+    back_to_draft(referral, reason=reason)
     audit.record(AuditEvent.REFERRAL_RETURNED, actor=actor, subject=referral, case=referral.case)
     return referral
 
 
-def _back_to_draft(referral: Referral, *, reason: str) -> None:
+def back_to_draft(referral: Referral, *, reason: str) -> None:
+    """Undo the request and the approval of a locked row; the calling verb audits it."""
     referral.state = ReferralState.DRAFT
     referral.requested_by = referral.requested_at = None
     referral.approved_by = referral.approved_at = None

@@ -209,7 +209,7 @@ def test_a_form_without_a_version_approves_nothing(
     assert state_of(referral) == "awaiting_approval"
 
 
-def test_an_agencys_new_key_must_be_looked_at_before_it_is_approved(
+def test_an_agencys_new_key_is_asked_for_anew_so_that_nobody_puts_one_in_and_approves_it(
     desk: Desk, second: Client
 ) -> None:
     referral = desk.awaiting()
@@ -222,15 +222,35 @@ def test_an_agencys_new_key_must_be_looked_at_before_it_is_approved(
         contact="",
         keys=other,
         is_active=True,
+        actor=desk.second,
+    )
+    referral.refresh_from_db()
+    assert (referral.state, referral.requested_by) == ("draft", None)
+    answer = second.post(page("approve", referral), {"version": referral.version})
+    assert answer.status_code == 409
+    assert "public keys were changed" in text_of(second.get(page("detail", referral)))
+    referral = actions.request_approval(referral, version=referral.version, actor=desk.author)
+    assert other in text_of(second.get(page("approve", referral)))
+    answer = second.post(page("approve", referral), {"version": referral.version})
+    assert answer.status_code == 302
+    assert Referral.objects.get().approved_keys == [other]
+
+
+def test_an_agencys_other_change_has_the_open_page_loaded_again(desk: Desk, second: Client) -> None:
+    referral = desk.awaiting()
+    actions.change_recipient(
+        desk.agency,
+        name="The Agency of Another Name",
+        unit="",
+        country="",
+        contact="",
+        keys="\n".join(desk.agency.age_recipients),
+        is_active=True,
         actor=desk.author,
     )
     answer = second.post(page("approve", referral), {"version": referral.version})
     assert answer.status_code == 409
-    assert other in text_of(second.get(page("approve", referral)))
-    referral.refresh_from_db()
-    answer = second.post(page("approve", referral), {"version": referral.version})
-    assert answer.status_code == 302
-    assert Referral.objects.get().approved_keys == [other]
+    assert state_of(referral) == "awaiting_approval"
 
 
 def test_what_went_missing_since_the_request_blocks_the_approval(
@@ -243,8 +263,8 @@ def test_what_went_missing_since_the_request_blocks_the_approval(
         unit="",
         country="",
         contact="",
-        keys="",
-        is_active=True,
+        keys="\n".join(desk.agency.age_recipients),
+        is_active=False,
         actor=desk.author,
     )
     referral.refresh_from_db()

@@ -101,7 +101,7 @@ def test_approval_never_seals_to_a_key_that_came_in_at_that_moment(office: Desk)
         if referral.state == "approved":
             assert referral.approved_keys == seen
         else:
-            assert referral.state == "awaiting_approval"
+            assert referral.state == "draft"
 
 
 def test_a_case_opened_twice_at_once_has_one_referral(office: Desk) -> None:
