@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -310,7 +311,11 @@ def create_endpoint(
     endpoint.sealed_secret = seal(secret.encode(), _secret_context(endpoint))
     endpoint.save(force_insert=True)
     audit.record(
-        AuditEvent.WEBHOOK_CREATED, actor=actor, subject=endpoint, url=url, verbs=endpoint.verbs
+        AuditEvent.WEBHOOK_CREATED,
+        actor=actor,
+        subject=endpoint,
+        host=urlsplit(url).hostname,
+        verbs=endpoint.verbs,
     )
     _adopt_waiting(endpoint)
     return endpoint, secret
@@ -340,7 +345,10 @@ def change_endpoint(
         AuditEvent.WEBHOOK_CHANGED,
         actor=actor,
         subject=endpoint,
-        new={field: value for field, value in changed.items() if field != "name"},
+        # Of the address only its host: path and query may hold an access token.
+        fields=sorted(changed),
+        host=urlsplit(endpoint.url).hostname,
+        new={field: changed[field] for field in ("verbs", "is_active") if field in changed},
     )
     if changed.get("is_active"):
         endpoint.deliveries.filter(due_condition(), state=DeliveryState.PENDING).update(

@@ -339,6 +339,23 @@ def test_a_rotated_secret_overlaps_with_the_old_one(
     assert old.encode() not in bytes(endpoint.sealed_secret)
 
 
+def test_the_log_names_an_endpoints_host_and_not_its_address(settings: Any, admin: User) -> None:
+    settings.HOLDFAST_WEBHOOK_ALLOW_PRIVATE = False
+    url = "https://hooks.platform.example/in/a-token?key=another"
+    made, _ = actions.create_endpoint(name="Platform", url=url, verbs=[], actor=admin)
+    actions.change_endpoint(
+        made, name="Platform", url=f"{url}-new", verbs=[], is_active=True, actor=admin
+    )
+    lines = list(
+        AuditEntry.objects.filter(subject_id=str(made.pk)).values_list("event", "data", "line")
+    )
+    assert len(lines) == 2
+    for _event, data, line in lines:
+        assert data["host"] == "hooks.platform.example"
+        assert "token" not in line
+        assert "another" not in line
+
+
 def test_endpoints_that_may_not_be(settings: Any, admin: User) -> None:
     settings.HOLDFAST_WEBHOOK_ALLOW_PRIVATE = False
     for url, verbs in (
