@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.access import person_of, requires, sign_in_of
 from accounts.models import User
 from accounts.permissions import Permission
-from core import vault
+from core import context, vault
 from core.errors import Refused
 from moderation import access, actions, evidence, media_types
 from moderation.forms import RevealForm, ShownForm, checked
@@ -103,7 +103,9 @@ def original(request: HttpRequest, token: str) -> HttpResponse | StreamingHttpRe
     media_type = media_types.inline_type(head[: media_types.HEAD])
     if media_type is None:
         raise Refused("This kind of file cannot be shown safely in a browser.", "unsafe_kind")
-    response = StreamingHttpResponse(_counted(used, head, chunks, user), content_type=media_type)
+    # The answer is sent after the request's context has ended; its record belongs to the request.
+    counted = _counted(used, head, chunks, user, context.current())
+    response = StreamingHttpResponse(counted, content_type=media_type)
     response["Content-Length"] = str(blob.size)
     return _guard(response, f"original.{media_types.ending(media_type)}")
 
@@ -119,7 +121,13 @@ def reveal_close(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     return HttpResponse(status=204)
 
 
-def _counted(used: Reveal, head: bytes, rest: Iterator[bytes], user: User) -> Iterator[bytes]:
+def _counted(
+    used: Reveal,
+    head: bytes,
+    rest: Iterator[bytes],
+    user: User,
+    where: context.RequestContext,
+) -> Iterator[bytes]:
     """Yield the chunks and record what was sent, also when the browser goes away half-way.
 
     A chunk counts when the server asked for the next one: the one in flight when a connection breaks
@@ -133,7 +141,8 @@ def _counted(used: Reveal, head: bytes, rest: Iterator[bytes], user: User) -> It
             yield chunk
             sent += len(chunk)
     finally:
-        actions.record_served(used, sent=sent, actor=user)
+        with context.working_for(where):
+            actions.record_served(used, sent=sent, actor=user)
 
 
 def _guard(response: Answer, name: str) -> Answer:

@@ -100,10 +100,12 @@ def test_the_record_says_who_looked_at_what_why_and_how_much(
     held: Case, robin: Any, at_work: Any
 ) -> None:
     issued = ask(at_work, held, "check_match").json()
-    fetch(at_work, issued["url"])
+    answer, _ = fetch(at_work, issued["url"])
     at_work.post(issued["close_url"], {"milliseconds": "1"})
     names = [entry.event for entry in events(held, "media.reveal")]
     assert names == ["media.reveal.issued", "media.reveal.served", "media.reveal.closed"]
+    served = events(held, "media.reveal.served")[0]
+    assert (served.request_id, served.ip) == (answer["X-Request-ID"], "127.0.0.1")
     first, second, third = events(held, "media.reveal")
     assert first.actor_label == robin.pseudonym
     assert first.data["purpose"] == "check_match"
