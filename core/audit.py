@@ -308,6 +308,10 @@ def chain_lines(chain: str) -> Iterator[tuple[int, str, str]]:
     yield from rows.values_list("seq", "line", "hash").iterator(chunk_size=1000)
 
 
-def heads() -> list[tuple[str, int, str]]:
-    """Return ``(chain, seq, hash)`` of every chain, by name: what a nightly anchor covers."""
-    return list(AuditHead.objects.order_by("chain").values_list("chain", "seq", "hash"))
+def heads(prefix: str = "") -> list[tuple[str, int, str]]:
+    """Return ``(chain, seq, hash)`` of the chains whose names begin with ``prefix``, by name.
+
+    Each item has a chain of its own: without a prefix there may be millions.
+    """
+    found = AuditHead.objects.filter(chain__startswith=prefix).order_by("chain")
+    return list(found.values_list("chain", "seq", "hash"))

@@ -99,7 +99,7 @@ def custody_of(case: Case) -> CustodyLog:
     both fit together whatever is written meanwhile.
     """
     chain = f"case:{case.pk}"
-    heads = [(name, seq, digest) for name, seq, digest in audit.heads() if name.startswith("case:")]
+    heads = audit.heads("case:")
     last = next((seq for name, seq, _ in heads if name == chain), 0)
     lines = tuple(line for seq, line, _ in audit.chain_lines(chain) if seq <= last)
     proof = prove_inclusion(

@@ -11,12 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.core.cache import cache
 from django.core.files.storage import storages
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from core import audit, crypto, vault
+from core import audit, crypto, sweeps, vault
 from core.errors import Refused, VaultDamage, VaultDestroyed
 from core.models import AuditEntry, Blob
 from core.vault import cipher, upkeep
@@ -478,3 +479,18 @@ def test_a_sweep_waits_for_a_sender_who_joins_the_same_bytes() -> None:
     assert vault.sweep_staged() == 0
     blob.refresh_from_db()
     assert not blob.is_destroyed
+
+
+@pytest.mark.django_db
+def test_the_scheduler_looks_for_unreferenced_originals_now_and_then_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(vault, "sweep_staged", lambda: looks.append(1) or 0)
+    cache.delete("sweep-staged")
+    for _ in range(3):
+        sweeps.sweep_staged_blobs()
+    assert len(looks) == 1
+    cache.delete("sweep-staged")  # As when its time is over.
+    sweeps.sweep_staged_blobs()
+    assert len(looks) == 2
