@@ -33,7 +33,7 @@ from reports.actions import (
     upsert_group,
     upsert_memberships,
 )
-from reports.door import Malformed, check, digest, parse_json
+from reports.door import Malformed, check, digest, parse_json, steadily
 from reports.models import ApiKey, Scope, Source
 from reports.payloads import (
     LINES,
@@ -172,14 +172,18 @@ def _take_line(key: ApiKey, line: Line, idempotency_key: str) -> dict[str, Any]:
             return _rejected("scope", {"type": [f"This key lacks the scope {SCOPES[kind]}."]}, kind)
         shape = check(LINES[kind], document)
         if not idempotency_key:
-            return _submit(key, shape)
-        return answer_once(
-            key.source,
-            endpoint=_LINE_ENDPOINT,
-            key=_line_key(idempotency_key, line.number),
-            body_hash=digest(document),
-            work=lambda: (200, _submit(key, shape)),
-        ).body
+            return steadily(lambda: _submit(key, shape))
+        return steadily(
+            lambda: (
+                answer_once(
+                    key.source,
+                    endpoint=_LINE_ENDPOINT,
+                    key=_line_key(idempotency_key, line.number),
+                    body_hash=digest(document),
+                    work=lambda: (200, _submit(key, shape)),
+                ).body
+            )
+        )
     except Malformed as malformed:
         return _rejected("malformed", {"": [malformed.message]})
     except Invalid as invalid:

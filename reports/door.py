@@ -8,12 +8,13 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
+from django.db import OperationalError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from ninja.errors import HttpError, Throttled
 from ninja.security import HttpBearer
 from pydantic import TypeAdapter, ValidationError
 
-from core.errors import Invalid, problem
+from core.errors import Invalid, is_contention, problem
 from reports import access
 from reports.actions import Answer, StillRunning, answer_once, mark_key_used
 from reports.models import ApiKey, Scope, Source
@@ -21,6 +22,8 @@ from reports.payloads import ExternalId, Shape, field_errors
 from reports.rates import spend
 
 S = TypeVar("S", bound=Shape)
+T = TypeVar("T")
+TRIES = 3
 LONGEST_IDEMPOTENCY_KEY = 200
 
 
@@ -155,7 +158,23 @@ def once(
             return Answer(*work())
         return answer_once(source, endpoint=endpoint, key=key, body_hash=body_hash, work=work)
 
-    return respond(answer)
+    return respond(lambda: steadily(answer))
+
+
+def steadily(work: Callable[[], T]) -> T:
+    """Do ``work``, once more when PostgreSQL ended its transaction as one of two in a deadlock.
+
+    Files that come with a report take the source's audit chain before the report takes its accounts; a
+    report without files does it the other way round. Whoever loses has changed nothing.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            return work()
+        except OperationalError as failed:
+            # Inside a larger transaction everything before is lost too: that is not ours to repeat.
+            if not left or connection.in_atomic_block or not is_contention(failed):
+                raise
+    raise AssertionError("unreachable")
 
 
 def respond(answer: Callable[[], Answer]) -> HttpResponse:
