@@ -263,7 +263,8 @@ class Report(models.Model):
         indexes = [
             models.Index(
                 fields=["received_at"],
-                condition=Q(route_state="waiting"),
+                # Failed ones too: the sweep and the leads' home page look for them as often.
+                condition=Q(route_state__in=["waiting", "failed"]),
                 name="reports_waiting_for_routing",
             )
         ]
@@ -336,7 +337,9 @@ class Item(models.Model):
                 fields=["scan_due_at"], condition=Q(scan_state="waiting"), name="items_to_scan"
             ),
             models.Index(
-                F("received_at"), condition=Q(route_state="waiting"), name="items_to_route"
+                F("received_at"),
+                condition=Q(route_state__in=["not_yet", "waiting", "failed"]),
+                name="items_to_route",
             ),
         ]
 

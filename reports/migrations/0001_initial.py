@@ -635,7 +635,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="report",
             index=models.Index(
-                condition=models.Q(("route_state", "waiting")),
+                condition=models.Q(("route_state__in", ["waiting", "failed"])),
                 fields=["received_at"],
                 name="reports_waiting_for_routing",
             ),
@@ -671,7 +671,7 @@ class Migration(migrations.Migration):
             model_name="item",
             index=models.Index(
                 models.F("received_at"),
-                condition=models.Q(("route_state", "waiting")),
+                condition=models.Q(("route_state__in", ["not_yet", "waiting", "failed"])),
                 name="items_to_route",
             ),
         ),
