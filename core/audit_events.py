@@ -131,6 +131,7 @@ class AuditEvent(StrEnum):
     WEBHOOK_VIEWED = "webhook.viewed"
 
     # referrals
+    REFERRALS_SEARCHED = "referral.searched"
     REFERRAL_VIEWED = "referral.viewed"
     REFERRAL_OPENED = "referral.opened"
     REFERRAL_CHANGED = "referral.changed"

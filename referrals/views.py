@@ -33,13 +33,19 @@ PER_PAGE = 25
 @require_GET
 def listing(request: HttpRequest) -> HttpResponse:
     """All referrals by state, and decided cases that still wait for one."""
-    state, text = request.GET.get("state", ""), request.GET.get("q", "").strip()
+    # A NUL is in no name, and the database would not even compare it.
+    text = request.GET.get("q", "").replace("\x00", "").strip()[:200]
+    state = request.GET.get("state", "")
     counts = access.waiting_counts(person_of(request))
     tabs = [_tab("", "All", sum(counts.values()), state)]
     for key, (label, states) in access.TABS.items():
         tabs.append(_tab(key, label, sum(counts.get(name, 0) for name in states), state))
     found = access.search_referrals(person_of(request), state=state, text=text)
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    if text:
+        audit.record(
+            AuditEvent.REFERRALS_SEARCHED, actor=person_of(request), found=page.paginator.count
+        )
     waiting = access.unreferred_cases_for(person_of(request))[:20]
     return render(
         request,

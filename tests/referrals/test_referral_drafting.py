@@ -231,3 +231,13 @@ def test_the_list_finds_by_state_reference_case_and_agency(desk: Desk, author: C
     assert shown("q=invented agency") == {str(draft), str(waiting)}
     assert shown("q=nothing of the kind") == set()
     assert author.get(f"{listing}?q={'9' * 40}&state=unheard&page=99").status_code == 200
+
+
+def test_a_search_of_the_list_is_recorded_and_takes_any_text(desk: Desk, author: Client) -> None:
+    listing = reverse("referrals:list")
+    for text in ("Agency", "a\x00b", "'; --", "9" * 300):
+        assert author.get(listing, {"q": text}).status_code == 200, text
+    author.get(listing)
+    recorded = AuditEntry.objects.filter(event="referral.searched")
+    assert recorded.count() == 4
+    assert all(set(entry.data) == {"found"} for entry in recorded)
