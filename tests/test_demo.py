@@ -23,7 +23,7 @@ import pytest
 from tests.alone import alone, is_permitted
 from tests.stack import REPOSITORY
 
-pytestmark = [pytest.mark.runtime, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.runtime
 
 PRIVATE = ("HOLDFAST_", "DATABASE_", "REDIS_", "PYTEST_", "DJANGO_SETTINGS")
 STAGES = 13  # The installation itself, and the twelve stages of the main job.

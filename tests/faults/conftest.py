@@ -19,7 +19,8 @@ from django.core.files.storage import storages
 from django.db import connection
 
 from core.models import Blob
-from tests.stack import REPOSITORY, wait_until
+from tests.faults.waiting import wait_until
+from tests.stack import REPOSITORY
 
 WORKER_CLASS = "config.runtime.worker.AppWorker"
 

@@ -28,11 +28,11 @@ from referrals.models import Package, Referral, ReferralState
 from reports.models import Item, RouteState, ScanState
 from tests.casework import Casework, grant_all
 from tests.faults.conftest import Processes, never_ends
+from tests.faults.waiting import wait_until
 from tests.moderation.receiver import Receiver
 from tests.pictures import jpeg
-from tests.stack import wait_until
 
-pytestmark = [pytest.mark.runtime, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.runtime
 
 
 def test_killed_while_it_scans(processes: Processes, casework: Casework) -> None:
@@ -77,7 +77,7 @@ class HoldingReceiver(Receiver):
     def take(self, body: bytes, headers: dict[str, str]) -> None:
         super().take(body, headers)
         self.took.set()
-        self.may_answer.wait(30)
+        self.may_answer.wait(60)
 
 
 def test_killed_while_it_sends_a_webhook(
@@ -95,7 +95,7 @@ def test_killed_while_it_sends_a_webhook(
             case = casework.case(f"invented-{number}", pictures=[])
             casework.published(case, by=reviewer)
         victim = processes.worker("deliver", **allowed)
-        assert receiver.took.wait(30)
+        assert receiver.took.wait(60)
         processes.kill(victim)
         receiver.may_answer.set()
 

@@ -21,10 +21,11 @@ from moderation.models import Case
 from reports.models import Item, Report, RouteState, ScanState
 from tests.casework import Casework
 from tests.faults.conftest import Processes
+from tests.faults.waiting import wait_until
 from tests.pictures import jpeg
-from tests.stack import REPOSITORY, PrivateStack, free_port, wait_until
+from tests.stack import REPOSITORY, PrivateStack, free_port
 
-pytestmark = [pytest.mark.runtime, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.runtime
 
 
 def wipe_valkey() -> None:
@@ -57,7 +58,7 @@ def test_valkey_wiped_twice_with_thirty_items_waiting(
         run_sweeps()
         return not Report.objects.exclude(route_state=RouteState.ROUTED).exists()
 
-    wait_until(done, seconds=60, what="a case for every report")
+    wait_until(done, what="a case for every report")
     assert Item.objects.filter(scan_state=ScanState.SCANNED).count() == 30
     assert set(Item.objects.values_list("scan_attempts", flat=True)) == {1}
     assert Case.objects.count() == 10
@@ -146,7 +147,7 @@ def test_postgres_killed_and_restarted_under_load(private_stack: PrivateStack) -
         except httpx.TransportError:
             return False
 
-    wait_until(healthy, seconds=60, what="the web server")
+    wait_until(healthy, what="the web server")
     with ThreadPoolExecutor(4) as pool:
         running = [pool.submit(sender.run, name) for name in range(4)]
         try:
