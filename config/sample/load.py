@@ -63,6 +63,7 @@ def steps(*, with_work: bool) -> Iterator[str]:
         yield _work()
         yield _decisions()
         yield _referrals()
+        run_now("verify_audit")
         _forget_wake_ups()
 
 
