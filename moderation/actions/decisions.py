@@ -65,16 +65,17 @@ def decide(
 ) -> Decision:
     """Record a verdict on a leased case; it takes effect after the undo window.
 
-    The same key again returns the same decision: a form sent twice decides once. Raises Invalid for a
-    verdict that the policy does not allow, CaseChanged when something joined since ``case_version``,
-    Refused when the lease is not live in this very transaction or the case was decided by somebody else.
+    The same key again returns the same decision: a form sent twice decides once. When that decision was
+    taken back since, the key is spent and the form Refused. Raises Invalid for a verdict that the policy
+    does not allow, CaseChanged when something joined since ``case_version``, Refused when the lease is
+    not live in this very transaction or the case was decided by somebody else.
     Can be undone by ``undo_decision`` until it is published.
     """
     case = Case.objects.select_for_update().get(pk=case.pk)
     actor = User.objects.get(pk=actor.pk)
     earlier = case.decisions.filter(idempotency_key=idempotency_key, made_by=actor).first()
     if earlier is not None:
-        return earlier
+        return _same_again(earlier)
     if not idempotency_key.strip() or len(idempotency_key) > 80:
         raise Invalid({"idempotency_key": ["The form is incomplete. Reload the page."]})
     if not actor.may(Permission.CASES_DECIDE) or not access.may_work(actor, case):
@@ -228,6 +229,19 @@ def publish_decision(decision: Decision, *, actor: Actor = SYSTEM) -> bool:
         enforcement.refresh_from_db()
         queue_deliveries(enforcement, actor=actor)
     return True
+
+
+def _same_again(earlier: Decision) -> Decision:
+    """Return the decision that a form made before; refuse when it does not stand any more.
+
+    The browser's Back shows the old form with its old key: to answer it as recorded would leave an
+    open case that somebody believes to be decided.
+    """
+    if earlier.undone_at is not None:
+        raise Refused(
+            "This decision was taken back. Reload the case and decide again.", code="undone"
+        )
+    return earlier
 
 
 def decisions_to_publish():  # type: ignore[no-untyped-def]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
@@ -60,10 +60,13 @@ def decide(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     except Refused as refused:
         if wants_problem(request):
             raise
+        if refused.code == "undone":
+            # The key is spent; with a new one the person can decide again without typing it all anew.
+            typed = request.POST.copy()
+            typed["idempotency_key"] = str(uuid.uuid4())
+            form = DecideForm(typed)
         return _again(request, found, form, status=refused.status, refusal=refused.message)
-    if request.POST.get("then") == "next":
-        return _next(request, decision.case)
-    return see(reverse("moderation:queue", kwargs={"slug": found.queue.slug}))
+    return _after(request, decision.case)
 
 
 @require_POST
@@ -158,9 +161,19 @@ def _again(
     return render(request, "moderation/case.html", context, status=status)
 
 
-def _next(request: HttpRequest, decided: Case) -> HttpResponse:
+def _after(request: HttpRequest, decided: Case) -> HttpResponse:
+    """Lead on after a recorded decision: to the next case, if that was asked for, or to the queue."""
     user = person_of(request)
-    queue = access.get_queue_for(user, decided.queue.slug)
+    try:
+        queue = access.get_queue_for(user, decided.queue.slug)
+    except Http404:
+        # Switched off or withdrawn meanwhile. "Not found" would read as if nothing had been recorded.
+        messages.info(
+            request, f"Your decision on {decided} is recorded. You do not work its queue any more."
+        )
+        return see(reverse("moderation:home"))
+    if request.POST.get("then") != "next":
+        return see(reverse("moderation:queue", kwargs={"slug": queue.slug}))
     try:
         claim = actions.claim_next(queue, actor=user)
     except Refused as refused:

@@ -23,6 +23,7 @@ from moderation.models import (
     EnforcementState,
     Outcome,
     PolicyVersion,
+    Queue,
 )
 from reports.models import RouteState
 from tests.casework import Casework, decide_form, url
@@ -271,6 +272,42 @@ def test_confirm_and_next_leads_to_the_next_case(
     following = casework.case()
     answer = at_work.post(url("decide", held), decide_form(held) | {"then": "next"})
     assert answer["Location"] == url("case", following)
+
+
+@pytest.mark.parametrize("then", ["next", ""])
+def test_a_decision_in_a_queue_that_was_switched_off_is_recorded_and_leads_home(
+    held: Case, at_work: Any, then: str
+) -> None:
+    Queue.objects.filter(pk=held.queue_id).update(is_active=False)
+    answer = at_work.post(url("decide", held), decide_form(held) | {"then": then})
+    assert answer.status_code == 303
+    assert answer["Location"] == reverse("moderation:home")
+    assert Decision.objects.get().undone_at is None
+    home = at_work.get(answer["Location"]).content.decode()
+    assert f"Your decision on {held} is recorded." in home
+
+
+def test_an_old_form_does_not_bring_back_a_decision_that_was_taken_back(
+    held: Case, at_work: Any
+) -> None:
+    form = decide_form(held)
+    at_work.post(url("decide", held), form)
+    at_work.post(url("undo", Decision.objects.get()))
+    script = at_work.post(url("decide", held), form, headers={"accept": "application/json"})
+    assert (script.status_code, script.json()["code"]) == (409, "undone")
+    answer = at_work.post(url("decide", held), form)  # The browser's Back, and Confirm once more.
+    assert answer.status_code == 409
+    page = answer.content.decode()
+    assert "This decision was taken back. Reload the case and decide again." in page
+    assert answer.context["reason_text"] == form["reason"]  # Nothing typed is lost.
+    assert form["idempotency_key"] not in page
+    held.refresh_from_db()
+    assert held.status == CaseStatus.OPEN
+    key = answer.context["idempotency_key"]
+    version = answer.context["case_version"]
+    again = form | {"idempotency_key": key, "case_version": version}
+    assert at_work.post(url("decide", held), again).status_code == 303
+    assert held.decisions.filter(undone_at=None).count() == 1
 
 
 def test_no_action_is_recorded_and_sent_to_nobody(
