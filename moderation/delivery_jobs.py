@@ -54,6 +54,7 @@ def _send(delivery: Delivery, endpoint: WebhookEndpoint) -> webhooks.Answer:
 
 def sweep_deliveries() -> int:
     """Wake a worker for everything that is due and show what ran out of time; return how many."""
+    deliveries.adopt_waiting()
     given_up = deliveries.give_up_overdue()
     due = deliveries.due_deliveries().order_by("next_attempt_at")
     waiting = list(dict.fromkeys(due.values_list("enforcement_id", flat=True)[:500]))

@@ -198,6 +198,25 @@ def give_up_overdue(*, limit: int = 200) -> int:
     return len(overdue)
 
 
+@transaction.atomic
+def adopt_waiting(*, limit: int = 500) -> int:
+    """Give what waits because nobody listened to the first active endpoint that takes it; return how many.
+
+    For the sweep: months of waiting rows never weigh on the request that configures an endpoint, and a
+    row that was queued while the endpoint was being saved is found as well.
+    """
+    adopted = 0
+    for endpoint in WebhookEndpoint.objects.filter(is_active=True).order_by("created_at"):
+        waiting = Delivery.objects.filter(endpoint=None, state=DeliveryState.PENDING)
+        if endpoint.verbs:
+            waiting = waiting.filter(enforcement__verb__in=endpoint.verbs)
+        batch = waiting.order_by("created_at").select_for_update(of=("self",), skip_locked=True)
+        adopted += Delivery.objects.filter(
+            pk__in=list(batch.values_list("pk", flat=True)[: limit - adopted])
+        ).update(endpoint=endpoint, next_attempt_at=Now(), give_up_at=Now() + GIVE_UP_AFTER)
+    return adopted
+
+
 def due_condition() -> Q:
     """Return the condition that nobody is sending a row at this moment."""
     return Q(locked_until=None) | Q(locked_until__lte=Now())
@@ -302,7 +321,7 @@ def create_endpoint(
 ) -> tuple[WebhookEndpoint, str]:
     """Configure where the platform listens; return it with its secret, which is shown once.
 
-    What waited for an endpoint that takes its verb goes out now. Can be undone by pausing it. Raises
+    What waited for an endpoint that takes its verb goes out with the next sweeps. Can be undone by pausing it. Raises
     Invalid for an address that may not be contacted.
     """
     _check_endpoint(url, verbs)
@@ -317,7 +336,6 @@ def create_endpoint(
         host=urlsplit(url).hostname,
         verbs=endpoint.verbs,
     )
-    _adopt_waiting(endpoint)
     return endpoint, secret
 
 
@@ -354,7 +372,6 @@ def change_endpoint(
         endpoint.deliveries.filter(due_condition(), state=DeliveryState.PENDING).update(
             next_attempt_at=Now(), give_up_at=Now() + GIVE_UP_AFTER
         )
-    _adopt_waiting(endpoint)
     return endpoint
 
 
@@ -428,19 +445,3 @@ def _check_endpoint(url: str, verbs: list[str]) -> None:
         errors["verbs"] = ["Choose from the listed verbs."]
     if errors:
         raise Invalid(errors)
-
-
-def _adopt_waiting(endpoint: WebhookEndpoint) -> None:
-    """Let a new or widened endpoint take what waited because nobody listened."""
-    waiting = (
-        Delivery.objects.select_for_update(of=("self",))
-        .filter(endpoint=None, state=DeliveryState.PENDING)
-        .select_related("enforcement")
-        .order_by("created_at")
-    )
-    for row in waiting:
-        if takes(endpoint, row.enforcement.verb):
-            Delivery.objects.filter(pk=row.pk).update(
-                endpoint=endpoint, next_attempt_at=Now(), give_up_at=Now() + GIVE_UP_AFTER
-            )
-            enqueue("carry_out", row.enforcement_id)

@@ -15,6 +15,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Least, Now
 
 from accounts.models import User
+from accounts.permissions import Permission
 from core import audit
 from core.audit import SYSTEM, Actor
 from core.audit_events import AuditEvent
@@ -29,6 +30,8 @@ from moderation.models import (
     CaseLink,
     CaseReport,
     CaseStatus,
+    Claim,
+    ClaimEnd,
     Queue,
     RoutingReason,
     RoutingRule,
@@ -116,9 +119,14 @@ def route_item(item: Item, *, actor: Actor = SYSTEM) -> Case | None:
 def move_case(case: Case, *, to: Queue, reason: str, case_version: int, actor: User) -> Case:
     """Put an open case into another queue. Never widens who can see it: the category stays.
 
-    Can be undone by moving it back.
+    For leads who work the case. Who moves it out of their own sight gives it back with that: a lease on
+    a case that its holder cannot open would keep everybody else from it. Can be undone by moving it
+    back. Raises Refused, or Invalid without a reason.
     """
     case = Case.objects.select_for_update().get(pk=case.pk)
+    actor = User.objects.get(pk=actor.pk)
+    if not actor.may(Permission.CASES_MOVE) or not access.may_work(actor, case):
+        raise Refused("You may not move this case.", code="not_permitted", status=403)
     if not reason.strip():
         raise Invalid({"reason": ["Say why the case belongs elsewhere."]})
     if case.status != CaseStatus.OPEN:
@@ -150,6 +158,14 @@ def move_case(case: Case, *, to: Queue, reason: str, case_version: int, actor: U
         queue_from=former,
         queue_to=to.pk,
     )
+    if holder is not None and not access.may_work(actor, case):
+        Claim.objects.filter(pk=holder.pk).update(
+            ended_at=Now(),
+            end=ClaimEnd.RELEASED,
+            end_reason=f"Moved to {to}: {reason.strip()}"[:500],
+            ended_by=actor,
+        )
+        audit.record(AuditEvent.CLAIM_RELEASED, actor=actor, subject=holder, case=case)
     return case
 
 

@@ -299,12 +299,45 @@ def test_without_an_endpoint_it_waits_visibly_and_the_first_endpoint_gets_it(
     let_time_pass(give_up_at=Now())
     assert delivery_jobs.sweep_deliveries() == 0  # Nobody gives up what nobody could take.
     actions.create_endpoint(name="Warnings", url=receiver.url, verbs=["warn"], actor=admin)
+    assert delivery_jobs.sweep_deliveries() == 0
     assert Delivery.objects.get().endpoint is None
     _, receiver.secret = actions.create_endpoint(
         name="All", url=receiver.url, verbs=[], actor=admin
     )
+    assert delivery_jobs.sweep_deliveries() == 1
     delivery_jobs.carry_out(str(enforcement.pk))
     assert receiver.ids == [str(delivery.pk)]
+
+
+def test_what_waited_is_handed_to_a_new_endpoint_by_the_sweep_in_batches(
+    receiver: Receiver, publish: Callable[[], Enforcement], admin: User, monkeypatch: Any
+) -> None:
+    for _ in range(3):
+        publish()
+    woken: list[str] = []
+    monkeypatch.setattr(deliveries, "enqueue", lambda name, key: woken.append(name))
+    actions.create_endpoint(name="All", url=receiver.url, verbs=[], actor=admin)
+    assert woken == []  # The request that configures an endpoint hands over nothing by itself.
+    waiting = Delivery.objects.filter(endpoint=None)
+    assert waiting.count() == 3
+    assert deliveries.adopt_waiting(limit=2) == 2
+    assert waiting.count() == 1
+    assert deliveries.adopt_waiting(limit=2) == 1
+    assert deliveries.adopt_waiting(limit=2) == 0
+
+
+def test_a_paused_endpoint_takes_nothing_over_until_it_is_resumed(
+    receiver: Receiver, endpoint: WebhookEndpoint, publish: Callable[[], Enforcement]
+) -> None:
+    enforcement = publish()
+    Delivery.objects.update(endpoint=None)
+    WebhookEndpoint.objects.update(is_active=False)
+    assert delivery_jobs.sweep_deliveries() == 0
+    assert Delivery.objects.get().endpoint is None
+    WebhookEndpoint.objects.update(is_active=True)
+    assert delivery_jobs.sweep_deliveries() == 1
+    delivery_jobs.carry_out(str(enforcement.pk))
+    assert Delivery.objects.get().state == DeliveryState.DELIVERED
 
 
 def test_a_paused_endpoint_gets_it_when_it_is_resumed(

@@ -28,10 +28,11 @@ def enforcement(casework: Casework, granted: Callable[[User], User], reviewer: U
 
 
 def new_endpoint(client: Client, receiver: Receiver, **said: Any) -> str:
-    """Configure the receiver through the form and return its secret."""
+    """Configure the receiver through the form, let the sweep run, and return the secret."""
     answer = client.post("/webhooks/new/", {"name": "Platform", "url": receiver.url} | said)
     found = re.search(r"whsec_[A-Za-z0-9+/=]{44}", answer.content.decode())
     assert found, answer.content.decode()
+    delivery_jobs.sweep_deliveries()
     return found[0]
 
 

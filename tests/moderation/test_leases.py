@@ -199,6 +199,56 @@ def test_withdrawing_a_queue_ends_the_lease_in_it(held: Case, robin: Any, lena: 
         actions.check_lease(held, actor=robin)
 
 
+def move(client: Any, case: Case, to: Queue) -> Any:
+    case.refresh_from_db()
+    form = {"queue": to.pk, "reason": "It belongs there.", "case_version": case.version}
+    return client.post(url("move", case), form, headers={"accept": "application/json"})
+
+
+def test_a_lead_who_moves_a_case_out_of_sight_holds_it_no_longer(
+    casework: Casework, lena: Any, session_of: Any
+) -> None:
+    case = casework.case()
+    other = Queue.objects.exclude(pk=case.queue_id).latest("pk")
+    actions.claim(case, actor=lena)
+    actions.revoke_queue(other, of=lena, actor=SYSTEM)
+    assert move(session_of(lena), case, other).status_code == 303
+    assert access.live_claim_on(case) is None
+    assert Claim.objects.get().end == ClaimEnd.RELEASED
+    assert AuditEntry.objects.filter(event="claim.released").count() == 1
+
+
+def test_a_lead_who_moves_a_case_within_sight_goes_on_holding_it(
+    casework: Casework, lena: Any, session_of: Any
+) -> None:
+    case = casework.case()
+    actions.claim(case, actor=lena)
+    other = Queue.objects.exclude(pk=case.queue_id).latest("pk")
+    assert move(session_of(lena), case, other).status_code == 303
+    assert access.live_claim_on(case) is not None
+
+
+def test_nobody_moves_a_case_that_is_not_theirs_to_work(
+    casework: Casework, robin: Any, lena: Any
+) -> None:
+    case = casework.case()
+    other = Queue.objects.exclude(pk=case.queue_id).latest("pk")
+    said: dict[str, Any] = {
+        "to": other,
+        "reason": "It belongs there.",
+        "case_version": case.version,
+    }
+    with pytest.raises(Refused) as refused:
+        actions.move_case(case, actor=robin, **said)  # The role of a reviewer moves nothing.
+    assert refused.value.status == 403
+    actions.revoke_category(case.category, of=lena, actor=SYSTEM)
+    with pytest.raises(Refused) as refused:
+        actions.move_case(case, actor=lena, **said)
+    assert refused.value.code == "not_permitted"
+    case.refresh_from_db()
+    assert case.queue != other
+
+
 def test_the_queue_list_shows_who_holds_what_and_no_picture(
     held: Case, robin: Any, lena: Any, session_of: Any
 ) -> None:
