@@ -358,9 +358,10 @@ def _raise_version(hash_list: HashList) -> None:
 
 
 def _count_retired(hash_list: HashList, rows: list[csv_lists.Row]) -> int:
-    values = {row.value for row in rows}
+    # Values of SHA-256 and PDQ look alike; only with its algorithm is one an entry.
+    read = {(row.algorithm, row.value) for row in rows}
     retired = HashEntry.objects.filter(hash_list=hash_list, retired_at__isnull=False)
-    return sum(value in values for value in retired.values_list("value", flat=True).iterator())
+    return sum(pair in read for pair in retired.values_list("algorithm", "value").iterator())
 
 
 def _check(hash_list: HashList) -> None:

@@ -140,6 +140,14 @@ def test_a_retired_entry_stays_retired_when_it_is_imported_again(known: HashList
 
 
 @pytest.mark.django_db
+def test_the_same_value_of_another_algorithm_does_not_count_as_retired(known: HashList) -> None:
+    take(known, f"sha256,{PDQ},\nmd5,{MD5},\n")
+    actions.retire_entry(known.entries.get(value=PDQ), reason="a mistake", actor=SYSTEM)
+    result = take(known, f"pdq,{PDQ},\nmd5,{MD5},\n")
+    assert (result.added, result.known, result.retired) == (1, 1, 0)
+
+
+@pytest.mark.django_db
 def test_retiring_needs_a_reason_and_happens_once(known: HashList, policy_admin: User) -> None:
     entry = actions.add_entry(known, algorithm="md5", value=MD5, actor=policy_admin)
     with pytest.raises(Invalid):
