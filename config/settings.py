@@ -6,6 +6,9 @@ import os
 import sys
 from pathlib import Path
 
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
 from config.env import attach, database, env_bool, env_int, env_list, secret, store
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -88,7 +91,17 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 DATABASES = {"default": database(testing=TESTING, command="".join(sys.argv[1:2]))}
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        # A Valkey that takes connections and never answers must not hold web threads for ever. No
+        # second try: whoever asks the cache goes on without it.
+        "OPTIONS": {
+            "socket_connect_timeout": 2,
+            "socket_timeout": 5,
+            "retry": Retry(NoBackoff(), 0),
+        },
+    }
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
@@ -143,7 +156,9 @@ HOLDFAST_JOBS = {
 }
 HOLDFAST_SWEEPS = [
     "core.sweeps.sweep_staged_blobs",
+    "core.sweeps.sweep_old_rows",
     "core.sweeps.sweep_audit_check",
+    "accounts.sweeps.sweep_sign_ins",
     "reports.jobs.sweep_uploads",
     "hashing.jobs.sweep_items",
     "moderation.jobs.sweep_previews",
@@ -206,6 +221,8 @@ CSRF_FAILURE_VIEW = "core.views.csrf_failure"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = HTTPS
+# Monitoring and load balancers ask behind the proxy that ends TLS; the answer holds no secret.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 # Subdomains and browsers' preload lists are the operator's whole domain, not this application's.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]

@@ -36,6 +36,8 @@ from core.models import Heartbeat
 log = logging.getLogger(__name__)
 
 FAILURE_TTL = 3600
+PROCESS_KEPT = timedelta(days=7)
+"""How long the last sign of life of a process is kept: long enough to see that one went missing."""
 _WAITING = {JobStatus.QUEUED, JobStatus.CREATED, JobStatus.DEFERRED, JobStatus.SCHEDULED}
 # A waiting job this old is looked for in its queue: a worker that died while taking it leaves a mark that
 # would otherwise hold back every later wake-up.
@@ -233,3 +235,13 @@ def beat(name: str, kind: str, **detail: Any) -> None:
         name=name,
         defaults={"kind": kind, "at": Now(), "detail": detail},
     )
+
+
+def forget_processes() -> int:
+    """Delete the signs of life of workers and schedulers older than ``PROCESS_KEPT``; return how many.
+
+    Each worker has a name of its own, so every start leaves a row. Sweeps and checks keep theirs: they
+    are few, and an old one is worth seeing.
+    """
+    kinds = (Heartbeat.Kind.WORKER, Heartbeat.Kind.SCHEDULER)
+    return Heartbeat.objects.filter(kind__in=kinds, at__lt=Now() - PROCESS_KEPT).delete()[0]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
+from django.conf import settings
 from django.core.cache import cache
 from redis.exceptions import RedisError
 
-from core import vault
+from core import jobs, vault
 from core.audit_job import sweep_audit_check
 
 STAGED_EVERY = 600
@@ -13,13 +16,36 @@ STAGED_EVERY = 600
 
 The look compares every original with every table that may refer to it, and they live a day anyway."""
 
-__all__ = ["sweep_audit_check", "sweep_staged_blobs"]
+DAILY = 24 * 3600
+"""Seconds between two sweeps of rows that only grow old."""
+
+__all__ = ["is_time_for", "sweep_audit_check", "sweep_old_rows", "sweep_staged_blobs"]
+
+
+def is_time_for(name: str, seconds: int) -> bool:
+    """Return whether ``name`` was not asked for in the last ``seconds``; False without Valkey.
+
+    For work that can wait until Valkey is back. Valkey losing its memory only lets it run once more.
+    """
+    try:
+        return bool(cache.add(f"sweep-{name}", 1, seconds))
+    except (RedisError, OSError):
+        return False
 
 
 def sweep_staged_blobs() -> int:
     """Destroy originals nobody referred to for a day, and finish interrupted destructions."""
-    try:
-        is_time = cache.add("sweep-staged", 1, STAGED_EVERY)
-    except (RedisError, OSError):
-        is_time = False  # They can wait until Valkey is back.
+    is_time = is_time_for("staged", STAGED_EVERY)
     return (vault.sweep_staged() if is_time else 0) + vault.sweep_removed()
+
+
+def sweep_old_rows() -> int:
+    """Delete sessions that have expired and the signs of life of processes long gone; return how many
+    of the latter.
+
+    Nothing else deletes a session whose browser never came back: its row would stay for ever.
+    """
+    if not is_time_for("old-rows", DAILY):
+        return 0
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+    return jobs.forget_processes()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 from django.contrib.auth import authenticate
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.fields.reverse_related import ForeignObjectRel
 from django.db.models.functions import Now
 
 from accounts.actions.locking import count_failure, is_locked, lock_person
@@ -12,6 +16,9 @@ from accounts.actions.second_factor import matches_code
 from accounts.models import SignIn, User
 from core import audit
 from core.audit_events import AuditEvent
+
+SIGN_IN_KEPT = timedelta(days=90)
+"""How long a sign-in is kept after its end; the audit log keeps that it was."""
 
 
 @transaction.atomic
@@ -135,3 +142,23 @@ def end_other_sign_ins(
 
 def _end(sign_ins: QuerySet[SignIn], because: SignIn.Ended) -> int:
     return sign_ins.filter(ended_at=None).update(ended_at=Now(), ended_because=because.value)
+
+
+def forget_old_sign_ins() -> int:
+    """Delete sign-ins that ended or were last used ``SIGN_IN_KEPT`` ago; return how many.
+
+    One that was never ended belongs to a browser that did not come back: its session ran out long ago.
+    Rows that others refer to stay (a look at an original names the session it was taken in). Not
+    audited: the log says when each began and how it ended.
+    """
+    long_ago = Now() - SIGN_IN_KEPT
+    old = SignIn.objects.filter(
+        Q(ended_at__lt=long_ago) | Q(ended_at=None, last_seen_at__lt=long_ago)
+    )
+    # Rooms above refer to sign-ins; which ones is for them to know.
+    for relation in SignIn._meta.get_fields(include_hidden=True):  # noqa: SLF001
+        if isinstance(relation, ForeignObjectRel) and not relation.many_to_many:
+            referring: Any = relation.related_model
+            rows = referring.objects.filter(**{relation.field.name: OuterRef("pk")})
+            old = old.exclude(Exists(rows))
+    return old.delete()[0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.http import HttpResponse
+from django.middleware.security import SecurityMiddleware
 from django.test import Client, RequestFactory
 
 from core.errors import describe, in_words, is_database_down
@@ -192,6 +194,15 @@ class TestHealth:
             "valkey": "ok",
             "scheduler": "late",
         }
+
+    def test_where_all_else_is_led_to_https_it_still_answers_over_plain_http(
+        self, settings: Any
+    ) -> None:
+        settings.SECURE_SSL_REDIRECT = True
+        guard = SecurityMiddleware(lambda request: HttpResponse("here"))
+        assert guard(RequestFactory().get("/healthz")).status_code == 200
+        for path in ("/", "/healthz/", "/sign-in/healthz"):
+            assert guard(RequestFactory().get(path))["Location"].startswith("https://")
 
     def test_a_living_scheduler_makes_it_ok(self, site: None) -> None:
         from core.jobs import beat

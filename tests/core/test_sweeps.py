@@ -1,0 +1,73 @@
+"""What grows old is deleted once a day, and what is still needed stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.core.cache import cache
+from django.db.models.functions import Now
+from django.utils import timezone
+from redis.exceptions import TimeoutError as Unanswered
+
+from core import sweeps
+from core.jobs import beat
+from core.models import Heartbeat
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def a_new_day() -> Iterator[None]:
+    cache.delete("sweep-old-rows")
+    yield
+    cache.delete("sweep-old-rows")
+
+
+def make_session(key: str, days: int) -> None:
+    Session.objects.create(
+        session_key=key, session_data="", expire_date=timezone.now() + timedelta(days=days)
+    )
+
+
+def test_sessions_that_expired_are_deleted_and_others_stay() -> None:
+    make_session("over", -1)
+    make_session("open", 1)
+    sweeps.sweep_old_rows()
+    assert [session.session_key for session in Session.objects.all()] == ["open"]
+
+
+def test_processes_not_seen_for_a_week_are_forgotten_and_sweeps_never() -> None:
+    for name, kind in (("gone", "worker"), ("here", "worker"), ("a.sweep", "sweep")):
+        beat(name, kind)
+    Heartbeat.objects.exclude(name="here").update(at=Now() - timedelta(days=8))
+    assert sweeps.sweep_old_rows() == 1
+    assert set(Heartbeat.objects.values_list("name", flat=True)) == {"here", "a.sweep"}
+
+
+def test_old_rows_are_looked_for_once_a_day() -> None:
+    sweeps.sweep_old_rows()
+    make_session("over", -1)
+    sweeps.sweep_old_rows()
+    assert Session.objects.count() == 1
+    cache.delete("sweep-old-rows")  # As when the day is over.
+    sweeps.sweep_old_rows()
+    assert Session.objects.count() == 0
+
+
+def test_without_valkey_old_rows_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*args: object, **kwargs: object) -> bool:
+        raise Unanswered
+
+    monkeypatch.setattr(type(cache._connections[cache._alias]), "add", away)
+    make_session("over", -1)
+    assert sweeps.sweep_old_rows() == 0
+    assert Session.objects.count() == 1
+
+
+def test_the_scheduler_runs_them() -> None:
+    assert "core.sweeps.sweep_old_rows" in settings.HOLDFAST_SWEEPS
+    assert "accounts.sweeps.sweep_sign_ins" in settings.HOLDFAST_SWEEPS
