@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.db.models import Count, Max, Prefetch, Q, QuerySet
 from django.db.models.functions import Now
@@ -10,7 +11,7 @@ from django.http import Http404
 
 from accounts.models import User
 from accounts.permissions import Permission
-from core import audit
+from core import audit, context
 from core.audit import Actor, AuditEvent
 from reports.keys import is_secret, read_authorization
 from reports.models import Account, ApiKey, Group, Item, Report, Source, SourceKind, Upload
@@ -36,6 +37,7 @@ def authenticate_key(header: str) -> ApiKey:
     """
     written = read_authorization(header)
     if written is None:
+        _note_stranger("no key", None)
         raise KeyRefused(UNKNOWN_KEY)
     key = (
         ApiKey.objects.select_related("source")
@@ -44,6 +46,7 @@ def authenticate_key(header: str) -> ApiKey:
         .first()
     )
     if key is None or not is_secret(written.secret, key.key_hash):
+        _note_stranger("unknown key" if key is None else "wrong secret", key)
         raise KeyRefused(UNKNOWN_KEY)
     reason = ""
     if key.revoked_at is not None:
@@ -53,14 +56,31 @@ def authenticate_key(header: str) -> ApiKey:
     elif not key.source.is_active:
         reason = "This source is paused."
     if reason:
-        # Once a minute is enough to see that somebody still uses it; a script that repeats it every
-        # second must not fill the log.
-        if is_first(f"refused:{key.pk}", 60):
-            audit.record_apart(
-                AuditEvent.API_KEY_REFUSED, actor=actor_for(key), subject=key, reason=reason
-            )
+        note_refusal(key, reason)
         raise KeyRefused(reason, 403 if "paused" in reason else 401)
     return key
+
+
+def note_refusal(key: ApiKey, reason: str, **data: Any) -> None:
+    """Note in the audit log that the holder of a key was turned away for ``reason``.
+
+    Once a minute for each reason is enough to see that somebody still tries; a script that repeats it
+    every second must not fill the log.
+    """
+    if is_first(f"refused:{key.pk}:{reason}", 60):
+        audit.record_apart(
+            AuditEvent.API_KEY_REFUSED, actor=actor_for(key), subject=key, reason=reason, **data
+        )
+
+
+def _note_stranger(reason: str, key: ApiKey | None) -> None:
+    """Note that somebody without a working key knocked: once a minute for each address.
+
+    Nothing of what was sent is kept: it may be a mistyped secret. Without Valkey nothing is noted, or
+    anybody at all could fill the log as fast as they can ask.
+    """
+    if is_first(f"stranger:{context.current().ip}", 60, otherwise=False):
+        audit.record_apart(AuditEvent.API_KEY_REFUSED, actor=None, subject=key, reason=reason)
 
 
 def actor_for(key: ApiKey) -> Actor:

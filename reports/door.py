@@ -50,10 +50,12 @@ class SourceKey(HttpBearer):
         rate = spend(str(key.pk), key.rate_per_minute)
         request.rate = rate  # type: ignore[attr-defined]
         if rate is not None and not rate.is_allowed:
+            access.note_refusal(key, "Too many requests.", limit=rate.limit)
             raise Throttled(wait=rate.reset)
         mark_key_used(key)
         if not set(self.scopes) & set(key.scopes):
             needed = " or ".join(scope.value for scope in self.scopes)
+            access.note_refusal(key, "The key lacks the scope.", needed=needed)
             raise HttpError(403, f"This key lacks the scope {needed}.")
         return key
 

@@ -74,11 +74,14 @@ def spend(name: str, limit: int) -> Rate | None:
     return weigh(limit=limit, current=int(current), previous=int(previous or 0), elapsed=elapsed)
 
 
-def is_first(name: str, seconds: int) -> bool:
-    """Return whether ``name`` is heard for the first time in ``seconds``; True when nobody can say."""
+def is_first(name: str, seconds: int, *, otherwise: bool = True) -> bool:
+    """Return whether ``name`` is heard for the first time in ``seconds``.
+
+    ``otherwise`` is the answer when nobody can say, because Valkey is away.
+    """
     if time.monotonic() < _resting_until:
-        return True
+        return otherwise
     try:
         return bool(valkey().set(f"first:{name}", 1, nx=True, ex=seconds))
     except (redis.RedisError, OSError):
-        return True
+        return otherwise

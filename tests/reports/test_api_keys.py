@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from core.errors import Invalid, Refused
+from core.jobs import valkey
 from core.models import AuditEntry
 from reports import actions, keys, rates
 from reports.actions import sources
@@ -192,3 +194,59 @@ def test_without_valkey_reports_are_still_taken(
     assert answer.status_code == 201
     assert "RateLimit" not in answer.headers
     monkeypatch.setattr(rates, "_resting_until", 0.0)
+
+
+def refusals() -> list[tuple[str, str]]:
+    rows = AuditEntry.objects.filter(event="api_key.refused").order_by("id")
+    return [(row.data["reason"], row.subject_id) for row in rows]
+
+
+@pytest.fixture
+def fresh_minute() -> Iterator[None]:
+    def forget() -> None:
+        for name in valkey().scan_iter("first:*"):
+            valkey().delete(name)
+
+    forget()
+    yield
+    forget()
+
+
+def test_a_stranger_at_the_door_is_noted_once_a_minute_and_without_what_they_sent(
+    fresh_minute: None, issued: Issued
+) -> None:
+    wrong = issued[1][:-1] + ("a" if issued[1][-1] != "a" else "b")
+    for _ in range(3):
+        problem_of(Platform(wrong).get("/reports/x"), 401)
+    problem_of(Client().get("/api/v1/reports/x"), 401)
+    assert refusals() == [("wrong secret", str(issued[0].pk))]
+    secret = wrong.split("_", 2)[2]
+    assert not AuditEntry.objects.filter(line__contains=secret[:20]).exists()
+    Client().get("/api/v1/reports/x", REMOTE_ADDR="192.0.2.8")
+    unknown = "hf_0000000000_" + "a" * 43
+    Client().get(
+        "/api/v1/reports/x", REMOTE_ADDR="192.0.2.9", headers={"Authorization": f"Bearer {unknown}"}
+    )
+    assert refusals()[1:] == [("no key", ""), ("unknown key", "")]
+
+
+def test_a_missing_scope_and_too_many_requests_are_noted_once_a_minute(
+    fresh_minute: None, source: Source
+) -> None:
+    key, text = actions.issue_key(
+        source, scopes=[Scope.DIRECTORY_WRITE], rate_per_minute=3, actor=None
+    )
+    answers = [Platform(text).post("/reports", {}).status_code for _ in range(5)]
+    assert answers == [403, 403, 403, 429, 429]
+    assert refusals() == [
+        ("The key lacks the scope.", str(key.pk)),
+        ("Too many requests.", str(key.pk)),
+    ]
+
+
+def test_without_valkey_a_stranger_cannot_fill_the_log(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rates, "_resting_until", time.monotonic() + 60)
+    problem_of(Platform("hf_0000000000_" + "a" * 43).get("/reports/x"), 401)
+    assert refusals() == []
