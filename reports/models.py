@@ -246,6 +246,9 @@ class Report(models.Model):
         max_length=12, choices=RouteState.choices, default=RouteState.WAITING
     )
     route_error = models.CharField(max_length=500, blank=True)
+    route_due_at = models.DateTimeField(
+        db_default=Now(), help_text="When routing is tried again after it failed."
+    )
 
     class Meta:
         constraints = [
@@ -319,6 +322,9 @@ class Item(models.Model):
         max_length=12, choices=RouteState.choices, default=RouteState.NOT_YET
     )
     route_error = models.CharField(max_length=500, blank=True)
+    route_due_at = models.DateTimeField(
+        db_default=Now(), help_text="When routing is tried again after it failed."
+    )
 
     class Meta:
         constraints = [

@@ -57,11 +57,11 @@ from moderation.actions.reveals import (
     reveal_media,
 )
 from moderation.actions.routing import (
-    failed_routes,
     move_case,
     retry_route,
     route_item,
     route_report,
+    take_failed_routes,
     waiting_items,
     waiting_reports,
 )
@@ -81,7 +81,6 @@ __all__ = [
     "decisions_to_publish",
     "end_expired_claims",
     "extend_claim",
-    "failed_routes",
     "finish_reveal",
     "fitting_verbs",
     "grant_category",
@@ -112,6 +111,7 @@ __all__ = [
     "route_item",
     "route_report",
     "send_now",
+    "take_failed_routes",
     "take_over",
     "undo_decision",
     "waiting_items",

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q, QuerySet
-from django.db.models.functions import Least, Now
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Greatest, Least, Now
 
 from accounts.models import User
 from accounts.permissions import Permission
@@ -39,6 +41,8 @@ from moderation.models import (
 from reports.models import Account, Group, Item, ItemKind, Report, RouteState, ScanState
 
 RACES_BEFORE_GIVING_UP = 5
+SHORTEST_PAUSE = timedelta(minutes=1)
+LONGEST_PAUSE = timedelta(minutes=15)
 
 
 def route_report(report: Report, *, actor: Actor = SYSTEM) -> Case | None:
@@ -196,6 +200,29 @@ def failed_routes() -> tuple[QuerySet[Report], QuerySet[Item]]:
         Report.objects.filter(route_state=RouteState.FAILED),
         Item.objects.filter(route_state=RouteState.FAILED),
     )
+
+
+@transaction.atomic
+def take_failed_routes(*, limit: int = 500) -> tuple[list[UUID], list[UUID]]:
+    """Return the reports and the items that failed and are due again, and put off their next turn.
+
+    Those that have waited longest come first, so that many that fail for good never keep later ones from
+    their turn. The wait is as long as the row is old, between ``SHORTEST_PAUSE`` and ``LONGEST_PAUSE``.
+    """
+    reports, items = failed_routes()
+    return _put_off(reports, limit), _put_off(items, limit)
+
+
+def _put_off(failed: QuerySet[Any], limit: int) -> list[UUID]:
+    due = failed.filter(route_due_at__lte=Now()).order_by("route_due_at", "pk")
+    keys = list(
+        due.select_for_update(of=("self",), skip_locked=True).values_list("pk", flat=True)[:limit]
+    )
+    next_turn = Greatest(
+        Now() + SHORTEST_PAUSE, Least(Now() + (Now() - F("received_at")), Now() + LONGEST_PAUSE)
+    )
+    failed.filter(pk__in=keys).update(route_due_at=next_turn)
+    return keys
 
 
 def _patience() -> timedelta:

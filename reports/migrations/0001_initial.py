@@ -173,6 +173,13 @@ class Migration(migrations.Migration):
                 ),
                 ("route_error", models.CharField(blank=True, max_length=500)),
                 (
+                    "route_due_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(),
+                        help_text="When routing is tried again after it failed.",
+                    ),
+                ),
+                (
                     "account",
                     models.ForeignKey(
                         blank=True,
@@ -308,6 +315,13 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("route_error", models.CharField(blank=True, max_length=500)),
+                (
+                    "route_due_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(),
+                        help_text="When routing is tried again after it failed.",
+                    ),
+                ),
                 (
                     "account",
                     models.ForeignKey(

@@ -172,14 +172,6 @@ def test_the_sweep_finds_what_waits(casework: Casework, monkeypatch: Any) -> Non
     assert str(scanning.pk) not in {key for _, key in woken}
 
 
-def test_the_sweep_tries_a_failed_one_once_a_minute(casework: Casework, monkeypatch: Any) -> None:
-    RoutingRule.objects.update(is_active=False)
-    actions.route_report(casework.report())
-    monkeypatch.setattr("moderation.jobs.routing.enqueue", lambda name, key: None)
-    assert sweep_routing() == 1
-    assert sweep_routing() == 0
-
-
 def test_the_jobs_route_by_id(casework: Casework) -> None:
     report = casework.report()
     jobs.run_now("route_report", report.pk)

@@ -1,13 +1,22 @@
-"""The routing sweep looks every few seconds: it must not read every item that ever came in."""
+"""The routing sweep looks every few seconds: at little, and at what failed not every time."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import redis
 from django.db import connection
+from django.db.models import F
+from django.db.models.functions import Now
 
+from moderation import actions
 from moderation.actions import routing
+from moderation.jobs import sweep_routing
+from moderation.models import RoutingRule
+from reports.models import Report, RouteState
+from tests.casework import Casework
 
 pytestmark = pytest.mark.django_db
 
@@ -19,13 +28,93 @@ def _plan(rows: Any) -> str:
     return str(rows.order_by("received_at").explain())
 
 
-def test_items_that_wait_and_items_that_failed_are_found_by_an_index():
+def test_items_that_wait_and_items_that_failed_are_found_by_an_index() -> None:
     _, failed = routing.failed_routes()
     assert "items_to_route" in _plan(routing.waiting_items())
     assert "items_to_route" in _plan(failed)
 
 
-def test_reports_that_wait_and_reports_that_failed_are_found_by_an_index():
+def test_reports_that_wait_and_reports_that_failed_are_found_by_an_index() -> None:
     failed, _ = routing.failed_routes()
     assert "reports_waiting_for_routing" in _plan(routing.waiting_reports())
     assert "reports_waiting_for_routing" in _plan(failed)
+
+
+@pytest.fixture
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what the sweep wakes workers for; nobody works on it."""
+    keys: list[str] = []
+    monkeypatch.setattr("moderation.jobs.routing.enqueue", lambda name, key: keys.append(str(key)))
+    return keys
+
+
+def failed_report(casework: Casework) -> Report:
+    RoutingRule.objects.update(is_active=False)
+    report = casework.report()
+    actions.route_report(report)
+    report.refresh_from_db()
+    assert report.route_state == RouteState.FAILED
+    return report
+
+
+def pause_of(report: Report) -> timedelta:
+    found = Report.objects.annotate(pause=F("route_due_at") - Now()).get(pk=report.pk)
+    return found.pause + timedelta(seconds=30)  # Rounded: the test itself takes some seconds.
+
+
+def test_what_failed_is_tried_once_a_minute_even_while_the_queue_server_is_away(
+    casework: Casework,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    tries: list[Any] = []
+
+    def away(entry: Any, ids: list[Any]) -> None:
+        tries.append(ids)
+        raise redis.ConnectionError
+
+    report = failed_report(casework)
+    monkeypatch.setattr("core.jobs._push", away)
+    monkeypatch.setattr("django.core.cache.cache.add", away)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert sweep_routing() == 1
+        assert sweep_routing() == 0
+        Report.objects.update(route_due_at=Now())
+        assert sweep_routing() == 1
+    assert tries == [[str(report.pk)]] * 2
+
+
+def test_the_longer_something_fails_the_longer_it_waits_up_to_a_quarter_of_an_hour(
+    casework: Casework, woken: list[str]
+) -> None:
+    report = failed_report(casework)
+    for age, minutes in [(0, 1), (5, 5), (60 * 24, 15)]:
+        Report.objects.update(
+            received_at=Now() - timedelta(minutes=age), route_due_at=Now() - timedelta(seconds=1)
+        )
+        assert sweep_routing() == 1
+        assert pause_of(report) // timedelta(minutes=1) == minutes
+
+
+def test_old_failures_do_not_keep_later_ones_from_their_turn(
+    casework: Casework, woken: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moderation.jobs.routing.ENOUGH_AT_ONCE", 2)
+    reports = [str(failed_report(casework).pk) for _ in range(5)]
+    for _ in range(3):
+        sweep_routing()
+    assert sorted(woken) == sorted(reports)
+
+
+def test_an_item_that_failed_by_itself_is_put_off_as_well(
+    casework: Casework, woken: list[str]
+) -> None:
+    RoutingRule.objects.update(is_active=False)
+    item = casework.failed_scan(casework.scan_submission())
+    item.refresh_from_db()
+    actions.route_item(item)
+    item.refresh_from_db()
+    assert item.route_state == RouteState.FAILED
+    assert sweep_routing() == 1
+    assert sweep_routing() == 0
+    assert woken == [str(item.pk)]
