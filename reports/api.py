@@ -6,11 +6,12 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 from ninja.errors import HttpError
 
-from core.errors import Invalid
+from core.errors import Invalid, in_words, problem
 from core.uploads import VaultUpload
 from reports import access
 from reports.actions import (
@@ -33,7 +34,13 @@ from reports.answers import (
     media_answer,
     report_answer,
 )
-from reports.batches import MAX_LINE_BYTES, MAX_LINES, take_batch
+from reports.batches import (
+    LINES_PER_REQUEST,
+    MAX_LINE_BYTES,
+    MAX_LINES,
+    MAX_SECONDS,
+    take_batch,
+)
 from reports.door import (
     SourceKey,
     check,
@@ -53,6 +60,7 @@ from reports.payloads import (
     ReportPayload,
     ScanPayload,
 )
+from reports.rates import spend
 from reports.reference import IDEMPOTENCY_PARAMETER, body_of
 
 router = Router(tags=["Intake"])
@@ -69,8 +77,13 @@ Each line is an object whose `type` says what it is; the rest is what the endpoi
 (accounts and groups with their `external_id`, memberships with `group`). A line that cannot be taken is
 reported by its number and the others are kept: 200 if all were taken, else 207.
 
-At most {MAX_LINES:,} lines of {MAX_LINE_BYTES // 1024:,} KiB each. `stopped_at` names the first line that
-was not taken because the batch was too long; send the rest as another batch.
+At most {MAX_LINES:,} lines of {MAX_LINE_BYTES // 1024:,} KiB each, and altogether no more than an upload may
+have: a larger body is 413 with the `limit` in bytes, and nothing of it is taken. `stopped_at` names the
+first line that was not taken because there were too many lines or {MAX_SECONDS:.0f} seconds were over; send
+the rest as another batch.
+
+Each {LINES_PER_REQUEST} lines count as one request towards the key's rate limit. A batch that was begun is
+not refused half-way; the requests after it wait.
 """
 
 
@@ -269,7 +282,7 @@ def put_members(request: HttpRequest, group_id: str) -> Any:
 @router.post(
     "/batches",
     auth=SourceKey(Scope.REPORTS_WRITE, Scope.DIRECTORY_WRITE, Scope.SCANS_WRITE),
-    response={200: BatchAnswer, 207: BatchAnswer, 411: Problem} | _POSTED,
+    response={200: BatchAnswer, 207: BatchAnswer, 408: Problem, 411: Problem} | _POSTED,
     operation_id="submit_batch",
     summary="Submit many things as NDJSON",
     description=BATCH_TEXT,
@@ -280,10 +293,25 @@ def post_batch(request: HttpRequest) -> HttpResponse:
     """Take newline-delimited JSON, see ``BATCH_TEXT``."""
     if request.content_type not in {"application/x-ndjson", "application/jsonl"}:
         raise HttpError(415, "Send application/x-ndjson.")
-    if not request.headers.get("Content-Length"):
+    length = request.headers.get("Content-Length", "")
+    if not length.isdecimal():
         raise HttpError(411, "Send the length of the body (Content-Length).")
+    limit = settings.HOLDFAST_MAX_UPLOAD_BYTES
+    if int(length) > limit:
+        return problem(
+            413,
+            "Too large",
+            f"The batch is larger than {in_words(limit)}, the limit of this installation. "
+            "Nothing of it was taken: send it from its first line on in smaller parts.",
+            code="too_large",
+            limit=limit,
+        )
     key, named = _key(request), idempotency_key(request)
-    return respond(lambda: take_batch(key, request, idempotency_key=named))
+
+    def count_more() -> None:
+        request.rate = spend(str(key.pk), key.rate_per_minute)  # type: ignore[attr-defined]
+
+    return respond(lambda: take_batch(key, request, idempotency_key=named, on_more=count_more))
 
 
 def _refuse_files(named: Iterable[str | None], field: str = "items.{}.file") -> None:

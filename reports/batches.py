@@ -11,6 +11,7 @@ not taken twice.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,6 +48,12 @@ from reports.payloads import (
 
 MAX_LINE_BYTES = 1024 * 1024
 MAX_LINES = 10_000
+MAX_SECONDS = 120.0
+"""How long a batch may hold its web thread before no further line is taken."""
+
+LINES_PER_REQUEST = 100
+"""Lines that count as one request towards the rate limit of the key."""
+
 READ_BYTES = 64 * 1024
 ENDPOINT = "POST /batches"
 _LINE_ENDPOINT = "POST /batches line"
@@ -70,6 +77,17 @@ class Line:
 
     number: int
     content: bytes | None
+
+
+class TooSlow(Refused):
+    """A batch did not arrive in ``MAX_SECONDS``: no line of it, or not all of one answered before."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"The batch did not arrive within {MAX_SECONDS:.0f} seconds. Send the same batch again.",
+            code="too_slow",
+            status=408,
+        )
 
 
 def read_lines(stream: Readable, on_bytes: Callable[[bytes], None]) -> Iterator[Line]:
@@ -103,18 +121,28 @@ def read_lines(stream: Readable, on_bytes: Callable[[bytes], None]) -> Iterator[
         yield Line(number, content)
 
 
-def take_batch(key: ApiKey, stream: Readable, *, idempotency_key: str = "") -> Answer:
+def take_batch(
+    key: ApiKey,
+    stream: Readable,
+    *,
+    idempotency_key: str = "",
+    on_more: Callable[[], None] = lambda: None,
+) -> Answer:
     """Take a batch and return what became of each line: 200 if all were taken, else 207.
 
-    Raises KeyReused and StillRunning like other requests, Invalid for a batch without lines.
+    Whoever calls bounds the size of ``stream``; after ``MAX_SECONDS`` no further line is taken or read.
+    ``on_more`` is called before each ``LINES_PER_REQUEST`` lines but the first ones. Raises KeyReused and
+    StillRunning like other requests, Invalid for a batch without lines, TooSlow when no line of it
+    arrives, or not the whole of one that was answered before.
     """
     source = key.source
+    deadline = time.monotonic() + MAX_SECONDS
     if not idempotency_key:
-        return _take(key, stream, "", hashlib.sha256())
+        return _take(key, stream, "", deadline, on_more)
     with _alone(source, idempotency_key):
         if is_remembered(source, endpoint=ENDPOINT, key=idempotency_key):
             seen = hashlib.sha256()
-            for _ in read_lines(stream, seen.update):
+            for _ in read_lines(stream, _until(deadline, seen)):
                 pass
             answer = recall(
                 source, endpoint=ENDPOINT, key=idempotency_key, body_hash=seen.hexdigest()
@@ -122,19 +150,50 @@ def take_batch(key: ApiKey, stream: Readable, *, idempotency_key: str = "") -> A
             if answer is None:
                 raise StillRunning
             return answer
-        return _take(key, stream, idempotency_key, hashlib.sha256())
+        return _take(key, stream, idempotency_key, deadline, on_more)
 
 
-def _take(key: ApiKey, stream: Readable, idempotency_key: str, seen: Any) -> Answer:
+def _until(deadline: float, seen: Any) -> Callable[[bytes], None]:
+    def note(piece: bytes) -> None:
+        seen.update(piece)
+        _keep_time(deadline)
+
+    return note
+
+
+def _keep_time(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise TooSlow
+
+
+def _take(
+    key: ApiKey,
+    stream: Readable,
+    idempotency_key: str,
+    deadline: float,
+    on_more: Callable[[], None],
+) -> Answer:
+    seen = hashlib.sha256()
     results: list[dict[str, Any]] = []
     stopped_at: int | None = None
-    for line in read_lines(stream, seen.update):
-        if stopped_at is not None:
-            continue  # Read to the end, so that the sender hears the answer instead of a reset.
-        if len(results) == MAX_LINES:
-            stopped_at = line.number
-            continue
-        results.append({"line": line.number} | _take_line(key, line, idempotency_key))
+    is_late = False
+    try:
+        for line in read_lines(stream, _until(deadline, seen)):
+            if results:
+                _keep_time(deadline)
+            if stopped_at is not None:
+                continue  # Read to the end, so that the sender hears the answer instead of a reset.
+            if len(results) == MAX_LINES:
+                stopped_at = line.number
+                continue
+            if results and len(results) % LINES_PER_REQUEST == 0:
+                on_more()
+            results.append({"line": line.number} | _take_line(key, line, idempotency_key))
+    except TooSlow:
+        if not results:
+            raise
+        is_late = True
+        stopped_at = stopped_at or results[-1]["line"] + 1
     if not results:
         raise Invalid({"": ["The batch has no lines."]})
     accepted = sum(result["status"] == "accepted" for result in results)
@@ -145,7 +204,9 @@ def _take(key: ApiKey, stream: Readable, idempotency_key: str, seen: Any) -> Ans
         "results": results,
     }
     status = 200 if accepted == len(results) and stopped_at is None else 207
-    if idempotency_key:
+    # One that ran out of time was not read to its end: the records of its lines stay, and the same batch
+    # sent again passes quickly over what was taken.
+    if idempotency_key and not is_late:
         remember(
             key.source,
             endpoint=ENDPOINT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tracemalloc
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -99,6 +100,82 @@ def test_too_many_lines_stop_at_a_number(
     assert answer.status_code == 207
     assert answer.json()["stopped_at"] == 3
     assert answer.json()["accepted"] == 2
+
+
+def test_a_batch_larger_than_an_upload_is_413_and_nothing_of_it_is_taken(
+    platform: Platform, settings: Any
+) -> None:
+    settings.HOLDFAST_MAX_UPLOAD_BYTES = 200
+    document = problem_of(platform.batch(LINES), 413)
+    assert (document["code"], document["limit"]) == ("too_large", 200)
+    assert "Nothing of it was taken" in document["detail"]
+    assert not Account.objects.exists()
+    assert platform.batch(LINES[:1]).status_code == 200
+
+
+class Trickle(io.BytesIO):
+    """A sender from whom one line comes with each look, 100 seconds after the one before."""
+
+    def __init__(self, raw: bytes, clock: list[float]) -> None:
+        super().__init__(raw)
+        self.clock = clock
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.clock[0] += 100
+        return self.readline()
+
+
+def test_a_sender_who_trickles_lets_go_of_the_web_thread_and_goes_on_later(
+    issued: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(batches, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    raw = b"\n".join(json.dumps(line).encode() for line in LINES)
+    stream = Trickle(raw, clock)
+    answer = batches.take_batch(issued[0], stream, idempotency_key="slow")
+    assert (answer.status, answer.body["accepted"], answer.body["stopped_at"]) == (207, 1, 2)
+    assert stream.tell() < len(raw), "the rest was not waited for"
+    answer = batches.take_batch(issued[0], io.BytesIO(raw), idempotency_key="slow")
+    assert (answer.status, answer.body["accepted"]) == (200, 5)
+    assert Account.objects.filter(external_id="u-1").count() == 1
+    with pytest.raises(batches.TooSlow):
+        batches.take_batch(issued[0], Trickle(raw, clock), idempotency_key="slow")
+
+
+def test_a_sender_of_nothing_but_line_ends_is_not_waited_for(
+    issued: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(batches, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    with pytest.raises(batches.TooSlow):
+        batches.take_batch(issued[0], Trickle(b"\n" * 1000, clock))
+
+
+def test_the_rest_after_the_last_line_that_counts_is_not_read_for_ever(
+    issued: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(batches, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(batches, "MAX_LINES", 1)
+    monkeypatch.setattr(batches, "MAX_SECONDS", 300.0)
+    raw = b"\n".join(json.dumps(line).encode() for line in [LINES[0]] * 50)
+    stream = Trickle(raw, clock)
+    answer = batches.take_batch(issued[0], stream)
+    assert (answer.status, answer.body["stopped_at"]) == (207, 2)
+    assert stream.tell() < len(raw) / 5
+
+
+def test_each_hundred_lines_count_as_a_request(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reports import actions
+
+    monkeypatch.setattr(batches, "LINES_PER_REQUEST", 2)
+    key = actions.issue_key(source, scopes=list(Scope.values), rate_per_minute=3, actor=None)[1]
+    answer = Platform(key).batch(LINES)
+    assert answer.json()["accepted"] == 5
+    assert answer["RateLimit"].startswith('"key";r=0;')
+    problem_of(Platform(key).batch(LINES), 429)
 
 
 def test_an_empty_batch_and_other_types_are_refused(platform: Platform) -> None:
