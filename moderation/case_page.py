@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -29,8 +30,11 @@ from moderation.models import (
     Verb,
 )
 from moderation.timeline import timeline
+from moderation.windows import Window, window
 from reports.models import Item, Report
 
+MOST_REPORTS = 100
+MOST_REASONS = 100
 OUTCOME_HELP = {
     Outcome.CONFIRM_REFER: "Legal staff refer it to an agency.",
     Outcome.CONFIRM: "The platform acts; nothing is referred.",
@@ -48,13 +52,15 @@ def context(
     refusal: str = "",
     note_form: NoteForm | None = None,
     shown_text: str = "",
+    asked: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return what ``moderation/case.html`` needs.
 
     ``form`` is the verdict that was sent and not recorded; ``changes`` says what joined the case since
     the person saw it; ``refusal`` why it was refused. ``shown_text`` is the id of a text item that was
-    asked for without script.
+    asked for without script, ``asked`` which parts of long lists are wanted (``moderation.windows``).
     """
+    asked = asked or {}
     holding = access.live_claim_on(case)
     mine = holding if holding is not None and holding.user_id == user.pk else None
     is_open = case.status == CaseStatus.OPEN
@@ -63,9 +69,25 @@ def context(
     may_reveal = bool(
         works and is_open and mine and has_second_factor and user.may(Permission.MEDIA_REVEAL)
     )
+    items_window = evidence.items_window(case, asked)
     cards = evidence.cards(
-        case, user, may_reveal=may_reveal, page_view=current().request_id or uuid.uuid4().hex
+        case,
+        user,
+        part=items_window,
+        may_reveal=may_reveal,
+        page_view=current().request_id or uuid.uuid4().hex,
     )
+    reports_window = window(
+        "reports",
+        asked,
+        size=MOST_REPORTS,
+        total=case.case_reports.count(),
+        order="the newest first",
+    )
+    reasons_window = window(
+        "reasons", asked, size=MOST_REASONS, total=case.reasons.count(), order="the gravest first"
+    )
+    events, events_window = timeline(case, asked)
     _mark_shown(cards, shown_text)
     related = _with_outcome(access.related_cases(user, case)[:20])
     sharing = _with_outcome(access.cases_sharing_media(user, case)[:20])
@@ -80,7 +102,12 @@ def context(
     return {
         "case": case,
         "subject": case.subject,
-        "reasons": list(case.reasons.select_related("rule").order_by("-severity", "-score", "pk")),
+        "reasons": list(
+            case.reasons.select_related("rule").order_by("-severity", "-score", "pk")[
+                reasons_window.start : reasons_window.stop
+            ]
+        ),
+        "reasons_window": reasons_window,
         "reason_line": _reason_line(case),
         "works": works,
         "is_open": is_open,
@@ -92,13 +119,15 @@ def context(
         "needs_second_factor": bool(works and mine and not has_second_factor),
         "viewers": presence.seen(case.pk, user.pseudonym),
         "cards": cards,
+        "items_window": items_window,
         "purposes": evidence.purposes(),
         "matches": [
             (card, [(flag, evidence.match_facts(flag)) for flag in card.flags])
             for card in cards
             if card.flags
         ],
-        "reports": _reports(case),
+        "reports": _reports(case, reports_window),
+        "reports_window": reports_window,
         "subject_facts": _subject_facts(case),
         "snapshot_changes": _snapshot_changes(case),
         "earlier_cases": related,
@@ -107,7 +136,8 @@ def context(
         "others_pending_title": "1 other case about this subject is open"
         if pending == 1
         else f"{pending} other cases about this subject are open",
-        "events": timeline(case),
+        "events": events,
+        "events_window": events_window,
         "decision": decision,
         "may_undo": decision is not None and may_undo(decision, case, user),
         "release_form": ReasonForm(prefix="release"),
@@ -207,12 +237,12 @@ def _lost(case: Case, user: User) -> str:
     return actions.why_no_lease(case, actor=user)
 
 
-def _reports(case: Case) -> list[Report]:
+def _reports(case: Case, part: Window) -> list[Report]:
     return [
         row.report
         for row in case.case_reports.select_related(
             "report__source", "report__reporter_account"
-        ).order_by("-joined_at")
+        ).order_by("-joined_at", "-pk")[part.start : part.stop]
     ]
 
 

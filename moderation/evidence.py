@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import OuterRef, Subquery
+from django.db.models.functions import Coalesce, Length
 from django.urls import reverse
 
 from accounts.models import User
@@ -12,8 +15,10 @@ from accounts.permissions import Permission
 from core.errors import in_words
 from hashing.models import Flag, FlagKind
 from moderation.models import Case, CaseItem, Preview, PreviewState, Reveal, RevealPurpose
+from moderation.windows import Window, window
 from reports.models import Item, ItemKind, ScanState
 
+MOST_CARDS = 200
 ICONS = {"image": "image", "video": "video", "text": "text", "other": "file"}
 
 
@@ -31,6 +36,7 @@ class Card:
     description: str
     preview_url: str = ""
     text_url: str = ""
+    text_query: str = ""
     reveal_url: str = ""
     missing: str = ""
     viewed: str = "never"
@@ -48,13 +54,18 @@ class Card:
         return f"File {self.position} of {self.total}, {self.title}, {seen}"
 
 
-def cards(case: Case, user: User, *, may_reveal: bool, page_view: str) -> list[Card]:
-    """Return the cards of a case in their order, for this person. A fixed number of queries."""
-    case_items = list(
-        CaseItem.objects.filter(case=case)
-        .select_related("item", "item__blob", "item__sender", "item__report")
-        .order_by("position", "pk")
-    )
+def items_window(case: Case, asked: Mapping[str, str]) -> Window:
+    """Return which of a case's items are shown. A viral account brings thousands of them."""
+    total = CaseItem.objects.filter(case=case).count()
+    return window("items", asked, size=MOST_CARDS, total=total, order="the gravest first")
+
+
+def cards(case: Case, user: User, *, part: Window, may_reveal: bool, page_view: str) -> list[Card]:
+    """Return the cards of a part of a case, the gravest first, for this person.
+
+    A fixed number of queries. No text is read: a card says how long it is, and shows it when asked.
+    """
+    case_items = _case_items(case, part)
     items = [row.item for row in case_items]
     flags: dict[Any, list[Flag]] = {}
     for flag in (
@@ -68,23 +79,46 @@ def cards(case: Case, user: User, *, may_reveal: bool, page_view: str) -> list[C
         for preview in Preview.objects.filter(blob__in=[item.blob_id for item in items])
     }
     digests = _digests(items)
-    seen = _seen(case, user)
+    seen = _seen(case, user, items)
     return [
         _card(
             case,
-            item,
+            row.item,
             user,
             position=position,
-            total=len(items),
-            flags=flags.get(item.pk, []),
-            preview=previews.get(item.blob_id) if item.blob_id else None,
-            digests=digests.get(item.blob_id, []),
-            seen=seen.get(item.pk),
+            part=part,
+            length=row.text_length,
+            flags=flags.get(row.item_id, []),
+            preview=previews.get(row.item.blob_id) if row.item.blob_id else None,
+            digests=digests.get(row.item.blob_id, []),
+            seen=seen.get(row.item_id),
             may_reveal=may_reveal,
             page_view=page_view,
         )
-        for position, item in enumerate(items, start=1)
+        for position, row in enumerate(case_items, start=part.start + 1)
     ]
+
+
+def _case_items(case: Case, part: Window) -> list[Any]:
+    """Return the items of a part with ``text_length``; which ones is settled before rows are read."""
+    gravest = (
+        Flag.objects.filter(item=OuterRef("item"), superseded_at=None)
+        .order_by("-score")
+        .values("score")[:1]
+    )
+    keys = list(
+        CaseItem.objects.filter(case=case)
+        .order_by(Coalesce(Subquery(gravest), 0.0).desc(), "position", "pk")
+        .values_list("pk", flat=True)[part.start : part.stop]
+    )
+    rows = (
+        CaseItem.objects.filter(pk__in=keys)
+        .select_related("item", "item__blob", "item__sender", "item__report")
+        .defer("item__text", "item__report__description", "item__sender__profile_text")
+        .annotate(text_length=Length("item__text"))
+        .in_bulk()
+    )
+    return [rows[key] for key in keys]
 
 
 def _card(
@@ -93,7 +127,8 @@ def _card(
     user: User,
     *,
     position: int,
-    total: int,
+    part: Window,
+    length: int,
     flags: list[Flag],
     preview: Preview | None,
     digests: list[tuple[str, str]],
@@ -106,11 +141,11 @@ def _card(
         id=str(item.pk),
         item=item,
         position=position,
-        total=total,
+        total=part.total,
         kind=ICONS[item.kind],
         title=item.get_surface_display(),
         reason=flags[0].summary if flags else _unflagged(item),
-        description=_description(item, preview),
+        description=_description(item, preview, length),
         flags=flags,
         facts=_facts(item, digests),
     )
@@ -118,6 +153,7 @@ def _card(
     if item.kind == ItemKind.TEXT:
         if user.may(Permission.MEDIA_PREVIEW):
             card.text_url = reverse("moderation:text", kwargs=where)
+            card.text_query = f"?items={part.number}&text={item.pk}"
         return card
     if blob is None or blob.destroyed_at is not None:
         card.missing = (
@@ -148,7 +184,7 @@ def _unflagged(item: Item) -> str:
     return item.get_scan_state_display()
 
 
-def _description(item: Item, preview: Preview | None) -> str:
+def _description(item: Item, preview: Preview | None, length: int) -> str:
     parts = [item.get_kind_display()]
     if preview is not None and preview.frames and preview.frames > 1:
         parts.append(f"{preview.frames} frames")
@@ -157,7 +193,6 @@ def _description(item: Item, preview: Preview | None) -> str:
     if item.kind == ItemKind.IMAGE:
         parts.append("no sound")
     if item.kind == ItemKind.TEXT:
-        length = len(item.text)
         parts.append("1 character" if length == 1 else f"{length} characters")
     return " · ".join(parts)
 
@@ -198,10 +233,10 @@ def _digests(items: list[Item]) -> dict[Any, list[tuple[str, str]]]:
     return found
 
 
-def _seen(case: Case, user: User) -> dict[Any, Reveal]:
-    """Return the person's own latest complete look at each item of the case."""
+def _seen(case: Case, user: User, items: list[Item]) -> dict[Any, Reveal]:
+    """Return the person's own latest complete look at each of the items of the case."""
     rows = Reveal.objects.filter(
-        case=case, user=user, is_complete=True, used_at__isnull=False
+        case=case, user=user, item__in=items, is_complete=True, used_at__isnull=False
     ).order_by("issued_at")
     return {row.item_id: row for row in rows}
 

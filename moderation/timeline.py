@@ -6,12 +6,14 @@ found and decided.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from core.audit_events import AuditEvent as E
 from core.models import AuditEntry
 from moderation.models import Case, Decision, Note, Outcome, Verb
+from moderation.windows import Window, window
 
 MOST_ENTRIES = 200
 
@@ -49,21 +51,24 @@ SAID: dict[str, tuple[str, str, str]] = {
 }
 
 
-def timeline(case: Case) -> list[Event]:
-    """Return the events and notes of a case, newest first, at most ``MOST_ENTRIES`` of the log."""
-    entries = AuditEntry.objects.filter(chain=f"case:{case.pk}", event__in=list(SAID)).order_by(
-        "-seq"
-    )[:MOST_ENTRIES]
+def timeline(case: Case, asked: Mapping[str, str]) -> tuple[list[Event], Window]:
+    """Return events and notes of a case, newest first, and which part of them this is."""
+    log = AuditEntry.objects.filter(chain=f"case:{case.pk}", event__in=list(SAID))
+    notes = Note.objects.filter(case=case).select_related("author")
+    total = log.count() + notes.count()
+    part = window("entries", asked, size=MOST_ENTRIES, total=total, order="the newest first")
     decisions = {
         str(decision.pk): decision
         for decision in case.decisions.select_related("policy_version__policy")
     }
-    events = [_event(entry, decisions) for entry in entries]
+    # Each kind could fill the whole part, hence as many of both as lie before its end.
+    events = [_event(entry, decisions) for entry in log.order_by("-seq")[: part.stop]]
     events += [
         Event(note.created_at, "note", note.author.pseudonym, "wrote", note.text)
-        for note in Note.objects.filter(case=case).select_related("author")
+        for note in notes.order_by("-created_at", "-pk")[: part.stop]
     ]
-    return sorted(events, key=lambda event: event.at, reverse=True)
+    events.sort(key=lambda event: event.at, reverse=True)
+    return events[part.start : part.stop], part
 
 
 def _event(entry: AuditEntry, decisions: dict[str, Decision]) -> Event:

@@ -279,7 +279,7 @@ def changes_since(case: Case, version: int) -> list[str]:
 
 def has_media(case: Case) -> bool:
     """Return whether a case holds anything that the platform could remove as media."""
-    return bool(_media_of(case))
+    return Item.objects.filter(case_items__case=case).exclude(kind=ItemKind.TEXT).exists()
 
 
 def _media_of(case: Case) -> list[Item]:

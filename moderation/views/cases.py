@@ -33,7 +33,9 @@ def case(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     if shown:
         item = access.get_case_item_for(user, found.pk, shown).item
         actions.record_text_shown(found, item, actor=user)
-    context = case_page.context(found, user=user, sign_in=sign_in_of(request), shown_text=shown)
+    context = case_page.context(
+        found, user=user, sign_in=sign_in_of(request), shown_text=shown, asked=request.GET
+    )
     return render(request, "moderation/case.html", context)
 
 
@@ -159,7 +161,9 @@ def note(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
             add_errors(form, problem)
         status = 422
     if is_htmx(request):
-        context = {"case": found, "events": timeline(found), "note_form": form, "works": True}
+        events, part = timeline(found, {})
+        context = {"case": found, "events": events, "events_window": part, "works": True}
+        context |= {"note_form": form}
         return render(request, "moderation/_timeline.html", context, status=status)
     if status == 200:
         return see(f"{case_page.case_url(found)}#timeline")

@@ -914,7 +914,9 @@
     const scope = root === document ? document : root.parentElement || root;
     for (const list of $$('[data-tabs] [role="tablist"]', scope)) {
       const tabs = tabsOf(list);
-      if (tabs.length && !tabs.some((tab) => tab.hasAttribute("aria-selected"))) selectTab(tabs[0]);
+      const asked = root === document && tabs.find((tab) => `#${tab.getAttribute("aria-controls")}` === location.hash);
+      if (asked) selectTab(asked);
+      else if (tabs.length && !tabs.some((tab) => tab.hasAttribute("aria-selected"))) selectTab(tabs[0]);
       else if (tabs.length) selectTab(tabs.find((tab) => tab.getAttribute("aria-selected") === "true") || tabs[0]);
     }
     for (const set of $$("[data-evidence-set]", scope)) {
