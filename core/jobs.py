@@ -36,6 +36,14 @@ from core.models import Heartbeat
 log = logging.getLogger(__name__)
 
 FAILURE_TTL = 3600
+CONNECT_SECONDS = 2.0
+ANSWER_SECONDS = 5.0
+"""How long a connection to Valkey and an answer from it are waited for."""
+
+REST_SECONDS = 5.0
+"""How long a process sends no wake-ups after one that was not answered: a request with several of them
+waits once, and the sweep finds the rows."""
+
 PROCESS_KEPT = timedelta(days=7)
 """How long the last sign of life of a process is kept: long enough to see that one went missing."""
 _WAITING = {JobStatus.QUEUED, JobStatus.CREATED, JobStatus.DEFERRED, JobStatus.SCHEDULED}
@@ -65,11 +73,18 @@ def registered(name: str) -> Registered:
     return Registered(name, entry["path"], entry["queue"], int(entry["timeout"]))
 
 
+_resting_until = 0.0
+
+
 @functools.lru_cache(maxsize=4)
 def _connect(url: str) -> redis.Redis:
-    # One quick retry: a request must not hang because Valkey is away. The sweep finds the row.
+    # One quick retry when a connection was lost: a request must not hang because Valkey is away. None
+    # when no answer comes: that has taken ANSWER_SECONDS already. The sweep finds the row.
     return redis.Redis.from_url(
-        url, socket_connect_timeout=2, socket_timeout=5, retry=Retry(NoBackoff(), 1)
+        url,
+        socket_connect_timeout=CONNECT_SECONDS,
+        socket_timeout=ANSWER_SECONDS,
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )
 
 
@@ -95,9 +110,14 @@ def enqueue(name: str, *ids: Any) -> None:
 
 
 def _wake(entry: Registered, ids: list[Any]) -> None:
+    global _resting_until  # noqa: PLW0603 — one resting time per process, as in reports.rates
+    if time.monotonic() < _resting_until:
+        return
     try:
         _push(entry, ids)
     except (redis.RedisError, OSError) as failed:
+        if isinstance(failed, redis.TimeoutError):
+            _resting_until = time.monotonic() + REST_SECONDS
         log.warning(
             "job %s not queued (%s); the sweep will find its row", entry.name, describe(failed)
         )
