@@ -279,3 +279,28 @@ def test_the_help_lists_the_keys_of_the_page(site: Site) -> None:
     expect(dialog).to_be_visible()
     expect(dialog).to_contain_text("Cover everything at once")
     expect(dialog).to_contain_text("Confirm")
+
+
+TABS = """
+{% extends "base.html" %}
+{% block content %}
+  <section data-tabs>
+    <div role="tablist" aria-label="Context">
+      <button type="button" role="tab" aria-controls="pane-match" aria-selected="true">Match</button>
+      <button type="button" role="tab" aria-controls="pane-reports" aria-selected="false">Reports</button>
+    </div>
+    <div id="pane-match" role="tabpanel">Matches</div>
+    <div id="pane-reports" role="tabpanel">Reports</div>
+  </section>
+{% endblock %}
+"""
+
+
+def test_a_link_into_a_tab_opens_that_tab(site: Site) -> None:
+    site.answers["/tabs"] = lambda route: site.show(route, TABS)
+    site.page.goto(f"{ORIGIN}/tabs?reports=2#pane-reports")
+    expect(site.page.locator("#pane-reports")).to_be_visible()
+    expect(site.page.locator("#pane-match")).to_be_hidden()
+    site.page.goto(f"{ORIGIN}/tabs")
+    expect(site.page.locator("#pane-match")).to_be_visible()
+    expect(site.page.locator("#pane-reports")).to_be_hidden()
