@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from accounts.audit_log import ENTRIES_ON_A_PAGE
+from accounts.audit_log import ENTRIES_ON_A_PAGE, entries_for
 from accounts.models import User
 from core import audit, jobs
 from core.audit_events import AuditEvent
@@ -226,3 +227,30 @@ class TestChecking:
         jobs.run_now("verify_audit")
         assert sweep_audit_check() == 0
         assert Heartbeat.objects.get(pk="verify_audit").detail["state"] == "done"
+
+
+class TestSpeed:
+    def plan(self, user: User, **wanted: Any) -> str:
+        """Return how PostgreSQL finds the newest entries if it may not read the whole table."""
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            # Reading the log by its id, newest first, is the same scan in another order.
+            cursor.execute("SET LOCAL enable_indexscan = off")
+        return entries_for(user, **wanted).explain()
+
+    def test_what_came_from_an_address_is_found_by_an_index(self, auditor: User) -> None:
+        assert "core_audit_ip" in self.plan(auditor, ip="192.0.2.7")
+
+    def test_an_area_between_two_days_is_found_by_indexes(self, auditor: User) -> None:
+        day = date(2026, 11, 1)
+        plan = self.plan(auditor, area="api_key", start=day, end=day)
+        assert "Index Cond" in plan
+        assert "core_audit_event" in plan or "core_audit_at" in plan
+        assert "~~" not in plan, "no entry is compared with a pattern"
+
+    def test_an_area_is_all_of_its_events_and_no_other(self, auditor: User) -> None:
+        for event in (AuditEvent.API_KEY_ISSUED, AuditEvent.API_KEY_REFUSED, AuditEvent.SIGNED_IN):
+            audit.record(event, actor=None)
+        found = entries_for(auditor, area="api_key").values_list("event", flat=True)
+        assert list(found) == ["api_key.refused", "api_key.issued"]
+        assert not entries_for(auditor, area="api").exists()
