@@ -190,8 +190,6 @@ def _description(item: Item, preview: Preview | None, length: int) -> str:
         parts.append(f"{preview.frames} frames")
     if item.blob is not None:
         parts.append(in_words(item.blob.size))
-    if item.kind == ItemKind.IMAGE:
-        parts.append("no sound")
     if item.kind == ItemKind.TEXT:
         parts.append("1 character" if length == 1 else f"{length} characters")
     return " · ".join(parts)
