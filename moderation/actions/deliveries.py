@@ -116,10 +116,13 @@ def begin_attempt(delivery: Delivery) -> Delivery | None:
     The number of the attempt and the time of the next one are written before anything is sent, so that
     a worker that dies on the way leaves growing waits behind, not a loop.
     """
+    # The conditions stand on the locked row itself: PostgreSQL checks those again on the newest version
+    # of the row, but not those of a sub-query, and two workers would both find it due.
     held = (
-        Delivery.objects.select_for_update(of=("self",), skip_locked=True)
+        due_deliveries()
+        .select_for_update(of=("self",), skip_locked=True)
         .select_related("endpoint", "enforcement__decision")
-        .filter(pk__in=due_deliveries(), pk=delivery.pk)
+        .filter(pk=delivery.pk)
         .first()
     )
     if held is None:
