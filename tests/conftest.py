@@ -51,8 +51,12 @@ def django_db_modify_db_settings(
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """Keep a copy of every row that the migrations made."""
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Keep a copy of every row that the migrations made; at the end, end every other session.
+
+    Tests that kill workers leave their children behind, as a kill does; what these still hold must not
+    keep the database from being dropped.
+    """
     from django.db import connection
 
     with django_db_blocker.unblock(), connection.cursor() as cursor:
@@ -63,6 +67,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
             cursor.execute(f"SELECT EXISTS (SELECT FROM {name})")
             if cursor.fetchone()[0]:
                 cursor.execute(f"CREATE TABLE seeded.{name} AS TABLE public.{name}")
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 def _flush(operations: Any, sql_list: list[str]) -> None:

@@ -258,7 +258,7 @@ def fetch_and_verify(
 ) -> None:
     """Download what was sealed, open it with age and verify it with the script it carries."""
     page.goto(url)
-    with page.expect_download() as sealed, page.expect_event("requestfinished"):
+    with page.expect_download() as sealed:
         page.get_by_role("link", name="Download package").click()
     path = folder / sealed.value.suggested_filename
     sealed.value.save_as(path)
@@ -330,6 +330,7 @@ def sign_in_by_keyboard(page: Page, person: User) -> None:
     page.keyboard.type(code_for(person))
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Your work")).to_be_visible()
+    page.wait_for_load_state("load")  # The page's script has set the focus by then.
 
 
 def test_the_tap_and_the_search_notice_an_original(window: Window, tap: Tap) -> None:
