@@ -933,8 +933,9 @@
     if (leaseLost()) for (const node of $$("[data-needs-lease]", scope)) node.disabled = true;
     armToasts();
     restoreDrafts(swapped ? scope : root);
-    if (swapped) {
-      const focus = $("[data-autofocus]", scope);
+    // Only what came in may take the focus: a bar that loads by itself must not move it elsewhere.
+    if (swapped && root instanceof Element) {
+      const focus = root.matches("[data-autofocus]") ? root : $("[data-autofocus]", root);
       if (focus) focus.focus();
     }
     tick();
