@@ -1,6 +1,7 @@
 # make up                 run Holdfast (SAMPLE=0 starts empty; PORT=8001 HOST=… choose the address)
 # make test               run all tests (TESTS=tests/core for a part, WORKERS=4 for more at once)
 # make check              lint, types, templates, migrations, deployment settings
+# make bench              print every measured claim side by side (QUICK= for the full sizes)
 # make lock               write the hash-pinned lock files anew from pyproject.toml (needs uv)
 # make screenshots        take the pictures of the README anew from a sample installation
 # make clean              remove caches; the data in var/ and the environment in .venv/ stay
@@ -8,8 +9,9 @@
 PYTHON_ENV = .venv/bin/python
 TESTS ?= tests
 WORKERS ?= 2
+QUICK ?= --quick
 
-.PHONY: up test check lock screenshots clean venv venv-dev
+.PHONY: up test check bench lock screenshots clean venv venv-dev
 
 up: venv
 	@exec $(PYTHON_ENV) -m config.runtime.up
@@ -26,10 +28,13 @@ check: venv-dev
 	HOLDFAST_TESTING=1 $(PYTHON_ENV) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	sh config/runtime/deploy_check.sh
 
+bench: venv-dev
+	@for each in benchmarks/*.py; do echo "== $$each"; $(PYTHON_ENV) $$each $(QUICK) || exit 1; done
+
 lock:
 	uv pip compile pyproject.toml --extra s3 --generate-hashes --no-annotate --no-header \
 		--universal --python-version 3.11 -o requirements.txt -q
-	uv pip compile pyproject.toml --group dev --extra s3 --generate-hashes --no-annotate --no-header \
+	uv pip compile pyproject.toml --group dev --group peers --extra s3 --generate-hashes --no-annotate --no-header \
 		--universal --python-version 3.11 -o requirements-dev.txt -q
 
 screenshots: venv-dev

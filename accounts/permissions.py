@@ -34,6 +34,18 @@ class Permission(StrEnum):
     HASHING_LISTS_EDIT = "hashing:lists:edit"
     HASHING_RULES_VIEW = "hashing:rules:view"
     HASHING_RULES_EDIT = "hashing:rules:edit"
+    HASHING_LISTS_APPROVE = "hashing:lists:approve"
+    HASHING_ENTRIES_ADD = "hashing:entries:add"
+    HASHING_EXCHANGES_VIEW = "hashing:exchanges:view"
+    HASHING_EXCHANGES_MANAGE = "hashing:exchanges:manage"
+    HASHING_CLASSIFIERS_VIEW = "hashing:classifiers:view"
+    HASHING_CLASSIFIERS_EDIT = "hashing:classifiers:edit"
+    HASHING_CLASSIFIERS_ACTIVATE = "hashing:classifiers:activate"
+    HASHING_DETECTORS_VIEW = "hashing:detectors:view"
+    HASHING_DETECTORS_EDIT = "hashing:detectors:edit"
+    HASHING_RISK_VIEW = "hashing:risk:view"
+    HASHING_RISK_EDIT = "hashing:risk:edit"
+    HASHING_LINKS_IMPORT = "hashing:links:import"
     REFERRALS_VIEW = "referrals:referrals:view"
     REFERRALS_DRAFT = "referrals:referrals:draft"
     REFERRALS_APPROVE = "referrals:referrals:approve"
@@ -87,6 +99,13 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
         _P.DELIVERIES_REPLAY,
         _P.HASHING_LISTS_VIEW,
         _P.HASHING_RULES_VIEW,
+        _P.HASHING_LISTS_APPROVE,
+        _P.HASHING_ENTRIES_ADD,
+        _P.HASHING_EXCHANGES_VIEW,
+        _P.HASHING_CLASSIFIERS_VIEW,
+        _P.HASHING_CLASSIFIERS_ACTIVATE,
+        _P.HASHING_DETECTORS_VIEW,
+        _P.HASHING_RISK_VIEW,
         _P.JOBS_VIEW,
     },
     Role.POLICY_ADMIN: frozenset(
@@ -96,6 +115,17 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
             _P.HASHING_LISTS_EDIT,
             _P.HASHING_RULES_VIEW,
             _P.HASHING_RULES_EDIT,
+            _P.HASHING_LISTS_APPROVE,
+            _P.HASHING_EXCHANGES_VIEW,
+            _P.HASHING_EXCHANGES_MANAGE,
+            _P.HASHING_CLASSIFIERS_VIEW,
+            _P.HASHING_CLASSIFIERS_EDIT,
+            _P.HASHING_CLASSIFIERS_ACTIVATE,
+            _P.HASHING_DETECTORS_VIEW,
+            _P.HASHING_DETECTORS_EDIT,
+            _P.HASHING_RISK_VIEW,
+            _P.HASHING_RISK_EDIT,
+            _P.HASHING_LINKS_IMPORT,
             _P.OWN_ACCOUNT,
         }
     ),
@@ -121,6 +151,10 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
             _P.WEBHOOKS_MANAGE,
             _P.QUEUES_MANAGE,
             _P.JOBS_VIEW,
+            _P.HASHING_EXCHANGES_VIEW,
+            _P.HASHING_EXCHANGES_MANAGE,
+            _P.HASHING_DETECTORS_VIEW,
+            _P.HASHING_DETECTORS_EDIT,
             _P.DELIVERIES_VIEW,
             _P.POLICIES_VIEW,
             _P.OWN_ACCOUNT,
@@ -141,6 +175,14 @@ SECOND_FACTOR: frozenset[Permission] = frozenset(
         _P.RECIPIENTS_MANAGE,
         _P.HASHING_LISTS_EDIT,
         _P.HASHING_RULES_EDIT,
+        _P.HASHING_LISTS_APPROVE,
+        _P.HASHING_ENTRIES_ADD,
+        _P.HASHING_EXCHANGES_MANAGE,
+        _P.HASHING_CLASSIFIERS_EDIT,
+        _P.HASHING_CLASSIFIERS_ACTIVATE,
+        _P.HASHING_DETECTORS_EDIT,
+        _P.HASHING_RISK_EDIT,
+        _P.HASHING_LINKS_IMPORT,
     }
 )
 """Permissions that count only in a session whose second factor was checked."""

@@ -85,6 +85,7 @@ class AuditEvent(StrEnum):
     HASH_LISTS_SEARCHED = "hashing.lists.searched"
     TERM_LIST_CREATED = "hashing.terms.created"
     TERM_LIST_CHANGED = "hashing.terms.changed"
+    VERDICTS_RECORDED = "hashing.verdicts.recorded"
 
     # moderation
     PREVIEW_REQUESTED = "preview.requested"

@@ -52,6 +52,8 @@ class Scope(models.TextChoices):
     SCANS_WRITE = "scans:write", "Submit items to scan"
     MEDIA_WRITE = "media:write", "Upload media"
     STATUS_READ = "status:read", "Read the status of own submissions"
+    MATCH = "match:read", "Hash and match without making a case"
+    LINKS_WRITE = "links:write", "Import invite links found elsewhere"
 
 
 class ApiKey(models.Model):

@@ -19,6 +19,7 @@ from hashing.actions.scans import (
     waiting_items,
 )
 from hashing.actions.term_lists import change_term_list, create_term_list, set_terms
+from hashing.actions.verdicts import record_verdicts
 
 __all__ = [
     "MOST_ROWS_IN_A_PAGE",
@@ -34,6 +35,7 @@ __all__ = [
     "import_csv",
     "record_findings",
     "record_search",
+    "record_verdicts",
     "restore_entry",
     "retire_entry",
     "set_terms",

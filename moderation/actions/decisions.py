@@ -20,6 +20,7 @@ from core.audit import SYSTEM, Actor
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
+from hashing.actions import record_verdicts
 from moderation import access, workflow
 from moderation.actions.claims import check_lease
 from moderation.actions.deliveries import queue_deliveries
@@ -212,6 +213,14 @@ def publish_decision(decision: Decision, *, actor: Actor = SYSTEM) -> bool:
     case.save(update_fields=["status", "decided_at", "version"])
     Claim.objects.filter(case=case, ended_at=None).update(ended_at=Now(), end=ClaimEnd.DECIDED)
     late_reports, late_items = _route_again(case, since=decision.case_version)
+    judged = case.case_items.filter(case_version__lte=decision.case_version)
+    record_verdicts(
+        [row.item for row in judged.select_related("item")],
+        decision=decision.pk,
+        is_violation=decision.outcome != Outcome.NOT_VIOLATING,
+        category=case.category,
+        actor=actor,
+    )
     audit.record(
         AuditEvent.DECISION_PUBLISHED,
         actor=actor,

@@ -23,7 +23,7 @@ from core.audit import SYSTEM, Actor
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused, describe
 from core.jobs import enqueue
-from hashing.models import Flag
+from hashing.models import Flag, FlagKind
 from moderation import access, routing
 from moderation.actions.previews import request_preview
 from moderation.models import (
@@ -280,6 +280,7 @@ def _facts_of_item(item: Item) -> routing.Facts:
 def _flags_of(items: Iterable[Item]) -> tuple[routing.FlagFact, ...]:
     flags = (
         Flag.objects.filter(item__in=list(items), superseded_at=None)
+        .exclude(kind=FlagKind.NOTE)  # Notes tell a person something; they bring nobody a case.
         .select_related("item")
         .order_by("-score", "created_at")
     )

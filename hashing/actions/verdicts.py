@@ -1,0 +1,49 @@
+"""What people decided about items, as far as detection learns from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.db import transaction
+
+from core import audit
+from core.audit import Actor, AuditEvent, Person
+from hashing.models import Verdict
+from reports.models import Item
+
+__all__ = ["record_verdicts"]
+
+
+@transaction.atomic
+def record_verdicts(
+    items: Iterable[Item],
+    *,
+    decision: UUID,
+    is_violation: bool,
+    category: str,
+    actor: Actor | Person = audit.SYSTEM,
+) -> int:
+    """Record what a decision that took effect said about each item; return how many are new.
+
+    Safe to repeat. A later decision about the same item adds a row; the newest one counts. Cannot be
+    undone, only followed by another decision.
+    """
+    rows = [
+        Verdict(item=item, decision=decision, is_violation=is_violation, category=category)
+        for item in items
+    ]
+    known = set(Verdict.objects.filter(decision=decision).values_list("item", flat=True))
+    new = [row for row in rows if row.item_id not in known]
+    Verdict.objects.bulk_create(new, ignore_conflicts=True)
+    if new:
+        audit.record(
+            AuditEvent.VERDICTS_RECORDED,
+            actor=actor,
+            subject=new[0].item,
+            decision=decision,
+            items=len(new),
+            is_violation=is_violation,
+            category=category,
+        )
+    return len(new)

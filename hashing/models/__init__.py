@@ -1,0 +1,21 @@
+"""Lists that detectors look things up in, the digests they compute, and what they found."""
+
+from hashing.models.findings import Digest, Flag, FlagKind, Verdict
+from hashing.models.hash_lists import HashEntry, HashImport, HashList
+from hashing.models.term_lists import Term, TermChange, TermList
+from hashing.models.words import Algorithm, Category
+
+__all__ = [
+    "Algorithm",
+    "Category",
+    "Digest",
+    "Flag",
+    "FlagKind",
+    "HashEntry",
+    "HashImport",
+    "HashList",
+    "Term",
+    "TermChange",
+    "TermList",
+    "Verdict",
+]

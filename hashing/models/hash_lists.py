@@ -1,0 +1,115 @@
+"""Lists of digests of known material, their entries and their imports."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from hashing.models.words import Algorithm, Category
+
+
+class HashList(models.Model):
+    """A named list of digests of known material, from one origin, with its own thresholds."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=120)
+    category = models.CharField(max_length=20, choices=Category.choices)
+    origin = models.CharField(max_length=200, blank=True)
+    description = models.TextField(blank=True)
+    pdq_threshold = models.PositiveSmallIntegerField(default=31)
+    phash_threshold = models.PositiveSmallIntegerField(default=8)
+    dhash_threshold = models.PositiveSmallIntegerField(default=6)
+    whash_threshold = models.PositiveSmallIntegerField(default=4)
+    is_active = models.BooleanField(default=True)
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(pdq_threshold__lte=128), name="pdq_threshold_range"),
+            models.CheckConstraint(
+                condition=Q(phash_threshold__lte=32), name="phash_threshold_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(dhash_threshold__lte=32), name="dhash_threshold_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(whash_threshold__lte=32), name="whash_threshold_range"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class HashImport(models.Model):
+    """One import of a file into a list: what came in, what was refused, by whom."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    hash_list = models.ForeignKey(HashList, on_delete=models.PROTECT, related_name="imports")
+    file_name = models.CharField(max_length=400)
+    rows = models.PositiveIntegerField(default=0)
+    added = models.PositiveIntegerField(default=0)
+    known = models.PositiveIntegerField(default=0)
+    refused = models.PositiveIntegerField(default=0)
+    duplicates = models.PositiveIntegerField(default=0)
+    problems = models.JSONField(default=list)
+    imported_by = models.ForeignKey(
+        "accounts.User", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+
+class HashEntry(models.Model):
+    """One digest on a list. Retired entries stay, so that old findings can be explained."""
+
+    hash_list = models.ForeignKey(HashList, on_delete=models.PROTECT, related_name="entries")
+    algorithm = models.CharField(max_length=8, choices=Algorithm.choices)
+    value = models.CharField(max_length=64, help_text="Lower-case hexadecimal.")
+    note = models.CharField(max_length=500, blank=True)
+    imported_in = models.ForeignKey(
+        HashImport, null=True, blank=True, on_delete=models.PROTECT, related_name="entries"
+    )
+    added_by = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    retired_at = models.DateTimeField(null=True, blank=True)
+    retired_reason = models.CharField(max_length=500, blank=True)
+    retired_by = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["hash_list", "algorithm", "value"], name="digest_once_per_list"
+            ),
+            # A value of another length or in capitals would be stored and then never match.
+            models.CheckConstraint(
+                condition=Q(algorithm="md5", value__regex=r"^[0-9a-f]{32}$")
+                | Q(algorithm="sha1", value__regex=r"^[0-9a-f]{40}$")
+                | Q(algorithm="sha256", value__regex=r"^[0-9a-f]{64}$")
+                | Q(algorithm="pdq", value__regex=r"^[0-9a-f]{64}$")
+                | Q(algorithm="phash", value__regex=r"^[0-9a-f]{16}$")
+                | Q(algorithm="dhash", value__regex=r"^[0-9a-f]{16}$")
+                | Q(algorithm="whash", value__regex=r"^[0-9a-f]{16}$"),
+                name="digest_is_well_formed",
+            ),
+            models.CheckConstraint(
+                condition=Q(retired_at=None) | ~Q(retired_reason=""),
+                name="retired_entry_has_a_reason",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["algorithm", "value"],
+                condition=Q(retired_at=None),
+                name="digest_lookup",
+            )
+        ]
