@@ -123,6 +123,8 @@ FILE_UPLOAD_HANDLERS = ["core.uploads.VaultUploadHandler"]
 HOLDFAST_MAY_UPLOAD = "accounts.sending.may_upload"  # Asked before a file's first byte is taken.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 HOLDFAST_MAX_UPLOAD_BYTES = env_int("HOLDFAST_MAX_UPLOAD_BYTES", 100 * 1024 * 1024)
+# Perceptual digests of every picture: pdq always, phash, dhash, and whash, which costs ten times the others.
+HOLDFAST_DIGESTS = frozenset(env_list("HOLDFAST_DIGESTS", ["pdq", "phash", "dhash"]))
 HOLDFAST_KEYRING = Path(os.environ.get("HOLDFAST_KEYRING", VAR_DIR / "keys" / "masterkeys.json"))
 
 # ── Background work ───────────────────────────────────────────────────────────────────────────

@@ -89,6 +89,8 @@ class Detector(Protocol):
 
     ``name`` is stable and stored with every flag; ``version`` changes whenever the same item could give
     another answer. ``kinds`` are the item kinds it covers. ``surfaces`` narrows it; None is every surface.
+    A detector that uses ``item.media.picture()`` sets ``needs_pixels = True`` (optional): pictures are then
+    decoded once, in colour.
     """
 
     name: str

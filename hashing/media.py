@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import BinaryIO
 
 from hashing import digests, images
-from hashing.digests import FileDigests, FrameDigests
+from hashing.digests import USUAL, FileDigests, FrameDigests
 from hashing.images import CannotDecode, Limits, Picture
 
 __all__ = ["Media"]
 
 
 class Media:
-    """Lazy views of one file. A failed decoding is remembered: every detector hears the same reason."""
+    """Lazy views of one file. A failed decoding is remembered: every detector hears the same reason.
 
-    def __init__(self, opener: Callable[[], BinaryIO], *, limits: Limits | None = None) -> None:
+    ``algorithms`` are the perceptual digests to compute (``digests.PERCEPTUAL``). With ``needs_pixels`` the
+    first decoding brings pixels along; without, digests alone are asked for, which is twice as quick, and
+    a detector that wants pixels after all costs a second decoding.
+    """
+
+    def __init__(
+        self,
+        opener: Callable[[], BinaryIO],
+        *,
+        limits: Limits | None = None,
+        algorithms: Collection[str] = USUAL,
+        needs_pixels: bool = False,
+    ) -> None:
         self._opener = opener
         self._limits = limits or Limits()
+        self._algorithms = algorithms
+        self._needs_pixels = needs_pixels
         self._file: FileDigests | None = None
+        self._facts: Picture | None = None
         self._picture: Picture | None = None
-        self._frames: tuple[FrameDigests, ...] | None = None
         self._refused: CannotDecode | None = None
 
     def open(self) -> BinaryIO:
@@ -34,27 +48,40 @@ class Media:
                 self._file = digests.of_file(stream)
         return self._file
 
+    def facts(self) -> Picture:
+        """Return what is known of the picture; its frames hold digests, and maybe no pixels.
+
+        Raises CannotDecode, VaultDamage.
+        """
+        if self._refused is not None:
+            raise self._refused
+        if self._facts is None:
+            self._facts = self._decoded(with_pixels=self._needs_pixels)
+        return self._facts
+
     def picture(self) -> Picture:
-        """Return the decoded picture. Raises CannotDecode, VaultDamage."""
+        """Return the decoded picture with RGB pixels. Raises CannotDecode, VaultDamage."""
+        if self._needs_pixels:
+            return self.facts()
         if self._refused is not None:
             raise self._refused
         if self._picture is None:
-            try:
-                with self.open() as stream:
-                    self._picture = images.decode(stream, limits=self._limits)
-            except CannotDecode as refused:
-                self._refused = refused
-                raise
+            self._picture = self._decoded(with_pixels=True)
         return self._picture
 
     def frame_digests(self) -> tuple[FrameDigests, ...]:
         """Return the perceptual digests of each decoded frame. Raises CannotDecode, VaultDamage."""
-        if self._frames is None:
-            self._frames = tuple(
-                digests.of_frame(frame.index, frame.pixels) for frame in self.picture().frames
-            )
-        return self._frames
+        return self.facts().digests
 
     def computed(self) -> tuple[FileDigests | None, tuple[FrameDigests, ...]]:
         """Return what some detector asked for so far; computes nothing."""
-        return self._file, self._frames or ()
+        return self._file, self._facts.digests if self._facts is not None else ()
+
+    def _decoded(self, *, with_pixels: bool) -> Picture:
+        ask = images.decode if with_pixels else images.digest
+        try:
+            with self.open() as stream:
+                return ask(stream, limits=self._limits, algorithms=self._algorithms)
+        except CannotDecode as refused:
+            self._refused = refused
+            raise

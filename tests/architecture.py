@@ -29,6 +29,8 @@ PURE_MODULES = frozenset(
         "hashing/folding.py",
         "hashing/index.py",
         "hashing/matching.py",
+        "hashing/pdq.py",
+        "hashing/pixels.py",
         "hashing/terms.py",
         "moderation/previews.py",
         "moderation/routing.py",

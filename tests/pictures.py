@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 
+import pillow_heif
 from PIL import Image
 
 from config.sample.pictures import draw, encode, variants
@@ -18,6 +19,7 @@ __all__ = [
     "empty",
     "encode",
     "float_tiff",
+    "heic",
     "jpeg",
     "large_png",
     "not_a_picture",
@@ -108,6 +110,13 @@ def sixteen_bit_png(image: Image.Image) -> bytes:
 def float_tiff(image: Image.Image) -> bytes:
     """Return the picture as a grey TIFF of floating-point samples from 0 to 1."""
     return encode(image.convert("L").convert("F").point(lambda value: value * (1 / 255)), "TIFF")
+
+
+def heic(image: Image.Image) -> bytes:
+    """Return the picture as phones save it: HEVC in a HEIF file."""
+    out = io.BytesIO()
+    pillow_heif.from_pillow(image.convert("RGB")).save(out, quality=90)
+    return out.getvalue()
 
 
 def transparent_png(image: Image.Image) -> bytes:

@@ -189,7 +189,9 @@ def _keep_digests(item: Item, file: FileDigests | None, frames: Sequence[FrameDi
         ]
     for frame in frames:
         shared = {"blob_id": blob_id, "frame": frame.frame, "quality": frame.quality}
-        rows.append(Digest(algorithm=Algorithm.PDQ, value=frame.pdq, **shared))
-        rows.append(Digest(algorithm=Algorithm.PHASH, value=frame.phash, **shared))
+        rows += [
+            Digest(algorithm=algorithm, value=value, **shared)
+            for algorithm, value in frame.values().items()
+        ]
     # Two items with the same original may be scanned at once; both compute the same.
     Digest.objects.bulk_create(rows, ignore_conflicts=True)

@@ -46,7 +46,7 @@ class KnownImage:
         findings = _exact(lookup.exact_matches(item.media.file_digests()))
         try:
             frames = item.media.frame_digests()
-            picture = item.media.picture()
+            picture = item.media.facts()
         except CannotDecode as refused:
             return [*findings, could_not_scan("The picture", refused.reason, code=refused.code)]
         for hash_list in lookup.active_hash_lists():

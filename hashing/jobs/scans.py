@@ -59,7 +59,12 @@ def _media(item: Item) -> Media | None:
     blob = item.blob
     if blob is None:
         return None
-    return Media(lambda: vault.open(blob), limits=Limits(bytes=settings.HOLDFAST_MAX_UPLOAD_BYTES))
+    return Media(
+        lambda: vault.open(blob),
+        limits=Limits(bytes=settings.HOLDFAST_MAX_UPLOAD_BYTES),
+        algorithms=settings.HOLDFAST_DIGESTS,
+        needs_pixels=any(getattr(detector, "needs_pixels", False) for detector in DETECTORS),
+    )
 
 
 def _look(item: ScanItem) -> tuple[list[Outcome], ScanState]:

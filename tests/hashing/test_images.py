@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import os
-import signal
+import sys
 import time
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
-from hashing import images
+from hashing import digests, images
 from hashing.images import CannotDecode, Limits, decode, sample
+from hashing.matching import distance
 from tests import pictures
 
 
@@ -110,7 +113,7 @@ def test_samples_begin_with_the_first_frame(total: int, wanted: int) -> None:
         (pictures.not_a_picture(), "wrong_type", "looks like a PDF document"),
         (b"just some words", "wrong_type", "not a picture"),
         (b"\x00" * 100, "wrong_type", "nothing but zero bytes"),
-        (b"\x00\x00\x00\x18ftypheic" + b"\x00" * 50, "unsupported_format", "HEIC"),
+        (b"\x00\x00\x00\x18ftypheic" + b"\x00" * 50, "damaged", "damaged"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "wrong_type", "SVG"),
         (pictures.bomb_png(), "too_many_pixels", "60000 x 60000 pixels"),
         (pictures.jpeg()[:20], "damaged", "damaged"),
@@ -143,43 +146,125 @@ def test_memory_beyond_the_limit_is_refused_not_taken() -> None:
     assert refused.value.code == "too_much_memory"
 
 
-def test_time_beyond_the_limit_kills_the_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def broken_decoder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Return a function that lets the decoder run a line of Python in the place of its own work."""
+
+    def breaks(line: str) -> None:
+        images.stop()
+        program = (
+            "import os, signal, time, hashing.decoder as decoder, hashing.pixels as pixels\n"
+            f"{line}\n"
+            "decoder.main()"
+        )
+        monkeypatch.setattr(images, "COMMAND", [sys.executable, "-c", program])
+
+    yield breaks
+    images.stop()
+
+
+def test_time_beyond_the_limit_kills_the_decoder(broken_decoder: Callable[[str], None]) -> None:
     """The decoder here hangs inside C, where no signal handler of Python would ever run."""
-    monkeypatch.setattr(images, "_send_picture", lambda *_: os.read(os.pipe()[0], 1))
-    fork, children = os.fork, []
-    monkeypatch.setattr(os, "fork", lambda: children.append(fork()) or children[-1])
+    broken_decoder("decoder._send_picture = lambda *_: os.read(os.pipe()[0], 1)")
+    process = images._decoder().process.pid
     began = time.monotonic()
     with pytest.raises(CannotDecode) as refused:
         decode(pictures.jpeg(), limits=Limits(seconds=0.3))
     assert refused.value.code == "too_slow"
     assert time.monotonic() - began < 3
     with pytest.raises(ProcessLookupError):  # Nobody was left behind, not even as a zombie.
-        os.kill(children[0], 0)
+        os.kill(process, 0)
 
 
-def test_a_crash_of_the_decoder_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "_send_picture", lambda *_: os.kill(os.getpid(), signal.SIGSEGV))
+def test_a_crash_of_the_decoder_is_an_answer_and_the_next_picture_is_decoded(
+    broken_decoder: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_decoder("decoder._send_picture = lambda *_: os.kill(os.getpid(), signal.SIGSEGV)")
+    with pytest.raises(CannotDecode) as refused:
+        decode(pictures.jpeg())
+    assert refused.value.code == "crashed"
+    monkeypatch.undo()
+    assert decode(pictures.jpeg()).frames_total == 1
+
+
+def test_an_answer_that_is_not_well_formed_counts_as_a_crash(
+    broken_decoder: Callable[[str], None],
+) -> None:
+    broken_decoder(
+        "decoder._send_picture = lambda *_: (decoder._send(b'H', b'{}'), decoder._send(b'F', b'x' * 9))"
+    )
     with pytest.raises(CannotDecode) as refused:
         decode(pictures.jpeg())
     assert refused.value.code == "crashed"
 
 
 def test_frames_before_a_hang_are_kept_and_the_rest_is_named(
-    monkeypatch: pytest.MonkeyPatch,
+    broken_decoder: Callable[[str], None],
 ) -> None:
-    send = images._small_rgb
-    seen = []
-
-    def slow(image: Image.Image) -> Image.Image:
-        seen.append(1)
-        if len(seen) > 3:
-            time.sleep(30)
-        return send(image)
-
-    monkeypatch.setattr(images, "_small_rgb", slow)
-    picture = decode(pictures.animated_gif(8), limits=Limits(seconds=1))
+    broken_decoder(
+        "small, seen = pixels.small, []\n"
+        "pixels.small = lambda *said: ("
+        "seen.append(1), time.sleep(30 if len(seen) > 3 else 0), small(*said))[-1]"
+    )
+    picture = decode(pictures.animated_gif(8), limits=Limits(seconds=2))
     assert len(picture.frames) == 3
     assert "only 3 of its 8 frames" in picture.problem
+
+
+def test_one_decoder_serves_many_pictures_and_is_replaced_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images.stop()
+    monkeypatch.setattr(images, "MOST_PICTURES", 3)
+    served = []
+    for seed in range(4):
+        served.append(images._decoder().process.pid)
+        decode(pictures.jpeg(seed))
+    assert served[0] == served[1] == served[2] != served[3]
+
+
+def test_a_refusal_does_not_cost_the_decoder() -> None:
+    decode(pictures.jpeg())
+    process = images._decoder().process.pid
+    with pytest.raises(CannotDecode):
+        decode(pictures.truncated_jpeg())
+    assert decode(pictures.jpeg()).frames_total == 1
+    assert images._decoder().process.pid == process
+
+
+def test_a_forked_process_gets_a_decoder_of_its_own() -> None:
+    decode(pictures.jpeg())
+    process = images._decoder().process.pid
+    child = os.fork()
+    if child == 0:
+        try:
+            decode(pictures.jpeg(2))
+            own = images._decoder().process.pid
+            images.stop()
+            os._exit(0 if own != process else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert decode(pictures.jpeg(3)).frames_total == 1
+    assert images._decoder().process.pid == process
+
+
+def test_the_decoder_knows_nothing_of_its_parent(
+    broken_decoder: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_KEY", "an invented secret")
+    broken_decoder(
+        "decoder._send_picture = lambda *_: decoder._refuse(decoder.CannotDecode("
+        "repr([sorted(os.environ), sorted(os.listdir('/proc/self/fd')), 'django' in __import__('sys').modules]),"
+        " 'told'))"
+    )
+    with pytest.raises(CannotDecode) as told:
+        decode(pictures.jpeg())
+    names, files, knows_django = ast.literal_eval(told.value.reason)
+    assert "SECRET_KEY" not in names
+    assert not any(name.startswith(("HOLDFAST", "DATABASE", "REDIS")) for name in names)
+    assert set(files) <= {"0", "1", "2", "3"}  # The last one is the listing itself.
+    assert not knows_django
 
 
 def test_an_animation_cut_off_in_the_middle_is_named() -> None:
@@ -190,15 +275,35 @@ def test_an_animation_cut_off_in_the_middle_is_named() -> None:
 
 
 def test_the_decoder_can_write_no_file_and_leave_no_core(
-    monkeypatch: pytest.MonkeyPatch, tmp_path
+    broken_decoder: Callable[[str], None], tmp_path
 ) -> None:
     target = tmp_path / "plaintext"
-
-    def write(*_: object) -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        target.write_bytes(b"x" * 10)
-
-    monkeypatch.setattr(images, "_send_picture", write)
+    broken_decoder(
+        "def write(*_):\n"
+        "    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"    open({str(target)!r}, 'wb').write(b'x' * 10)\n"
+        "decoder._send_picture = write"
+    )
     with pytest.raises(CannotDecode):
         decode(pictures.jpeg())
     assert not target.exists() or target.stat().st_size == 0
+
+
+# ── Digests without pixels ────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF"])
+def test_digests_without_pixels_are_those_of_the_pixels(original: Image.Image, name: str) -> None:
+    data = pictures.heic(original) if name == "HEIF" else pictures.encode(original, name)
+    bare = images.digest(data, algorithms=images.PERCEPTUAL).digests[0]
+    with_pixels = decode(data, algorithms=images.PERCEPTUAL)
+    assert with_pixels.digests[0] == digests.of_frame(
+        0, with_pixels.frames[0].pixels, images.PERCEPTUAL
+    )
+    # Grey is decoded straight from the file's own luma; only rounding may differ.
+    assert distance(bare.pdq, with_pixels.digests[0].pdq) <= 6
+    assert distance(bare.phash, with_pixels.digests[0].phash) <= 2
+
+
+def test_a_heic_photo_is_decoded_and_turned_upright(original: Image.Image) -> None:
+    picture = decode(pictures.heic(original))
+    assert (picture.format, picture.width, picture.height) == ("HEIF", 640, 480)
+    assert mean_difference(picture.frames[0].pixels, original) < 4

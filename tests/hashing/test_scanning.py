@@ -152,7 +152,8 @@ def test_digests_are_kept_once_per_original(scanned: Put) -> None:
     one, other = scanned(pictures.jpeg(5)), scanned(pictures.jpeg(5))
     assert one.blob_id == other.blob_id
     kept = Digest.objects.filter(blob=one.blob)
-    assert sorted(kept.values_list("algorithm", flat=True)) == sorted(Algorithm.values)
+    computed = {"md5", "sha1", "sha256", "pdq", "phash", "dhash"}
+    assert set(kept.values_list("algorithm", flat=True)) == computed <= set(Algorithm.values)
     assert kept.get(algorithm="sha256").value == one.blob.sha256
     assert kept.get(algorithm="pdq").quality >= 50
 
@@ -261,7 +262,7 @@ def test_a_failing_detector_is_a_flag_and_stops_nobody(
 ) -> None:
     list_picture(known, pictures.jpeg(5))
     assert isinstance(Failing(), Detector)
-    monkeypatch.setattr(jobs, "DETECTORS", (Failing(), *DETECTORS))
+    monkeypatch.setattr(jobs.scans, "DETECTORS", (Failing(), *DETECTORS))
     item = scanned(pictures.jpeg(5))
     failed, *others = sorted(flags_of(item), key=lambda flag: flag.detector != "failing")
     assert failed.kind == FlagKind.COULD_NOT_SCAN
@@ -418,7 +419,7 @@ def test_a_worker_killed_while_it_decodes_loses_nothing(put: Put, known: HashLis
                 os.write(writer, b"!")
                 time.sleep(60)
 
-            images.decode = hang
+            images.digest = hang
             jobs.scan_item(str(item.pk))
         finally:
             os._exit(1)

@@ -1,0 +1,277 @@
+"""The program that decodes pictures from strangers: a child of every worker that scans.
+
+Started by ``hashing.images`` as ``python -m hashing.decoder``. It knows no settings, no database and no key: a new
+interpreter with an empty environment, so a decoder that a hostile picture takes over has nothing of its
+parent's memory. Pictures come in on standard input, one at a time; facts, digests and pixels of at most 512 x 512
+go out on standard output behind checked headers, never a pickle.
+
+Limits that the kernel enforces: address space, processor seconds, no file may grow, no core dump (it would
+be plaintext on disk), no child processes' files. An alarm clock of its own ends it when its parent was killed.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import signal
+import struct
+import sys
+import warnings
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NoReturn
+
+__all__ = ["END", "FAILED", "FRAME", "HEADER", "MESSAGE", "REQUEST", "CannotDecode", "Wanted"]
+
+REQUEST = struct.Struct(">II")
+"""Before each picture: length of the wishes (JSON) and of the file."""
+MESSAGE = struct.Struct(">cI")
+"""Before each answer: its kind and the length of its body."""
+FRAME_HEAD = struct.Struct(">I")
+"""Begins a frame's body: length of its facts (JSON); pixels follow, if they were asked for."""
+HEADER, FRAME, END, FAILED = b"H", b"F", b"E", b"X"
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF")
+"""What is decoded: PNG includes animated PNG, JPEG the several pictures in one file that phones write (MPO)."""
+
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\x00", b"MM\x00*", b"BM")
+
+
+class CannotDecode(Exception):
+    """The picture was not decoded. ``reason`` is a sentence for a person, ``code`` is for programs."""
+
+    def __init__(self, reason: str, code: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code
+
+
+class Wanted:
+    """What one request asks for: limits, and whether digests, pixels or both come back."""
+
+    def __init__(self, wishes: dict[str, Any]) -> None:
+        self.pixels = int(wishes["pixels"])
+        self.frames = int(wishes["frames"])
+        self.frames_walked = int(wishes["frames_walked"])
+        self.seconds = float(wishes["seconds"])
+        self.memory = int(wishes["memory"])
+        self.algorithms = frozenset(str(name) for name in wishes["algorithms"])
+        self.with_pixels = bool(wishes["with_pixels"])
+
+
+def sample(total: int, wanted: int) -> list[int]:
+    """Return up to ``wanted`` frame numbers of ``total``: the first, the last and an even spread."""
+    if total <= wanted:
+        return list(range(total))
+    if wanted == 1:
+        return [0]
+    return sorted({round(step * (total - 1) / (wanted - 1)) for step in range(wanted)})
+
+
+def looks_like(head: bytes) -> str:
+    """Return in plain words what a file that is no picture seems to be, or an empty string."""
+    if head[4:8] == b"ftyp":
+        brand = head[8:12]
+        if brand in {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}:
+            return "a HEIC picture"
+        return "a video" if brand not in {b"avif", b"avis"} else "an AVIF picture"
+    signatures = (
+        (b"%PDF", "a PDF document"),
+        (b"PK\x03\x04", "a ZIP archive or an office document"),
+        (b"\x1aE\xdf\xa3", "a video"),
+        (b"OggS", "an Ogg recording"),
+        (b"ID3", "an audio file"),
+        (b"MZ", "a program"),
+        (b"\x7fELF", "a program"),
+        (b"\x1f\x8b", "a gzip archive"),
+        (b"8BPS", "a Photoshop document"),
+        (b"\x00\x00\x01\x00", "an icon"),
+    )
+    for signature, words in signatures:
+        if head.startswith(signature):
+            return words
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start):
+        return "an SVG drawing"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "a web page"
+    if head and not head.strip(b"\x00"):
+        return "nothing but zero bytes"
+    return ""
+
+
+def _unidentified(data: bytes) -> CannotDecode:
+    words = looks_like(data[:512])
+    if words in {"a HEIC picture", "an AVIF picture"}:
+        return CannotDecode("the file is damaged or cut off", "damaged")
+    if words:
+        return CannotDecode(f"the file is not a picture, it looks like {words}", "wrong_type")
+    if data.startswith(_BEGINNINGS) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
+        return CannotDecode("the file is damaged or cut off", "damaged")
+    return CannotDecode("the file is not a picture in a known format", "wrong_type")
+
+
+# ── Decoding ──────────────────────────────────────────────────────────────────────────────────
+def _answer(data: bytes, wanted: Wanted) -> None:
+    """Decode one picture and send what was asked for, or why it cannot be had."""
+    from PIL import UnidentifiedImageError
+
+    try:
+        _send_picture(data, wanted)
+        _send(END, b"")
+    except CannotDecode as refused:
+        _refuse(refused)
+    except MemoryError:
+        _refuse(CannotDecode("decoding needs more memory than allowed", "too_much_memory"))
+    except UnidentifiedImageError:
+        _refuse(_unidentified(data))
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, KeyError, IndexError):
+        # What Pillow's decoders raise on damage; their messages may quote the file.
+        _refuse(CannotDecode("the file is damaged or cut off", "damaged"))
+    except Exception:  # noqa: BLE001 — whatever it was, the parent is told
+        _refuse(CannotDecode("the decoder failed on the file", "decoder_failed"))
+
+
+def _send_picture(data: bytes, wanted: Wanted) -> None:
+    from PIL import Image
+
+    from hashing import digests, pixels
+
+    mode = "RGB" if wanted.with_pixels else "L"
+    with Image.open(BytesIO(data), formats=FORMATS) as image:
+        _check_size(image, wanted)
+        width, height = image.size
+        total = _count_frames(image, wanted)
+        if total == 1:
+            # JPEG only: decodes at a fraction of the size, and without colour when only digests count.
+            image.draft(mode, (pixels.SIDE, pixels.SIDE))
+        orientation = pixels.orientation(image)
+        if pixels.turns_sideways(orientation):
+            width, height = height, width
+        for index in sample(total, wanted.frames):
+            if total > 1:
+                image.seek(index)
+                _check_size(image, wanted)  # The pages of a TIFF differ in size.
+            try:
+                small = pixels.turn(pixels.small(image, mode), orientation)
+            except pixels.UnreadableColour as unreadable:
+                raise CannotDecode(str(unreadable), "unsupported_colour_mode") from None
+            if index == 0:
+                name = "JPEG" if image.format == "MPO" else image.format
+                facts = {"format": name, "width": width, "height": height, "frames_total": total}
+                _send(HEADER, json.dumps(facts).encode())
+            frame: dict[str, Any] = {"index": index, "width": small.width, "height": small.height}
+            if wanted.algorithms:
+                found = digests.of_frame(index, small, wanted.algorithms)
+                frame["digests"] = found.values() | {
+                    "quality": found.quality,
+                    "turned": found.turned,
+                }
+            head = json.dumps(frame).encode()
+            body = small.tobytes() if wanted.with_pixels else b""
+            _send(FRAME, FRAME_HEAD.pack(len(head)) + head + body)
+
+
+def _check_size(image: Any, wanted: Wanted) -> None:
+    width, height = image.size
+    if width * height > wanted.pixels:
+        raise CannotDecode(
+            f"the picture has {width} x {height} pixels, "
+            f"more than the {wanted.pixels // 1_000_000} million that are decoded",
+            "too_many_pixels",
+        )
+    if not width or not height:
+        raise CannotDecode("the picture has no pixels", "damaged")
+
+
+def _count_frames(image: Any, wanted: Wanted) -> int:
+    total = int(getattr(image, "n_frames", 1))
+    if total > wanted.frames_walked:
+        raise CannotDecode(
+            f"the animation has {total} frames, more than the {wanted.frames_walked} that are walked",
+            "too_many_frames",
+        )
+    return max(total, 1)
+
+
+# ── The process ───────────────────────────────────────────────────────────────────────────────
+def _send(kind: bytes, body: bytes) -> None:
+    view = memoryview(MESSAGE.pack(kind, len(body)) + body)
+    while view:
+        view = view[os.write(1, view) :]
+
+
+def _refuse(refused: CannotDecode) -> None:
+    _send(FAILED, json.dumps({"reason": refused.reason, "code": refused.code}).encode())
+
+
+def _read(length: int) -> bytes | None:
+    parts = bytearray()
+    while len(parts) < length:
+        piece = os.read(0, min(length - len(parts), 1 << 20))
+        if not piece:
+            return None
+        parts += piece
+    return bytes(parts)
+
+
+def _prepare() -> None:
+    """Load everything before the limits are set and before the first picture is there."""
+    import cv2
+    import numpy as np
+    import pi_heif
+    from PIL import Image, features
+
+    from hashing import digests
+
+    pi_heif.register_heif_opener(thumbnails=False)
+    Image.init()
+    for name in ("jpg", "zlib", "libtiff", "webp", "avif"):
+        features.check(name)
+    Image.MAX_IMAGE_PIXELS = None  # Checked here, per frame, with our own limit and our own words.
+    warnings.simplefilter("ignore")
+    cv2.setNumThreads(0)
+    digests.of_frame(0, Image.fromarray(np.zeros((64, 64), np.uint8)), digests.PERCEPTUAL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGXCPU):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle.
+    gc.freeze()
+
+
+def _pages() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0])
+
+
+def _confine(wanted: Wanted, born_with: int) -> None:
+    """Set the limits of one picture."""
+    signal.setitimer(signal.ITIMER_REAL, wanted.seconds + 1)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = int(used.ru_utime + used.ru_stime + wanted.seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, resource.RLIM_INFINITY))
+    if born_with:
+        ceiling = born_with * resource.getpagesize() + wanted.memory
+        resource.setrlimit(resource.RLIMIT_AS, (ceiling, resource.RLIM_INFINITY))
+
+
+def main() -> NoReturn:
+    """Answer pictures until standard input ends."""
+    _prepare()
+    born_with = _pages() if sys.platform == "linux" else 0
+    _send(HEADER, b"{}")  # Ready.
+    while (head := _read(REQUEST.size)) is not None:
+        wishes, data = (_read(length) for length in REQUEST.unpack(head))
+        if wishes is None or data is None:
+            break
+        wanted = Wanted(json.loads(wishes))
+        _confine(wanted, born_with)
+        _answer(data, wanted)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
