@@ -219,7 +219,6 @@ def _read(length: int) -> bytes | None:
 
 def _prepare() -> None:
     """Load everything before the limits are set and before the first picture is there."""
-    import cv2
     import numpy as np
     import pi_heif
     from PIL import Image, features
@@ -232,7 +231,6 @@ def _prepare() -> None:
         features.check(name)
     Image.MAX_IMAGE_PIXELS = None  # Checked here, per frame, with our own limit and our own words.
     warnings.simplefilter("ignore")
-    cv2.setNumThreads(0)
     digests.of_frame(0, Image.fromarray(np.zeros((64, 64), np.uint8)), digests.PERCEPTUAL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

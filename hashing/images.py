@@ -53,6 +53,7 @@ __all__ = [
     "Limits",
     "Picture",
     "decode",
+    "decoder_pid",
     "digest",
     "looks_like",
     "sample",
@@ -193,6 +194,12 @@ def stop() -> None:
     if _current is not None:
         _current.end()
         _current = None
+
+
+def decoder_pid() -> int:
+    """Return the process number of this process's decoder, which is started if there is none."""
+    with _lock:
+        return _decoder().process.pid
 
 
 def _decoder() -> _Decoder:

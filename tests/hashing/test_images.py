@@ -166,7 +166,7 @@ def broken_decoder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], 
 def test_time_beyond_the_limit_kills_the_decoder(broken_decoder: Callable[[str], None]) -> None:
     """The decoder here hangs inside C, where no signal handler of Python would ever run."""
     broken_decoder("decoder._send_picture = lambda *_: os.read(os.pipe()[0], 1)")
-    process = images._decoder().process.pid
+    process = images.decoder_pid()
     began = time.monotonic()
     with pytest.raises(CannotDecode) as refused:
         decode(pictures.jpeg(), limits=Limits(seconds=0.3))
@@ -218,35 +218,35 @@ def test_one_decoder_serves_many_pictures_and_is_replaced_in_time(
     monkeypatch.setattr(images, "MOST_PICTURES", 3)
     served = []
     for seed in range(4):
-        served.append(images._decoder().process.pid)
+        served.append(images.decoder_pid())
         decode(pictures.jpeg(seed))
     assert served[0] == served[1] == served[2] != served[3]
 
 
 def test_a_refusal_does_not_cost_the_decoder() -> None:
     decode(pictures.jpeg())
-    process = images._decoder().process.pid
+    process = images.decoder_pid()
     with pytest.raises(CannotDecode):
         decode(pictures.truncated_jpeg())
     assert decode(pictures.jpeg()).frames_total == 1
-    assert images._decoder().process.pid == process
+    assert images.decoder_pid() == process
 
 
 def test_a_forked_process_gets_a_decoder_of_its_own() -> None:
     decode(pictures.jpeg())
-    process = images._decoder().process.pid
+    process = images.decoder_pid()
     child = os.fork()
     if child == 0:
         try:
             decode(pictures.jpeg(2))
-            own = images._decoder().process.pid
+            own = images.decoder_pid()
             images.stop()
             os._exit(0 if own != process else 1)
         finally:
             os._exit(2)
     assert os.waitpid(child, 0)[1] == 0
     assert decode(pictures.jpeg(3)).frames_total == 1
-    assert images._decoder().process.pid == process
+    assert images.decoder_pid() == process
 
 
 def test_the_decoder_knows_nothing_of_its_parent(

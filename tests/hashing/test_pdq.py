@@ -53,10 +53,11 @@ def test_the_hash_is_that_of_the_reference(size: tuple[int, int]) -> None:
 def test_noise_of_any_shape_has_a_hash_near_the_reference(
     seed: int, rows: int, columns: int, block: int
 ) -> None:
-    noise = np.random.default_rng(seed).integers(
-        0, 256, (-(-rows // block), -(-columns // block)), dtype=np.uint8
-    )
-    luma = np.kron(noise, np.ones((block, block), np.uint8))[:rows, :columns]
+    dice = np.random.default_rng(seed)
+    blocks = dice.integers(0, 192, (-(-rows // block), -(-columns // block)), dtype=np.uint8)
+    luma = np.kron(blocks, np.ones((block, block), np.uint8))[:rows, :columns]
+    # Grain: blocks alone make coefficients that are exactly 0, whose bits are a matter of rounding.
+    luma = luma + dice.integers(0, 64, luma.shape, dtype=np.uint8)
     found = pdq.compute(np.ascontiguousarray(luma))
     value, quality = reference(luma)
     assert abs(found.quality - quality) <= 2
