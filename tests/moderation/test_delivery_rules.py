@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from core import outbound
 from moderation import enforcement, webhooks
 
 
@@ -150,7 +151,7 @@ def test_a_name_that_leads_inside_is_not_contacted(
     def resolves(*_: Any, **__: Any) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, 443)) for one in found]
 
-    monkeypatch.setattr(webhooks.socket, "getaddrinfo", resolves)
+    monkeypatch.setattr(outbound.socket, "getaddrinfo", resolves)
     answer = webhooks.send(
         "https://platform.example/", message_id="1", body="{}", signing_secrets=[]
     )
@@ -162,7 +163,7 @@ def test_a_name_that_does_not_resolve_is_an_answer(monkeypatch: pytest.MonkeyPat
     def fails(*_: Any, **__: Any) -> list[Any]:
         raise socket.gaierror("no such name")
 
-    monkeypatch.setattr(webhooks.socket, "getaddrinfo", fails)
+    monkeypatch.setattr(outbound.socket, "getaddrinfo", fails)
     answer = webhooks.send(
         "https://platform.example/", message_id="1", body="{}", signing_secrets=[]
     )
