@@ -140,6 +140,7 @@ RQ_QUEUES = {
 RQ = {"COMMIT_MODE": "auto"}
 HOLDFAST_JOBS = {
     "scan_item": {"path": "hashing.jobs.scan_item", "queue": "scan", "timeout": 90},
+    "try_detector": {"path": "hashing.jobs.try_detector", "queue": "scan", "timeout": 90},
     "make_preview": {"path": "moderation.jobs.make_preview", "queue": "scan", "timeout": 60},
     "route_item": {"path": "moderation.jobs.route_item", "queue": "intake", "timeout": 60},
     "route_report": {"path": "moderation.jobs.route_report", "queue": "intake", "timeout": 60},
@@ -163,6 +164,9 @@ HOLDFAST_SWEEPS = [
     "accounts.sweeps.sweep_sign_ins",
     "reports.jobs.sweep_uploads",
     "hashing.jobs.sweep_items",
+    "hashing.jobs.sweep_detectors",
+    "hashing.jobs.sweep_pending_looks",
+    "hashing.jobs.sweep_trials",
     "moderation.jobs.sweep_previews",
     "moderation.jobs.sweep_routing",
     "moderation.jobs.sweep_decisions",
@@ -172,6 +176,7 @@ HOLDFAST_SWEEPS = [
 ]
 # What `rotate_master_key` seals anew besides the originals' keys.
 HOLDFAST_RESEAL = [
+    "hashing.actions.detectors.reseal_detector_secrets",
     "accounts.actions.second_factor.reseal_secrets",
     "moderation.actions.deliveries.reseal_secrets",
 ]
@@ -254,6 +259,13 @@ HOLDFAST_SAMPLE = env_bool("HOLDFAST_SAMPLE", default=False)
 # Webhooks may go to loopback and private addresses only where the operator says so.
 # A sample installation is reached by nobody else, and its demo platform listens on loopback.
 HOLDFAST_WEBHOOK_ALLOW_PRIVATE = env_bool("HOLDFAST_WEBHOOK_ALLOW_PRIVATE", default=HOLDFAST_SAMPLE)
+
+# Classifiers outside usually run in the organisation's own network: that has a switch of its own.
+HOLDFAST_CLASSIFIER_ALLOW_PRIVATE = env_bool(
+    "HOLDFAST_CLASSIFIER_ALLOW_PRIVATE", default=HOLDFAST_SAMPLE
+)
+# Directories with installed plug-ins (`pip install --target`), besides the application's own packages.
+HOLDFAST_PLUGIN_PATH = env_list("HOLDFAST_PLUGIN_PATH", [])
 
 # ── Language, time, logs ──────────────────────────────────────────────────────────────────────
 LANGUAGE_CODE = "en"

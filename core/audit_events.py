@@ -86,6 +86,13 @@ class AuditEvent(StrEnum):
     TERM_LIST_CREATED = "hashing.terms.created"
     TERM_LIST_CHANGED = "hashing.terms.changed"
     VERDICTS_RECORDED = "hashing.verdicts.recorded"
+    DETECTOR_REGISTERED = "hashing.detector.registered"
+    DETECTOR_CHANGED = "hashing.detector.changed"
+    DETECTOR_SECRET_ROTATED = "hashing.detector.secret_rotated"  # noqa: S105 — an event, not a secret
+    DETECTOR_PAUSED = "hashing.detector.paused"
+    DETECTOR_RESUMED = "hashing.detector.resumed"
+    DETECTOR_TRIED_AGAIN = "hashing.detector.tried_again"
+    DETECTOR_TRIED = "hashing.detector.tried"
 
     # moderation
     PREVIEW_REQUESTED = "preview.requested"

@@ -19,9 +19,24 @@ from hashing.models import FlagKind
 if TYPE_CHECKING:
     from hashing.media import Media
 
-__all__ = ["Detector", "Finding", "FlagKind", "ScanItem", "could_not_scan", "not_scanned"]
+__all__ = [
+    "AGAIN_LATER",
+    "Detector",
+    "Finding",
+    "FlagKind",
+    "ModelCard",
+    "ScanItem",
+    "Unavailable",
+    "could_not_scan",
+    "not_scanned",
+]
 
-_NOT_PART_OF_IDENTITY = frozenset({"list_version", "frames_checked", "frames_total", "also"})
+AGAIN_LATER = "unavailable"
+"""Code of a *could not scan* finding that says nothing of the item: the detector is asked again later."""
+
+_NOT_PART_OF_IDENTITY = frozenset(
+    {"list_version", "frames_checked", "frames_total", "also", "detail"}
+)
 """Evidence that may differ between two scans without making it another finding."""
 
 
@@ -55,7 +70,8 @@ class Finding:
     characters. ``evidence`` is JSON; keys in use: ``list``, ``list_name``, ``list_version``, ``entry``,
     ``algorithm``, ``value``, ``matched_value``, ``distance``, ``threshold``, ``quality``,
     ``entry_quality_unknown``, ``low_quality``, ``frame``, ``frames_checked``, ``frames_total``, ``also``,
-    ``term``, ``span``, ``spans``, ``reason``. The ids name rows that the finding points at.
+    ``term``, ``span``, ``spans``, ``reason``,
+    ``model``, ``priority`` (a note that raises the order of a case that is there anyway). The ids name rows that the finding points at.
     """
 
     kind: FlagKind
@@ -83,6 +99,35 @@ class Finding:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+class Unavailable(Exception):
+    """A detector could not look, and knows why. ``reason`` is a plain sentence without its full stop.
+
+    ``code`` is for programs; with ``AGAIN_LATER`` the item is put in line again when the detector is
+    back. ``detail`` may differ from one attempt to the next. None of them quotes the item.
+    """
+
+    def __init__(self, reason: str, *, code: str = AGAIN_LATER, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What people must know before they rely on a detector. Plain sentences, no marketing.
+
+    After Mitchell et al., “Model Cards for Model Reporting” (2019), cut down to what decides.
+    """
+
+    summary: str
+    source: str = ""
+    licence: str = ""
+    data: str = ""
+    measured: str = ""
+    limits: tuple[str, ...] = ()
+
+
 @runtime_checkable
 class Detector(Protocol):
     """Anything that looks at items. Add one by writing a module and a line in the registry.
@@ -99,7 +144,10 @@ class Detector(Protocol):
     surfaces: frozenset[str] | None
 
     def scan(self, item: ScanItem) -> list[Finding]:
-        """Return what was found. Raises when nothing could be looked at. Runs outside transactions."""
+        """Return what was found. Runs outside transactions.
+
+        Raises when nothing could be looked at: Unavailable with the reason for a person, or anything.
+        """
         ...
 
 
@@ -110,16 +158,18 @@ def covers(detector: Detector, item: ScanItem) -> bool:
     return detector.surfaces is None or item.surface in detector.surfaces
 
 
-def could_not_scan(what: str, reason: str, *, code: str) -> Finding:
+def could_not_scan(what: str, reason: str, *, code: str, detail: str = "") -> Finding:
     """Return the finding that says: this was not looked at, and a person has to know.
 
     ``reason`` is a plain sentence without content of the item; ``code`` is stable and for programs.
+    ``detail`` is more of it that is no part of what makes one finding another.
     """
+    evidence = {"reason": reason, "code": code}
     return Finding(
         kind=FlagKind.COULD_NOT_SCAN,
         score=0.0,
         summary=f"{what} could not be scanned: {reason}"[:300],
-        evidence={"reason": reason, "code": code},
+        evidence=evidence | {"detail": detail} if detail else evidence,
     )
 
 

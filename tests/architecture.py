@@ -31,6 +31,7 @@ PURE_MODULES = frozenset(
         "hashing/matching.py",
         "hashing/pdq.py",
         "hashing/pixels.py",
+        "hashing/settings_schema.py",
         "hashing/terms.py",
         "moderation/previews.py",
         "moderation/routing.py",

@@ -13,7 +13,8 @@ from django.db.models.functions import Now
 from core import audit
 from core.audit import Actor, AuditEvent, Person
 from core.jobs import registered
-from hashing.contract import Finding, could_not_scan
+from hashing.actions.breakers import keep_pending_looks
+from hashing.contract import AGAIN_LATER, Finding, FlagKind, could_not_scan
 from hashing.digests import FileDigests, FrameDigests
 from hashing.models import Algorithm, Digest, Flag
 from reports.actions import record_scan_state
@@ -116,6 +117,8 @@ def record_findings(
     waiting for its scan keeps its state.
     """
     item = Item.objects.select_for_update(no_key=True).get(pk=item.pk)
+    outcomes = list(outcomes)
+    _keep_looks(item, outcomes)
     if item.blob_id is not None:
         _keep_digests(item, file_digests, frame_digests)
     raised = _keep_flags(item, outcomes)
@@ -141,6 +144,20 @@ def record_findings(
     if item.scan_state == ScanState.WAITING:
         item = record_scan_state(item, state, actor=actor)
     return item
+
+
+def _keep_looks(item: Item, outcomes: Iterable[Outcome]) -> None:
+    """Note the detectors of others (their names have a dot) that could not look at present."""
+    away: set[str] = set()
+    answered: set[str] = set()
+    for outcome in outcomes:
+        if "." in outcome.detector:
+            waits = any(
+                each.kind == FlagKind.COULD_NOT_SCAN and each.evidence.get("code") == AGAIN_LATER
+                for each in outcome.findings
+            )
+            (away if waits else answered).add(outcome.detector)
+    keep_pending_looks(item, unavailable=away, answered=answered)
 
 
 def _keep_flags(item: Item, outcomes: Iterable[Outcome]) -> list[Flag]:

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from hashing.contract import Detector
+from hashing.detectors import switched
 from hashing.detectors.known_image import KnownImage
 from hashing.detectors.terms import Terms
 
-__all__ = ["DETECTORS"]
+__all__ = ["DETECTORS", "detectors"]
 
 DETECTORS: tuple[Detector, ...] = (KnownImage(), Terms())
+"""Always looked at."""
+
+
+def detectors() -> tuple[Detector, ...]:
+    """Return the detectors of this moment: the built-in ones and those that are turned on.
+
+    Costs one small query, so that a detector that is turned on, off or set otherwise in any process counts
+    from the next item on. Raises database errors.
+    """
+    return (*DETECTORS, *switched.on())

@@ -1,5 +1,18 @@
 """Background work of flagging, by id. Each noun has a module; settings name the functions here."""
 
+from hashing.jobs.detectors import (
+    sweep_detectors,
+    sweep_pending_looks,
+    sweep_trials,
+    try_detector,
+)
 from hashing.jobs.scans import scan_item, sweep_items
 
-__all__ = ["scan_item", "sweep_items"]
+__all__ = [
+    "scan_item",
+    "sweep_detectors",
+    "sweep_items",
+    "sweep_pending_looks",
+    "sweep_trials",
+    "try_detector",
+]

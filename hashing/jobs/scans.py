@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from django.conf import settings
+from django.utils import timezone
 
 from core import vault
 from core.errors import VaultDamage, describe
 from core.jobs import enqueue, job
-from hashing import actions
+from hashing import actions, health
 from hashing.actions import Outcome
-from hashing.contract import Detector, FlagKind, ScanItem, could_not_scan, covers, not_scanned
-from hashing.detectors import DETECTORS
+from hashing.contract import (
+    Detector,
+    FlagKind,
+    ScanItem,
+    Unavailable,
+    could_not_scan,
+    covers,
+    not_scanned,
+)
+from hashing.detectors import detectors
 from hashing.images import Limits
 from hashing.media import Media
 from reports.models import Item, ScanState
@@ -42,9 +52,10 @@ def scan_item(item_id: str) -> None:
         media_type=item.blob.media_type if item.blob else "",
         media=media,
     )
-    outcomes, state = _look(subject)
+    outcomes, state = _look(subject, waited_ms=_waited_ms(item))
     file, frames = media.computed() if media else (None, ())
     actions.record_findings(item, outcomes, state=state, file_digests=file, frame_digests=frames)
+    health.flush()
 
 
 def sweep_items() -> int:
@@ -67,18 +78,25 @@ def _media(item: Item) -> Media | None:
     )
 
 
-def _look(item: ScanItem) -> tuple[list[Outcome], ScanState]:
+def _waited_ms(item: Item) -> float | None:
+    """Return how long an item waited for its first scan, in ms; None for a later one."""
+    if item.scan_attempts > 1 or item.scanned_at is not None:
+        return None
+    return max((timezone.now() - item.received_at).total_seconds() * 1000, 0.0)
+
+
+def _look(item: ScanItem, waited_ms: float | None = None) -> tuple[list[Outcome], ScanState]:
     """Ask every detector; one that fails does not stop the others. Outside any transaction."""
-    detectors = [detector for detector in DETECTORS if covers(detector, item)]
-    if not detectors:
+    looking = [detector for detector in detectors() if covers(detector, item)]
+    if not looking:
         name, version = actions.scans.SCANNER
         return [Outcome(name, version, [not_scanned(item.kind)])], ScanState.NOT_SCANNED
     outcomes, failed = [], 0
-    for detector in detectors:
-        outcome, ended = _ask(detector, item)
+    for detector in looking:
+        outcome, ended = ask(detector, item, waited_ms=waited_ms)
         outcomes.append(outcome)
         failed += not ended
-    if failed == len(detectors):
+    if failed == len(looking):
         return outcomes, ScanState.FAILED
     missing = any(
         finding.kind == FlagKind.COULD_NOT_SCAN
@@ -88,10 +106,39 @@ def _look(item: ScanItem) -> tuple[list[Outcome], ScanState]:
     return outcomes, ScanState.PARTLY if missing else ScanState.SCANNED
 
 
+def ask(
+    detector: Detector,
+    item: ScanItem,
+    *,
+    waited_ms: float | None = None,
+    counted: bool = True,
+) -> tuple[Outcome, bool]:
+    """Return what a detector says and whether it came to an end; count the run unless told otherwise."""
+    began = time.perf_counter()
+    outcome, ended = _ask(detector, item)
+    if not counted:
+        return outcome, ended
+    codes = [
+        str(each.evidence.get("code", ""))
+        for each in outcome.findings
+        if each.kind == FlagKind.COULD_NOT_SCAN
+    ]
+    health.note(
+        outcome.detector,
+        outcome.version,
+        ms=(time.perf_counter() - began) * 1000,
+        result=codes[0] if codes else "ok",
+        found=len(outcome.findings) > len(codes),
+        queue_ms=waited_ms,
+    )
+    return outcome, ended
+
+
 def _ask(detector: Detector, item: ScanItem) -> tuple[Outcome, bool]:
-    """Return what a detector says and whether it came to an end."""
     try:
         return Outcome(detector.name, detector.version, detector.scan(item)), True
+    except Unavailable as away:
+        finding = could_not_scan("The item", away.reason, code=away.code, detail=away.detail)
     except VaultDamage as damage:
         finding = could_not_scan("The original", damage.reason, code="vault_damage")
     except Exception as failed:  # noqa: BLE001 — isolation is the point; a person is told

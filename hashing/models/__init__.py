@@ -1,5 +1,14 @@
 """Lists that detectors look things up in, the digests they compute, and what they found."""
 
+from hashing.models.detectors import (
+    DetectorBreaker,
+    DetectorChange,
+    DetectorOrigin,
+    DetectorPeriod,
+    DetectorSetting,
+    DetectorTrial,
+    PendingLook,
+)
 from hashing.models.findings import Digest, Flag, FlagKind, Verdict
 from hashing.models.hash_lists import HashEntry, HashImport, HashList
 from hashing.models.term_lists import Term, TermChange, TermList
@@ -8,12 +17,19 @@ from hashing.models.words import Algorithm, Category
 __all__ = [
     "Algorithm",
     "Category",
+    "DetectorBreaker",
+    "DetectorChange",
+    "DetectorOrigin",
+    "DetectorPeriod",
+    "DetectorSetting",
+    "DetectorTrial",
     "Digest",
     "Flag",
     "FlagKind",
     "HashEntry",
     "HashImport",
     "HashList",
+    "PendingLook",
     "Term",
     "TermChange",
     "TermList",

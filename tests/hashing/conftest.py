@@ -8,7 +8,8 @@ import pytest
 
 from core import vault
 from core.audit import SYSTEM
-from hashing import actions, jobs, lookup
+from hashing import actions, health, jobs, lookup
+from hashing.detectors import switched
 from hashing.models import Category, Flag, HashList
 from reports.actions import create_source, create_upload, submit_scan
 from reports.models import Item, Source, SourceKind, Surface
@@ -21,6 +22,8 @@ Put = Callable[..., Item]
 def _forget_compiled_lists() -> None:
     """Begin without the tables of another test's database."""
     lookup.forget()
+    switched.forget()
+    health.forget()
 
 
 @pytest.fixture

@@ -262,7 +262,7 @@ def test_a_failing_detector_is_a_flag_and_stops_nobody(
 ) -> None:
     list_picture(known, pictures.jpeg(5))
     assert isinstance(Failing(), Detector)
-    monkeypatch.setattr(jobs.scans, "DETECTORS", (Failing(), *DETECTORS))
+    monkeypatch.setattr(jobs.scans, "detectors", lambda: (Failing(), *DETECTORS))
     item = scanned(pictures.jpeg(5))
     failed, *others = sorted(flags_of(item), key=lambda flag: flag.detector != "failing")
     assert failed.kind == FlagKind.COULD_NOT_SCAN

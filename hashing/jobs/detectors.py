@@ -1,0 +1,99 @@
+"""Optional detectors in the background: making them known, looking again, trying one out."""
+
+from __future__ import annotations
+
+import logging
+
+from django.conf import settings
+
+from core import vault
+from core.errors import VaultDamage, describe
+from core.jobs import enqueue, job
+from core.sweeps import is_time_for
+from hashing import actions
+from hashing.contract import Detector, ScanItem
+from hashing.detectors import DETECTORS, optional, switched
+from hashing.images import Limits
+from hashing.media import Media
+from hashing.models import DetectorSetting, DetectorTrial
+from reports.models import ItemKind
+
+__all__ = ["sweep_detectors", "sweep_pending_looks", "sweep_trials", "try_detector"]
+
+log = logging.getLogger(__name__)
+
+DAILY = 24 * 3600
+LONGEST_TEXT = 20_000
+
+
+def sweep_detectors() -> int:
+    """Make the optional detectors of this installation known, off; return how many are new or changed."""
+    known = dict(DetectorSetting.objects.values_list("name", "code_version"))
+    changed = 0
+    for bundled in optional.BUNDLED:
+        if known.get(bundled.name) != bundled.version:
+            bundled.register()
+            changed += 1
+    if is_time_for("detector-figures", DAILY):
+        actions.forget_figures()
+    return changed
+
+
+def sweep_pending_looks() -> int:
+    """Put items in line again whose detector was unavailable and can be asked again; return how many."""
+    return sum(actions.look_again(look) for look in actions.due_looks())
+
+
+def sweep_trials() -> int:
+    """Wake a worker for trials that wait; return how many."""
+    waiting = list(actions.waiting_trials().values_list("pk", flat=True)[:100])
+    for trial_id in waiting:
+        enqueue("try_detector", trial_id)
+    return len(waiting)
+
+
+@job
+def try_detector(trial_id: str) -> None:
+    """Show the content of a trial to its detector and keep what it says for a day."""
+    trial = actions.begin_trial(DetectorTrial(pk=trial_id))
+    if trial is None:
+        return
+    detector = _named(trial.detector)
+    if detector is None:
+        actions.end_trial(trial, problem="There is no such detector.")
+        return
+    from hashing.jobs.scans import ask
+
+    try:
+        item = _subject(trial)
+        outcome, _ = ask(detector, item, counted=False)
+    except VaultDamage as damage:
+        actions.end_trial(trial, problem=f"It could not be read again: {damage.reason}.")
+    except Exception as failed:  # noqa: BLE001 — whoever waits for it is told
+        log.error("trial of %s failed: %s", trial.detector, describe(failed))
+        actions.end_trial(trial, problem="The trial failed. The log says where.")
+    else:
+        actions.end_trial(trial, findings=outcome.findings)
+
+
+def _named(name: str) -> Detector | None:
+    for detector in DETECTORS:
+        if detector.name == name:
+            return detector
+    setting = DetectorSetting.objects.filter(name=name).first()
+    return switched.make(setting) if setting else None
+
+
+def _subject(trial: DetectorTrial) -> ScanItem:
+    blob = trial.blob
+    if trial.kind == ItemKind.TEXT:
+        text = vault.read(blob, LONGEST_TEXT * 4).decode()
+        return ScanItem(id=trial.pk, surface=trial.surface, kind=trial.kind, text=text)
+    limits = Limits(bytes=settings.HOLDFAST_MAX_UPLOAD_BYTES)
+    return ScanItem(
+        id=trial.pk,
+        surface=trial.surface,
+        kind=trial.kind,
+        media_type=blob.media_type,
+        media=Media(lambda: vault.open(blob), limits=limits),
+    )
