@@ -95,5 +95,5 @@ def _subject(trial: DetectorTrial) -> ScanItem:
         surface=trial.surface,
         kind=trial.kind,
         media_type=blob.media_type,
-        media=Media(lambda: vault.open(blob), limits=limits),
+        media=Media(lambda: vault.open(blob), limits=limits, needs_pixels=True),
     )

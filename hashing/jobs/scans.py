@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 
 from django.conf import settings
 from django.utils import timezone
@@ -43,16 +44,17 @@ def scan_item(item_id: str) -> None:
     item = actions.begin_scan(Item(pk=item_id))
     if item is None:
         return
-    media = _media(item)
     subject = ScanItem(
         id=item.pk,
         surface=item.surface,
         kind=item.kind,
         text=item.text,
         media_type=item.blob.media_type if item.blob else "",
-        media=media,
     )
-    outcomes, state = _look(subject, waited_ms=_waited_ms(item))
+    looking = [detector for detector in detectors() if covers(detector, subject)]
+    media = _media(item, looking)
+    subject = replace(subject, media=media)
+    outcomes, state = _look(subject, looking, waited_ms=_waited_ms(item))
     file, frames = media.computed() if media else (None, ())
     actions.record_findings(item, outcomes, state=state, file_digests=file, frame_digests=frames)
     health.flush()
@@ -66,7 +68,7 @@ def sweep_items() -> int:
     return len(due)
 
 
-def _media(item: Item) -> Media | None:
+def _media(item: Item, looking: list[Detector]) -> Media | None:
     blob = item.blob
     if blob is None:
         return None
@@ -74,7 +76,7 @@ def _media(item: Item) -> Media | None:
         lambda: vault.open(blob),
         limits=Limits(bytes=settings.HOLDFAST_MAX_UPLOAD_BYTES),
         algorithms=settings.HOLDFAST_DIGESTS,
-        needs_pixels=any(getattr(detector, "needs_pixels", False) for detector in DETECTORS),
+        needs_pixels=any(getattr(detector, "needs_pixels", False) for detector in looking),
     )
 
 
@@ -85,9 +87,10 @@ def _waited_ms(item: Item) -> float | None:
     return max((timezone.now() - item.received_at).total_seconds() * 1000, 0.0)
 
 
-def _look(item: ScanItem, waited_ms: float | None = None) -> tuple[list[Outcome], ScanState]:
+def _look(
+    item: ScanItem, looking: list[Detector], waited_ms: float | None = None
+) -> tuple[list[Outcome], ScanState]:
     """Ask every detector; one that fails does not stop the others. Outside any transaction."""
-    looking = [detector for detector in detectors() if covers(detector, item)]
     if not looking:
         name, version = actions.scans.SCANNER
         return [Outcome(name, version, [not_scanned(item.kind)])], ScanState.NOT_SCANNED
