@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from PIL import Image
+from PIL import Image, ImageCms
 
 __all__ = ["SIDE", "UnreadableColour", "orientation", "small", "turn", "turns_sideways"]
 
@@ -86,9 +86,20 @@ def _even_samples(image: Image.Image) -> Image.Image:
         return image.convert("RGB")
     if mode == "1":
         return image.convert("L")
+    if mode == "LAB":
+        return _from_lab(image)
     if mode in {"F", "I"} or mode.startswith("I;16"):
         return _eight_bit(image)
     return image
+
+
+def _from_lab(image: Image.Image) -> Image.Image:
+    """Return CIELAB samples, as print shops save TIFF, as RGB."""
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    turned = ImageCms.applyTransform(
+        image, ImageCms.buildTransform(lab, srgb, "LAB", "RGB"), inPlace=False
+    )
+    return image.convert("L") if turned is None else turned
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

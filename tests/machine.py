@@ -7,9 +7,12 @@ says what to do. Nothing is skipped: a run without them would prove less than it
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +90,38 @@ def _install(package: str) -> bool:
         capture_output=True,
     )
     return done.returncode == 0
+
+
+PILLOW_SOURCE = (
+    "pillow-13.0.0.tar.gz",
+    "cdcd1ba258178f7356d74170c9a81ba4eab6a5d55748bc402a5a2a6fe6be3510",
+)
+"""Pillow's source distribution, whose tests hold about a thousand odd and broken pictures."""
+
+
+def pillow_source() -> Path:
+    """Return the path of Pillow's source distribution; it is fetched once, as packages are, and checked."""
+    name, digest = PILLOW_SOURCE
+    kept = Path(sys.prefix) / "test-material" / name
+    if not kept.exists():
+        with tempfile.TemporaryDirectory() as folder:
+            wanted = Path(folder, "wanted.txt")
+            version = name.removesuffix(".tar.gz").replace("-", "==")
+            wanted.write_text(f"{version} --hash=sha256:{digest}\n")
+            command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary=:all:"]
+            done = subprocess.run(
+                [*command, "--require-hashes", "-r", str(wanted), "-d", folder],
+                check=False,
+                capture_output=True,
+                text=True,
+            )
+            if done.returncode:
+                pytest.fail(f"{name} could not be fetched:\n{done.stderr[-800:]}", pytrace=False)
+            kept.parent.mkdir(exist_ok=True)
+            # Parallel test processes may do this at once: each renames a whole file.
+            own = kept.with_suffix(f".{os.getpid()}")
+            shutil.copyfile(Path(folder, name), own)
+            own.rename(kept)
+    with kept.open("rb") as file:
+        assert hashlib.file_digest(file, "sha256").hexdigest() == digest
+    return kept
