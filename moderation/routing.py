@@ -53,6 +53,8 @@ class Facts:
     scan_pending: bool = False
     """Something in it has not been scanned yet, and the wait for that is over."""
     flags: tuple[FlagFact, ...] = ()
+    hint: FlagFact | None = None
+    """The surest note that asks for priority. It brings no case; it raises the order of one that is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,8 @@ def route(facts: Facts, rules: Iterable[Rule]) -> Placement:
     first = matched[0][0]
     severity = max(rule.severity for rule, _ in matched)
     certainty = max((flag.score for flag in facts.flags), default=0.0)
+    if facts.hint is not None:
+        certainty = max(certainty, facts.hint.score)
     score = score_of(severity=severity, certainty=certainty, trust=facts.trust)
     reasons = [
         Reason(
@@ -137,6 +141,8 @@ def route(facts: Facts, rules: Iterable[Rule]) -> Placement:
         )
         for rule, flag in matched
     ]
+    if facts.hint is not None:
+        reasons.append(Reason(None, f"Looked at earlier: {facts.hint.summary}"[:500], 1, 0.0))
     if facts.scan_pending:
         reasons.append(
             Reason(None, "Its scan has not finished; the case did not wait for it.", severity, 0.0)

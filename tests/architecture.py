@@ -29,6 +29,7 @@ PURE_MODULES = frozenset(
         "hashing/folding.py",
         "hashing/index.py",
         "hashing/matching.py",
+        "hashing/opinions.py",
         "hashing/pdq.py",
         "hashing/pixels.py",
         "hashing/settings_schema.py",

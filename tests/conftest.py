@@ -9,7 +9,13 @@ import pytest
 
 from tests.machine import age, chromium
 
-pytest_plugins = ["tests.stack", "tests.cast", "tests.casework", "tests.moderation.receiver"]
+pytest_plugins = [
+    "tests.stack",
+    "tests.cast",
+    "tests.casework",
+    "tests.moderation.receiver",
+    "tests.hashing.classifier",
+]
 
 
 @pytest.fixture(scope="session")

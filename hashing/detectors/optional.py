@@ -8,10 +8,13 @@ from typing import Any
 
 from hashing import actions
 from hashing.contract import Detector, Finding, ModelCard, ScanItem, Unavailable
-from hashing.models import DetectorOrigin, DetectorSetting
+from hashing.detectors import external, nudity
+from hashing.detectors.external import External
+from hashing.detectors.nudity import Nudity
+from hashing.models import Category, DetectorOrigin, DetectorSetting
 from hashing.settings_schema import Setting
 
-__all__ = ["BUNDLED", "Broken", "Bundled", "describe", "make"]
+__all__ = ["BUNDLED", "EXTERNAL", "Broken", "Bundled", "describe", "make"]
 
 
 def describe(
@@ -58,7 +61,27 @@ class Bundled:
         )
 
 
-BUNDLED: tuple[Bundled, ...] = ()
+EXTERNAL = describe(
+    external.CARD,
+    external.SETTINGS,
+    kinds=frozenset({"image", "text"}),
+    categories=tuple(Category.values),
+)
+"""What the adapter for classifiers outside says of itself."""
+
+
+BUNDLED: tuple[Bundled, ...] = (
+    Bundled(
+        name=Nudity.name,
+        label="Nudity (open_nsfw)",
+        version=Nudity.version,
+        card=nudity.CARD,
+        settings=nudity.SETTINGS,
+        kinds=Nudity.kinds,
+        make=Nudity,
+        thresholds={Category.CSAM_SUSPECTED.value: 0.8},
+    ),
+)
 
 
 class Broken:
@@ -83,6 +106,8 @@ def make(setting: DetectorSetting) -> Detector:
         for bundled in BUNDLED:
             if bundled.name == setting.name:
                 return bundled.make(setting)
+        if setting.origin == DetectorOrigin.EXTERNAL:
+            return External(setting)
         return Broken(setting, "this installation has no such detector")
     except Exception as failed:  # noqa: BLE001 — one that fails must not stop the others
         return Broken(setting, f"it failed to start ({type(failed).__name__})")

@@ -260,6 +260,7 @@ def _facts_of_report(report: Report, items: list[Item], *, pending: bool) -> rou
         has_report=not report.scan_only,
         scan_pending=pending,
         flags=_flags_of(items),
+        hint=_hint_of(items),
     )
 
 
@@ -274,6 +275,7 @@ def _facts_of_item(item: Item) -> routing.Facts:
         reason=item.report.reason if item.report else "",
         has_report=False,
         flags=_flags_of([item]),
+        hint=_hint_of([item]),
     )
 
 
@@ -284,16 +286,25 @@ def _flags_of(items: Iterable[Item]) -> tuple[routing.FlagFact, ...]:
         .select_related("item")
         .order_by("-score", "created_at")
     )
-    return tuple(
-        routing.FlagFact(
-            kind=flag.kind,
-            category=flag.category,
-            score=flag.score,
-            summary=flag.summary,
-            detector=flag.detector,
-            surface=flag.item.surface,
-        )
-        for flag in flags
+    return tuple(_fact_of(flag) for flag in flags)
+
+
+def _hint_of(items: Iterable[Item]) -> routing.FlagFact | None:
+    """Return the surest note that asks for priority, if there is one."""
+    notes = Flag.objects.filter(item__in=list(items), superseded_at=None, kind=FlagKind.NOTE)
+    asking = notes.filter(evidence__priority=True).select_related("item").order_by("-score", "pk")
+    first = asking.first()
+    return _fact_of(first) if first is not None else None
+
+
+def _fact_of(flag: Flag) -> routing.FlagFact:
+    return routing.FlagFact(
+        kind=flag.kind,
+        category=flag.category,
+        score=flag.score,
+        summary=flag.summary,
+        detector=flag.detector,
+        surface=flag.item.surface,
     )
 
 
