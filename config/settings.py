@@ -156,6 +156,14 @@ HOLDFAST_JOBS = {
         "timeout": 6 * 3600,
     },
     "verify_audit": {"path": "core.audit_job.verify_audit", "queue": "default", "timeout": 3600},
+    # Classifiers of texts.
+    "train_classifier": {
+        "path": "hashing.jobs.train_classifier",
+        "queue": "default",
+        "timeout": 3600,
+    },
+    "score_recent": {"path": "hashing.jobs.score_recent", "queue": "default", "timeout": 120},
+    "watch_drift": {"path": "hashing.jobs.watch_drift", "queue": "default", "timeout": 60},
 }
 HOLDFAST_SWEEPS = [
     "core.sweeps.sweep_staged_blobs",
@@ -167,6 +175,7 @@ HOLDFAST_SWEEPS = [
     "hashing.jobs.sweep_detectors",
     "hashing.jobs.sweep_pending_looks",
     "hashing.jobs.sweep_trials",
+    "hashing.jobs.sweep_classifiers",
     "moderation.jobs.sweep_previews",
     "moderation.jobs.sweep_routing",
     "moderation.jobs.sweep_decisions",

@@ -70,7 +70,8 @@ class Finding:
     characters. ``evidence`` is JSON; keys in use: ``list``, ``list_name``, ``list_version``, ``entry``,
     ``algorithm``, ``value``, ``matched_value``, ``distance``, ``threshold``, ``quality``,
     ``entry_quality_unknown``, ``low_quality``, ``frame``, ``frames_checked``, ``frames_total``, ``also``,
-    ``term``, ``span``, ``spans``, ``reason``,
+    ``term``, ``span``, ``spans``, ``reason``; of classifiers
+    ``classifier``, ``classifier_name``, ``classifier_version``, ``terms``, ``base``, ``rest``, ``log_odds``;
     ``model``, ``priority`` (a note that raises the order of a case that is there anyway). The ids name rows that the finding points at.
     """
 
@@ -82,6 +83,7 @@ class Finding:
     hash_list_id: UUID | None = None
     hash_entry_id: int | None = None
     term_list_id: UUID | None = None
+    classifier_version_id: UUID | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.score <= 1.0:

@@ -349,6 +349,10 @@ class Item(models.Model):
                 condition=Q(route_state__in=["not_yet", "waiting", "failed"]),
                 name="items_to_route",
             ),
+            # Detection counts and scores the texts of the last days.
+            models.Index(
+                fields=["received_at"], condition=Q(kind="text"), name="items_texts_by_time"
+            ),
         ]
 
     def __str__(self) -> str:

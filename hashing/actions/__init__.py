@@ -1,5 +1,16 @@
 """The verbs of flagging: the only code that writes lists, terms, digests and flags."""
 
+from hashing.actions.activations import (
+    approve_activation,
+    ask_activation,
+    choose_threshold,
+    decline_activation,
+    end_shadow,
+    retire_active,
+    roll_back,
+    start_shadow,
+    withdraw_activation,
+)
 from hashing.actions.breakers import (
     MOST_LOOKS,
     due_looks,
@@ -9,6 +20,13 @@ from hashing.actions.breakers import (
     note_success,
     pass_breaker,
     try_detector_again,
+)
+from hashing.actions.classifiers import (
+    change_classifier,
+    create_classifier,
+    import_training_set,
+    record_trial,
+    withdraw_training_set,
 )
 from hashing.actions.detector_figures import (
     add_to_periods,
@@ -44,7 +62,21 @@ from hashing.actions.scans import (
     record_findings,
     waiting_items,
 )
+from hashing.actions.scores import (
+    note_problem,
+    record_drift,
+    record_scores,
+    watched_versions,
+)
 from hashing.actions.term_lists import change_term_list, create_term_list, set_terms
+from hashing.actions.trainings import (
+    begin_training,
+    fail_training,
+    finish_training,
+    note_progress,
+    request_training,
+    waiting_trainings,
+)
 from hashing.actions.verdicts import record_verdicts
 
 __all__ = [
@@ -54,36 +86,60 @@ __all__ = [
     "Outcome",
     "add_entry",
     "add_to_periods",
+    "approve_activation",
+    "ask_activation",
     "ask_trial",
     "begin_scan",
+    "begin_training",
     "begin_trial",
+    "change_classifier",
     "change_detector",
     "change_hash_list",
     "change_term_list",
+    "choose_threshold",
+    "create_classifier",
     "create_external_detector",
     "create_hash_list",
     "create_term_list",
+    "decline_activation",
     "detector_secret",
     "due_looks",
+    "end_shadow",
     "end_trial",
+    "fail_training",
+    "finish_training",
     "forget_figures",
     "give_up_scan",
     "import_csv",
+    "import_training_set",
     "keep_pending_looks",
     "look_again",
     "note_failure",
+    "note_problem",
+    "note_progress",
     "note_success",
     "pass_breaker",
+    "record_drift",
     "record_findings",
+    "record_scores",
     "record_search",
+    "record_trial",
     "record_verdicts",
     "register_detector",
+    "request_training",
     "reseal_detector_secrets",
     "restore_entry",
+    "retire_active",
     "retire_entry",
+    "roll_back",
     "rotate_detector_secret",
     "set_terms",
+    "start_shadow",
     "try_detector_again",
     "waiting_items",
+    "waiting_trainings",
     "waiting_trials",
+    "watched_versions",
+    "withdraw_activation",
+    "withdraw_training_set",
 ]

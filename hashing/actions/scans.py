@@ -180,6 +180,7 @@ def _keep_flags(item: Item, outcomes: Iterable[Outcome]) -> list[Flag]:
                 hash_list_id=finding.hash_list_id,
                 hash_entry_id=finding.hash_entry_id,
                 term_list_id=finding.term_list_id,
+                classifier_version_id=finding.classifier_version_id,
             )
     new = [flag for fingerprint, flag in found.items() if fingerprint not in standing]
     Flag.objects.bulk_create(new)

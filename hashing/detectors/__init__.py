@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from hashing.contract import Detector
 from hashing.detectors import switched
+from hashing.detectors.classifier import TextClassifiers
 from hashing.detectors.known_image import KnownImage
 from hashing.detectors.terms import Terms
 
 __all__ = ["DETECTORS", "detectors"]
 
-DETECTORS: tuple[Detector, ...] = (KnownImage(), Terms())
+DETECTORS: tuple[Detector, ...] = (KnownImage(), Terms(), TextClassifiers())
 """Always looked at."""
 
 

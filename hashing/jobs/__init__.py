@@ -1,5 +1,11 @@
 """Background work of flagging, by id. Each noun has a module; settings name the functions here."""
 
+from hashing.jobs.classifiers import (
+    score_recent,
+    sweep_classifiers,
+    train_classifier,
+    watch_drift,
+)
 from hashing.jobs.detectors import (
     sweep_detectors,
     sweep_pending_looks,
@@ -10,9 +16,13 @@ from hashing.jobs.scans import scan_item, sweep_items
 
 __all__ = [
     "scan_item",
+    "score_recent",
+    "sweep_classifiers",
     "sweep_detectors",
     "sweep_items",
     "sweep_pending_looks",
     "sweep_trials",
+    "train_classifier",
     "try_detector",
+    "watch_drift",
 ]

@@ -1,5 +1,15 @@
 """Lists that detectors look things up in, the digests they compute, and what they found."""
 
+from hashing.models.classifiers import (
+    Activation,
+    ActivationState,
+    Classifier,
+    ClassifierVersion,
+    ScoreDay,
+    ScoredItem,
+    TrainingSet,
+    VersionState,
+)
 from hashing.models.detectors import (
     DetectorBreaker,
     DetectorChange,
@@ -15,8 +25,12 @@ from hashing.models.term_lists import Term, TermChange, TermList
 from hashing.models.words import Algorithm, Category
 
 __all__ = [
+    "Activation",
+    "ActivationState",
     "Algorithm",
     "Category",
+    "Classifier",
+    "ClassifierVersion",
     "DetectorBreaker",
     "DetectorChange",
     "DetectorOrigin",
@@ -30,8 +44,12 @@ __all__ = [
     "HashImport",
     "HashList",
     "PendingLook",
+    "ScoreDay",
+    "ScoredItem",
     "Term",
     "TermChange",
     "TermList",
+    "TrainingSet",
     "Verdict",
+    "VersionState",
 ]

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from hashing.models.classifiers import ClassifierVersion
 from hashing.models.hash_lists import HashEntry, HashList
 from hashing.models.term_lists import TermList
 from hashing.models.words import Algorithm, Category
@@ -70,6 +71,9 @@ class Flag(models.Model):
     )
     term_list = models.ForeignKey(
         TermList, null=True, blank=True, on_delete=models.PROTECT, related_name="flags"
+    )
+    classifier_version = models.ForeignKey(
+        ClassifierVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="flags"
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     superseded_at = models.DateTimeField(
