@@ -141,6 +141,7 @@ RQ = {"COMMIT_MODE": "auto"}
 HOLDFAST_JOBS = {
     "scan_item": {"path": "hashing.jobs.scan_item", "queue": "scan", "timeout": 90},
     "try_detector": {"path": "hashing.jobs.try_detector", "queue": "scan", "timeout": 90},
+    "describe_plugin": {"path": "hashing.jobs.describe_plugin", "queue": "default", "timeout": 60},
     "make_preview": {"path": "moderation.jobs.make_preview", "queue": "scan", "timeout": 60},
     "route_item": {"path": "moderation.jobs.route_item", "queue": "intake", "timeout": 60},
     "route_report": {"path": "moderation.jobs.route_report", "queue": "intake", "timeout": 60},

@@ -91,6 +91,8 @@ def register_detector(
         "problem": problem[:300],
         "settings": settings_schema.defaults(schema) | cleaned,
     }
+    if thresholds and not found.thresholds:
+        values["thresholds"] = dict(thresholds)
     if found.is_on and errors:
         values["is_on"] = False
     _apply(found, values, actor=actor, event=AuditEvent.DETECTOR_REGISTERED)

@@ -11,6 +11,7 @@ from hashing.contract import Detector, Finding, ModelCard, ScanItem, Unavailable
 from hashing.detectors import external, nudity
 from hashing.detectors.external import External
 from hashing.detectors.nudity import Nudity
+from hashing.detectors.plugin import Plugin
 from hashing.models import Category, DetectorOrigin, DetectorSetting
 from hashing.settings_schema import Setting
 
@@ -106,6 +107,10 @@ def make(setting: DetectorSetting) -> Detector:
         for bundled in BUNDLED:
             if bundled.name == setting.name:
                 return bundled.make(setting)
+        if setting.problem:
+            return Broken(setting, setting.problem.rstrip("."))
+        if setting.origin == DetectorOrigin.PLUGIN:
+            return Plugin(setting)
         if setting.origin == DetectorOrigin.EXTERNAL:
             return External(setting)
         return Broken(setting, "this installation has no such detector")

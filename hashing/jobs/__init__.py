@@ -7,6 +7,8 @@ from hashing.jobs.classifiers import (
     watch_drift,
 )
 from hashing.jobs.detectors import (
+    describe_plugin,
+    find_plugins,
     sweep_detectors,
     sweep_pending_looks,
     sweep_trials,
@@ -15,6 +17,8 @@ from hashing.jobs.detectors import (
 from hashing.jobs.scans import scan_item, sweep_items
 
 __all__ = [
+    "describe_plugin",
+    "find_plugins",
     "scan_item",
     "score_recent",
     "sweep_classifiers",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from django.conf import settings
 
@@ -10,20 +11,32 @@ from core import vault
 from core.errors import VaultDamage, describe
 from core.jobs import enqueue, job
 from core.sweeps import is_time_for
-from hashing import actions
+from hashing import actions, plugins
 from hashing.contract import Detector, ScanItem
 from hashing.detectors import DETECTORS, optional, switched
 from hashing.images import Limits
 from hashing.media import Media
-from hashing.models import DetectorSetting, DetectorTrial
+from hashing.models import DetectorOrigin, DetectorSetting, DetectorTrial
+from hashing.plugins import PluginFailed
 from reports.models import ItemKind
 
-__all__ = ["sweep_detectors", "sweep_pending_looks", "sweep_trials", "try_detector"]
+__all__ = [
+    "describe_plugin",
+    "find_plugins",
+    "sweep_detectors",
+    "sweep_pending_looks",
+    "sweep_trials",
+    "try_detector",
+]
 
 log = logging.getLogger(__name__)
 
+PREFIX = "plugin."
+GONE = "It is no longer installed."
 DAILY = 24 * 3600
 LONGEST_TEXT = 20_000
+PLUGINS_EVERY = 60
+"""Seconds between two looks for plug-ins: reading all packages' metadata costs some hundredths of a second."""
 
 
 def sweep_detectors() -> int:
@@ -34,9 +47,64 @@ def sweep_detectors() -> int:
         if known.get(bundled.name) != bundled.version:
             bundled.register()
             changed += 1
+    if is_time_for("plugins", PLUGINS_EVERY):
+        changed += find_plugins()
     if is_time_for("detector-figures", DAILY):
         actions.forget_figures()
     return changed
+
+
+def find_plugins() -> int:
+    """Have plug-ins described that are new or have another version, note those that are gone; return how many."""
+    rows = {row.name: row for row in DetectorSetting.objects.filter(origin=DetectorOrigin.PLUGIN)}
+    found = {f"{PREFIX}{each.name}": each for each in plugins.installed()}
+    changed = 0
+    for name, plugin in found.items():
+        row = rows.get(name)
+        if row is None or row.code_version != plugin.version or row.problem == GONE:
+            enqueue("describe_plugin", plugin.name)
+            changed += 1
+    for name, row in rows.items():
+        if name not in found and row.problem != GONE:
+            _register(row.name, row.label, row.description, row.code_version, problem=GONE)
+            changed += 1
+    return changed
+
+
+@job
+def describe_plugin(name: str) -> None:
+    """Start a plug-in once, and keep what it says of itself or why it cannot be used. May run twice."""
+    plugin = plugins.find(name)
+    if plugin is None:
+        return
+    row = DetectorSetting.objects.filter(name=f"{PREFIX}{name}").first()
+    label, description = name, row.description if row else {}
+    thresholds: dict[str, float] = {}
+    problem = ""
+    try:
+        label, description, thresholds = plugins.read_description(plugins.describe(plugin))
+    except PluginFailed as failed:
+        problem = f"It {failed.reason}."
+    _register(f"{PREFIX}{name}", label, description, plugin.version, problem, thresholds)
+
+
+def _register(
+    name: str,
+    label: str,
+    description: dict[str, Any],
+    version: str,
+    problem: str = "",
+    thresholds: dict[str, float] | None = None,
+) -> None:
+    actions.register_detector(
+        name=name,
+        label=label,
+        origin=DetectorOrigin.PLUGIN,
+        description=description,
+        code_version=version,
+        problem=problem,
+        thresholds=thresholds,
+    )
 
 
 def sweep_pending_looks() -> int:

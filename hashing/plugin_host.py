@@ -1,0 +1,164 @@
+"""The program that runs one plug-in, in a process of its own. Started by ``hashing.plugins``, never imported.
+
+Only the standard library is used here, and nothing of the application: no database, no keys, no settings.
+What comes in are JSON and raw pixels, what goes out is JSON, over two private pipes; the plug-in's own input
+and output lead nowhere. The kernel enforces the limit of memory, and that no file is written; the parent
+kills the process at its limit of time.
+
+The frames: to the program ``>II`` (bytes of JSON, bytes of pixels) and both; from it ``>I`` and JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import json
+import os
+import resource
+import signal
+import struct
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+GIVEN = struct.Struct(">II")
+SAID = struct.Struct(">I")
+LARGEST_ANSWER = 64 * 1024
+_PR_SET_PDEATHSIG = 1
+
+
+class Frame(NamedTuple):
+    """One frame of a picture: ``rgb`` holds ``width`` x ``height`` x 3 bytes, row by row."""
+
+    number: int
+    width: int
+    height: int
+    rgb: bytes
+
+
+def main(arguments: list[str]) -> int:
+    """Load the plug-in that the argument describes, then answer until the pipe ends. Returns 0."""
+    how = json.loads(arguments[0])
+    given, said = _private_pipes()
+    _confine(int(how["memory"]))
+    sys.path.extend(how["path"])
+    try:
+        plugin = _load(how["module"], how["attribute"])
+        _say(said, {"ready": _description(plugin)})
+    except MemoryError:
+        _say(said, {"failed": "MemoryError"})
+        return 0
+    except BaseException as failed:  # noqa: BLE001 — also SystemExit; the parent is told its kind
+        _say(said, {"failed": type(failed).__name__})
+        return 0
+    while (request := _receive(given)) is not None:
+        document, pixels = request
+        try:
+            answer = {"answer": plugin.look(_item(document, pixels), document["settings"])}
+            # A generator or a tuple is as good as a list; anything else is refused by the parent.
+            if not isinstance(answer["answer"], dict):
+                answer["answer"] = {"results": list(answer["answer"])}
+            line = json.dumps(answer, allow_nan=False)
+        except MemoryError:
+            _say(said, {"failed": "MemoryError"})
+            return 0
+        except Exception as failed:  # noqa: BLE001 — its message could quote the item: the kind must do
+            line = json.dumps({"failed": type(failed).__name__})
+        _say_line(said, line)
+    return 0
+
+
+def _private_pipes() -> tuple[int, int]:
+    given, said = os.dup(0), os.dup(1)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nowhere, number)
+    os.close(nowhere)
+    return given, said
+
+
+def _confine(memory: int) -> None:
+    """``memory`` bytes of address space beyond what the interpreter was born with; no files, no core dump."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    if sys.platform == "linux":
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        ceiling = pages * resource.getpagesize() + memory
+        resource.setrlimit(resource.RLIMIT_AS, (ceiling, ceiling))
+        # A worker that is killed takes its plug-ins along.
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == 1:
+            sys.exit(0)
+
+
+def _load(module: str, attribute: str) -> Any:
+    found: Any = importlib.import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    return found()
+
+
+def _description(plugin: Any) -> dict[str, Any]:
+    """Return what the plug-in says of itself; the parent checks every field."""
+    if not callable(plugin.look):
+        raise TypeError("look is not a function")
+    return {
+        name: getattr(plugin, name)
+        for name in ("label", "card", "kinds", "categories", "settings", "thresholds", "needs")
+        if hasattr(plugin, name)
+    }
+
+
+def _item(document: dict[str, Any], pixels: bytes) -> dict[str, Any]:
+    frames, at = [], 0
+    for index, width, height in document.pop("frames", []):
+        size = width * height * 3
+        frames.append(Frame(index, width, height, pixels[at : at + size]))
+        at += size
+    item = {key: value for key, value in document.items() if key != "settings"}
+    return item | {"frames": frames}
+
+
+def _receive(pipe: int) -> tuple[dict[str, Any], bytes] | None:
+    head = _exactly(pipe, GIVEN.size)
+    if head is None:
+        return None
+    json_size, pixel_size = GIVEN.unpack(head)
+    line, pixels = _exactly(pipe, json_size), _exactly(pipe, pixel_size)
+    if line is None or pixels is None:
+        return None
+    return json.loads(line), pixels
+
+
+def _exactly(pipe: int, length: int) -> bytes | None:
+    parts = bytearray()
+    while len(parts) < length:
+        piece = os.read(pipe, length - len(parts))
+        if not piece:
+            return None
+        parts += piece
+    return bytes(parts)
+
+
+def _say(pipe: int, document: dict[str, Any]) -> None:
+    try:
+        line = json.dumps(document, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        line = json.dumps({"failed": "NotJSON"})
+    _say_line(pipe, line)
+
+
+def _say_line(pipe: int, line: str) -> None:
+    data = line.encode("utf-8", "replace")
+    if len(data) > LARGEST_ANSWER:
+        data = b'{"failed": "TooLong"}'
+    view = memoryview(SAID.pack(len(data)) + data)
+    while view:
+        view = view[os.write(pipe, view) :]
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        status = main(sys.argv[1:])
+    os._exit(0)
