@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from hashing.views import lists, rules
+from hashing.views import detectors, lists, rules
 
 app_name = "hashing"
 urlpatterns = [
@@ -20,4 +20,13 @@ urlpatterns = [
     path("text-rules/<uuid:list_id>/", rules.detail, name="rule"),
     path("text-rules/<uuid:list_id>/edit/", rules.edit, name="rule_edit"),
     path("text-rules/<uuid:list_id>/terms/", rules.terms, name="rule_terms"),
+    path("detectors/", detectors.listing, name="detectors"),
+    path("detectors/new/", detectors.new, name="detector_new"),
+    path("detectors/trials/<uuid:trial_id>/", detectors.trial, name="detector_trial"),
+    path("detectors/<str:name>/", detectors.detail, name="detector"),
+    path("detectors/<str:name>/settings/", detectors.edit, name="detector_edit"),
+    path("detectors/<str:name>/switch/", detectors.switch, name="detector_switch"),
+    path("detectors/<str:name>/again/", detectors.try_again, name="detector_again"),
+    path("detectors/<str:name>/secret/", detectors.new_secret, name="detector_secret"),
+    path("detectors/<str:name>/try/", detectors.try_it, name="detector_try"),
 ]

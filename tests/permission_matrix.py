@@ -183,6 +183,20 @@ HASHING = (
     Row("hashing:rule_terms", only(POLICY_ADMIN), get=404, post=404),
 )
 
+SEES_DETECTORS = frozenset({LEAD, POLICY_ADMIN, ADMIN})
+EDITS_DETECTORS = frozenset({POLICY_ADMIN, ADMIN})
+DETECTORS = (
+    Row("hashing:detectors", SEES_DETECTORS, get=200),
+    Row("hashing:detector_new", EDITS_DETECTORS, get=200, post=422),
+    Row("hashing:detector_trial", SEES_DETECTORS, get=404),
+    Row("hashing:detector", SEES_DETECTORS, get=404),
+    Row("hashing:detector_edit", EDITS_DETECTORS, get=404, post=404),
+    Row("hashing:detector_switch", EDITS_DETECTORS, post=404),
+    Row("hashing:detector_again", EDITS_DETECTORS, post=404),
+    Row("hashing:detector_secret", EDITS_DETECTORS, post=404),
+    Row("hashing:detector_try", SEES_DETECTORS, post=404),
+)
+
 AUDIT_AND_JOBS = (
     Row("accounts:audit", only(AUDITOR), get=200),
     Row("accounts:audit_export", only(AUDITOR), get=200),
@@ -192,7 +206,7 @@ AUDIT_AND_JOBS = (
     Row("accounts:jobs", frozenset({LEAD, ADMIN}), get=200),
 )
 
-MATRIX = (*ACCOUNTS, *MODERATION, *REFERRALS, *REPORTS, *HASHING, *AUDIT_AND_JOBS)
+MATRIX = (*ACCOUNTS, *MODERATION, *REFERRALS, *REPORTS, *HASHING, *DETECTORS, *AUDIT_AND_JOBS)
 
 CAST = ("reviewer", "lead", "outsider", "legal", "policy_admin", "auditor", "admin")
 
