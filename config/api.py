@@ -9,6 +9,7 @@ from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
 from core.errors import install_problem_handlers
+from hashing.api import router as hashing_router
 from reports.api import router as reports_router
 from reports.door import machine_door
 from reports.reference import finish
@@ -36,7 +37,7 @@ api = HoldfastAPI(
     title="Holdfast API",
     version="1",
     description=(
-        "Intake for platforms and trusted flaggers. Errors are problem documents (RFC 9457). "
+        "Intake and matching for platforms and trusted flaggers. Errors are problem documents (RFC 9457). "
         "Sign in with `Authorization: Bearer <key>`; each key belongs to one source."
     ),
     docs=ReferencePage(),
@@ -44,3 +45,4 @@ api = HoldfastAPI(
 )
 install_problem_handlers(api)
 api.add_router("", reports_router)
+api.add_router("", hashing_router)

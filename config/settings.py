@@ -135,13 +135,14 @@ RQ_QUEUES = {
         "DEFAULT_TIMEOUT": 180,
         "DEFAULT_RESULT_TTL": 60,
     }
-    for name in ("deliver", "intake", "scan", "video", "package", "default")
+    for name in ("deliver", "intake", "match", "scan", "video", "package", "default")
 }
 RQ = {"COMMIT_MODE": "auto"}
 HOLDFAST_JOBS = {
     "scan_item": {"path": "hashing.jobs.scan_item", "queue": "scan", "timeout": 90},
     "try_detector": {"path": "hashing.jobs.try_detector", "queue": "scan", "timeout": 90},
     "describe_plugin": {"path": "hashing.jobs.describe_plugin", "queue": "default", "timeout": 60},
+    "look_up": {"path": "hashing.jobs.look_up", "queue": "match", "timeout": 60},
     "make_preview": {"path": "moderation.jobs.make_preview", "queue": "scan", "timeout": 60},
     "route_item": {"path": "moderation.jobs.route_item", "queue": "intake", "timeout": 60},
     "route_report": {"path": "moderation.jobs.route_report", "queue": "intake", "timeout": 60},
@@ -173,6 +174,7 @@ HOLDFAST_SWEEPS = [
     "accounts.sweeps.sweep_sign_ins",
     "reports.jobs.sweep_uploads",
     "hashing.jobs.sweep_items",
+    "hashing.jobs.sweep_lookups",
     "hashing.jobs.sweep_detectors",
     "hashing.jobs.sweep_pending_looks",
     "hashing.jobs.sweep_trials",

@@ -85,6 +85,8 @@ class AuditEvent(StrEnum):
     HASH_LISTS_SEARCHED = "hashing.lists.searched"
     TERM_LIST_CREATED = "hashing.terms.created"
     TERM_LIST_CHANGED = "hashing.terms.changed"
+    FILES_LOOKED_UP = "hashing.files.looked_up"
+    VALUES_LOOKED_UP = "hashing.values.looked_up"
     VERDICTS_RECORDED = "hashing.verdicts.recorded"
     DETECTOR_REGISTERED = "hashing.detector.registered"
     DETECTOR_CHANGED = "hashing.detector.changed"

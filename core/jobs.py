@@ -216,13 +216,16 @@ def run_now(name: str, *ids: Any) -> None:
     import_string(registered(name).path)(*plain)
 
 
-def run_sweeps() -> dict[str, str]:
+def run_sweeps(*, is_over: Callable[[], bool] = lambda: False) -> dict[str, str]:
     """Run every sweep once; return what each came to: a count or the kind of its error.
 
-    One failing sweep does not stop the others; it shows on the operations page.
+    One failing sweep does not stop the others; it shows on the operations page. ``is_over`` is asked before
+    each: with a database that is gone every one of them waits for its connection in vain.
     """
     outcome: dict[str, str] = {}
     for path in settings.HOLDFAST_SWEEPS:
+        if is_over():
+            break
         _fresh_connections()
         began = time.monotonic()
         detail: dict[str, Any] = {}

@@ -3,9 +3,12 @@
 from django.urls import path
 
 from hashing.views import detectors, lists, rules
+from hashing.views import lists, lookups, rules
 
 app_name = "hashing"
 urlpatterns = [
+    path("match/", lookups.match, name="match"),
+    path("match/<uuid:lookup_id>/", lookups.match_file, name="match_file"),
     path("hash-lists/", lists.listing, name="lists"),
     path("hash-lists/new/", lists.new, name="list_new"),
     path("hash-lists/<uuid:list_id>/", lists.detail, name="list"),

@@ -66,11 +66,20 @@ EXAMPLES: dict[str, Any] = {
             {"kind": "login", "ip": "203.0.113.7", "port": 50123, "at": "2026-11-22T10:31:00Z"}
         ],
     },
+    "match": {
+        "digests": [
+            {"id": "a", "algorithm": "md5", "value": "d41d8cd98f00b204e9800998ecf8427e"},
+        ],
+        "texts": [{"id": "b", "text": "Holiday pictures", "surface": "group_name"}],
+    },
     "upsert_group": {"name": "Holiday pictures", "member_count": 12},
     "upsert_members": {
         "members": [{"account": "user-1001", "role": "owner", "joined_at": "2025-01-05T09:00:00Z"}]
     },
 }
+WITHOUT_IDEMPOTENCY = frozenset({"hash_files", "match"})
+"""Operations that change nothing: asked again they answer again."""
+
 BATCH_EXAMPLE = (
     {"type": "account", "external_id": "user-1001", "username": "alex"},
     {"type": "membership", "group": "group-77", "account": "user-1001", "role": "admin"},
@@ -79,11 +88,12 @@ BATCH_EXAMPLE = (
 
 
 def body_of(
-    shape: type[BaseModel] | None, *, multipart: str = "", ndjson: bool = False
+    shape: type[BaseModel] | None, *, multipart: str = "", ndjson: bool = False, files: str = ""
 ) -> dict[str, Any]:
     """Return the ``requestBody`` of an operation that reads its body itself.
 
-    ``multipart`` names the part that holds the document (or, without a shape, the file).
+    ``multipart`` names the part that holds the document (or, without a shape, the file). ``files`` names
+    the part that several files may have, in the place of the document.
     """
     content: dict[str, Any] = {}
     schema = _inline(shape) if shape else {}
@@ -106,6 +116,11 @@ def body_of(
                 "properties": {multipart: {"type": "string", "format": "binary"}},
                 "required": [multipart],
             }
+        }
+    if files:
+        several = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
+        content[MULTIPART] = {
+            "schema": {"type": "object", "properties": {files: several}, "required": [files]}
         }
     if ndjson:
         content[NDJSON] = {
@@ -235,9 +250,9 @@ def curl(operation: str, method: str, path: str, address: str) -> str:
         f'curl -sS -X {method} "{address}{path}"',
         '  -H "Authorization: Bearer $HOLDFAST_KEY"',
     ]
-    if method == "POST":
+    if method == "POST" and operation not in WITHOUT_IDEMPOTENCY:
         lines.append('  -H "Idempotency-Key: $(uuidgen)"')
-    if operation == "upload_media":
+    if operation in {"upload_media", "hash_files"}:
         lines.append("  -F file=@photo.png")
     elif operation == "submit_batch":
         lines.append(f"  -H 'Content-Type: {NDJSON}'")

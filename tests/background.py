@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -20,3 +22,18 @@ def work() -> None:
             job.delete()
             import_string(job.func_name)(*job.args)
     pytest.fail("the background work came to no end")
+
+
+def answer_lookups_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let files that the API is asked about be looked at before it begins to wait for a worker."""
+    from hashing import actions, api, jobs
+
+    ask = actions.ask_about_files
+
+    def ask_and_look(*said: Any, **more: Any) -> list[Any]:
+        rows = ask(*said, **more)
+        for row in rows:
+            jobs.look_up(str(row.pk))
+        return rows
+
+    monkeypatch.setattr(api.actions, "ask_about_files", ask_and_look)

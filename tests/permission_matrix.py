@@ -62,6 +62,8 @@ API: dict[str, str] = {
     "api-1:put_group": "PUT",
     "api-1:put_members": "PUT",
     "api-1:post_batch": "POST",
+    "api-1:post_hash": "POST",
+    "api-1:post_match": "POST",
 }
 """The machine API: a source's key opens it, a person's session never does."""
 
@@ -175,6 +177,8 @@ HASHING = (
     Row("hashing:entry_new", only(POLICY_ADMIN), get=404, post=404),
     Row("hashing:entry_retire", only(POLICY_ADMIN), get=404, post=404),
     Row("hashing:entry_restore", only(POLICY_ADMIN), post=404),
+    Row("hashing:match", SEES_LISTS, get=200, post=422),
+    Row("hashing:match_file", SEES_LISTS, get=404),
     Row("hashing:rules", SEES_LISTS, get=200),
     Row("hashing:rule_new", only(POLICY_ADMIN), get=200, post=422),
     Row("hashing:try_text", SEES_LISTS, get=200, post=422),

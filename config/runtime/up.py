@@ -29,6 +29,7 @@ from config.runtime.services import Services, locked, private_services
 from config.runtime.supervisor import Program, Supervisor, python
 
 BASE = Path(__file__).resolve().parent.parent.parent
+JOBS_OF_A_WARM_WORKER = 20_000
 WEB_ATTEMPTS = 3
 # Only the process that builds packages may sign them; only preparing may change the schema.
 PRIVATE_SETTINGS = ("HOLDFAST_SIGNING_KEY_FILE", "DATABASE_OWNER_URL")
@@ -269,9 +270,13 @@ class Launcher:
         return Program("web", command, _public(env))
 
     def _background(self, env: Mapping[str, str]) -> list[Program]:
-        def worker(name: str, queues: str, settings: Mapping[str, str]) -> Program:
+        def worker(
+            name: str, queues: str, settings: Mapping[str, str], kind: str = "AppWorker"
+        ) -> Program:
             command = python(str(BASE / "manage.py"), "rqworker", *queues.split())
-            command += ["--worker-class", "config.runtime.worker.AppWorker"]
+            command += ["--worker-class", f"config.runtime.worker.{kind}"]
+            if kind == "WarmWorker":
+                command += ["--max-jobs", str(JOBS_OF_A_WARM_WORKER)]
             # django-rq reads the serializer from the settings when enqueuing, but not here.
             command += ["--serializer", "rq.serializers.JSONSerializer"]
             return Program(name, command, settings)
@@ -279,8 +284,9 @@ class Launcher:
         signing = {name: env[name] for name in ("HOLDFAST_SIGNING_KEY_FILE",) if name in env}
         return [
             Program("scheduler", python(str(BASE / "manage.py"), "scheduler"), _public(env)),
-            worker("worker", "deliver intake scan video default", _public(env)),
-            worker("package-worker", "package scan default", _public(env) | signing),
+            worker("worker", "deliver intake video default", _public(env)),
+            worker("scan-worker", "match scan", _public(env), "WarmWorker"),
+            worker("package-worker", "package default", _public(env) | signing),
         ]
 
     def _await_web(self) -> None:

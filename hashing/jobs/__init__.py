@@ -14,16 +14,19 @@ from hashing.jobs.detectors import (
     sweep_trials,
     try_detector,
 )
+from hashing.jobs.lookups import look_up, sweep_lookups
 from hashing.jobs.scans import scan_item, sweep_items
 
 __all__ = [
     "describe_plugin",
     "find_plugins",
+    "look_up",
     "scan_item",
     "score_recent",
     "sweep_classifiers",
     "sweep_detectors",
     "sweep_items",
+    "sweep_lookups",
     "sweep_pending_looks",
     "sweep_trials",
     "train_classifier",

@@ -21,6 +21,7 @@ from hashing.models.detectors import (
 )
 from hashing.models.findings import Digest, Flag, FlagKind, Verdict
 from hashing.models.hash_lists import HashEntry, HashImport, HashList
+from hashing.models.lookups import FileLookup, LookupState
 from hashing.models.term_lists import Term, TermChange, TermList
 from hashing.models.words import Algorithm, Category
 
@@ -38,11 +39,13 @@ __all__ = [
     "DetectorSetting",
     "DetectorTrial",
     "Digest",
+    "FileLookup",
     "Flag",
     "FlagKind",
     "HashEntry",
     "HashImport",
     "HashList",
+    "LookupState",
     "PendingLook",
     "ScoreDay",
     "ScoredItem",

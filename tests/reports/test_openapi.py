@@ -16,8 +16,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from config.wsgi import application
+from hashing.api import MatchPayload
 from reports.models import ApiKey
 from reports.payloads import AccountPayload, GroupPayload, ReportPayload, ScanPayload, Shape
+from tests.background import answer_lookups_at_once
 
 # Requests go through the WSGI door, which ends its database connection as it does in production.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,6 +39,8 @@ OPERATIONS = [
     ("PUT", "/api/v1/groups/{group_id}"),
     ("PUT", "/api/v1/groups/{group_id}/members"),
     ("POST", "/api/v1/batches"),
+    ("POST", "/api/v1/hash"),
+    ("POST", "/api/v1/match"),
 ]
 
 
@@ -48,8 +52,9 @@ def ndjson(ctx: Any, value: Any) -> bytes:
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_invented_requests_get_declared_answers(
-    issued: tuple[ApiKey, str], method: str, path: str
+    issued: tuple[ApiKey, str], method: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    answer_lookups_at_once(monkeypatch)
     api = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", application)
     operation = api[path][method]
 
@@ -76,7 +81,9 @@ def test_every_operation_is_checked() -> None:
     assert known == set(OPERATIONS)
 
 
-@pytest.mark.parametrize("shape", [ReportPayload, AccountPayload, GroupPayload, ScanPayload])
+@pytest.mark.parametrize(
+    "shape", [ReportPayload, AccountPayload, GroupPayload, ScanPayload, MatchPayload]
+)
 def test_no_document_breaks_the_shapes(shape: type[Shape]) -> None:
     from pydantic import ValidationError
 

@@ -77,8 +77,8 @@ class Installation:
         wait_until(ready, seconds=120, what="a running installation")
 
     def complete(self) -> bool:
-        """Say whether all four programs of this installation run."""
-        return len(self.programs()) == 4
+        """Say whether all five programs of this installation run."""
+        return len(self.programs()) == 5
 
     def programs(self) -> dict[str, psutil.Process]:
         """Return the processes that the launcher started itself, by what they do."""
@@ -86,6 +86,7 @@ class Installation:
             "web": "granian",
             "scheduler": "scheduler",
             "worker": "deliver",
+            "scan-worker": "scan",
             "package-worker": "package",
         }
         found = {}
@@ -191,7 +192,7 @@ def test_a_second_start_on_the_same_data_is_refused(installation: Installation) 
     assert installation.healthy()
 
 
-@pytest.mark.parametrize("name", ["worker", "package-worker", "scheduler", "web"])
+@pytest.mark.parametrize("name", ["worker", "scan-worker", "package-worker", "scheduler", "web"])
 def test_a_killed_program_comes_back(installation: Installation, name: str) -> None:
     killed = installation.programs()[name]
     killed.kill()

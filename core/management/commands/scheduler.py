@@ -66,7 +66,7 @@ class Command(BaseCommand):
         while not self._stop.is_set():
             began = time.monotonic()
             lock.check()
-            outcome = run_sweeps()
+            outcome = run_sweeps(is_over=self._stop.is_set)
             failing = [path for path, came_to in outcome.items() if not _is_count(came_to)]
             beat(
                 "scheduler",

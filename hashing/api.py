@@ -1,0 +1,248 @@
+"""The machine door of flagging: digests and matches for platforms that want no case made."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Annotated, Any, Literal
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from ninja import Router, Schema
+from ninja.errors import HttpError
+from pydantic import Field
+
+from core.errors import Invalid
+from core.uploads import VaultUpload
+from hashing import actions, answering, lookup_access
+from hashing.csv_lists import normalised
+from hashing.models import FileLookup, LookupState
+from reports import access as keys
+from reports.answers import Problem
+from reports.door import SourceKey, read_json
+from reports.models import ApiKey, Scope, Surface
+from reports.payloads import Body, Shape, Short
+from reports.rates import spend
+from reports.reference import body_of
+
+router = Router(tags=["Matching"])
+
+MULTIPART = "multipart/form-data"
+MOST_FILES = 20
+MOST_DIGESTS = 1_000
+MOST_TEXTS = 100
+VALUES_PER_REQUEST = 100
+"""Digests or texts that count as one request towards the key's rate limit, as has each file."""
+LONGEST_WAIT = 25.0
+"""Seconds that an answer about files is waited for."""
+
+_ALWAYS = {401: Problem, 403: Problem, 429: Problem, 503: Problem}
+_POSTED = _ALWAYS | {400: Problem, 413: Problem, 415: Problem, 422: Problem}
+
+
+class DigestAsked(Shape):
+    """A digest to look for; `id` comes back with its answer."""
+
+    id: Short = ""
+    algorithm: Literal["md5", "sha1", "sha256", "pdq", "phash", "dhash", "whash"]
+    value: Short
+
+
+class TextAsked(Shape):
+    """A text to look at as if it stood on `surface`."""
+
+    id: Short = ""
+    text: Body
+    surface: Surface = Surface.REPORTED_MESSAGE
+
+
+class MatchPayload(Shape):
+    """Digests, texts, or both."""
+
+    digests: Annotated[list[DigestAsked], Field(max_length=MOST_DIGESTS)] = []
+    texts: Annotated[list[TextAsked], Field(max_length=MOST_TEXTS)] = []
+
+
+class FindingAnswer(Schema):
+    """What a scan would have found. `evidence` names list, entry, distance, spans."""
+
+    detector: str
+    kind: str
+    category: str
+    score: float
+    summary: str
+    evidence: dict[str, Any]
+
+
+class FrameAnswer(Schema):
+    frame: int
+    quality: int
+    low_quality: bool
+    pdq: str
+    phash: str = ""
+    dhash: str = ""
+    whash: str = ""
+
+
+class FileAnswer(Schema):
+    """A file's digests. `problem` is a sentence when its pixels could not be looked at."""
+
+    name: str
+    kind: str
+    size: int
+    md5: str
+    sha1: str
+    sha256: str
+    format: str = ""
+    width: int = 0
+    height: int = 0
+    frames_total: int = 0
+    frames: list[FrameAnswer]
+    problem: str = ""
+    code: str = ""
+    findings: list[FindingAnswer] | None = None
+
+
+class HashAnswer(Schema):
+    files: list[FileAnswer]
+
+
+class ValueAnswer(Schema):
+    id: str
+    findings: list[FindingAnswer]
+
+
+class MatchAnswer(Schema):
+    """One answer for each thing asked about, in its order. No findings: nothing in force matches."""
+
+    files: list[FileAnswer] = []
+    digests: list[ValueAnswer] = []
+    texts: list[ValueAnswer] = []
+
+
+@router.post(
+    "/hash",
+    auth=SourceKey(Scope.MATCH),
+    response={200: HashAnswer} | _POSTED,
+    operation_id="hash_files",
+    summary="Hash files",
+    openapi_extra=body_of(None, files="file"),
+)
+def post_hash(request: HttpRequest) -> HttpResponse:
+    """Return the digests of up to 20 files, each in a part called `file`. Nothing is kept.
+
+    The bytes are encrypted as they arrive, looked at by a worker and destroyed. MD5, SHA-1 and SHA-256
+    are of the file; PDQ, pHash and dHash of each frame that was looked at. 503 when no worker answered in time.
+    """
+    rows = _ask(request, with_matches=False)
+    return JsonResponse({"files": _answers(rows)})
+
+
+@router.post(
+    "/match",
+    auth=SourceKey(Scope.MATCH),
+    response={200: MatchAnswer} | _POSTED,
+    operation_id="match",
+    summary="Match files, digests or texts",
+    openapi_extra=body_of(MatchPayload, files="file"),
+)
+def post_match(request: HttpRequest) -> HttpResponse:
+    """Return what a scan would find, without an item, a report or a case. Nothing is kept.
+
+    Send JSON with `digests` (up to 1,000) and `texts` (up to 100), or multipart/form-data with up to 20
+    files, each in a part called `file`. Lists that are not in force match nothing; a match that a list of harmless
+    material silences is told as a note.
+    """
+    if request.content_type == MULTIPART:
+        rows = _ask(request, with_matches=True)
+        return JsonResponse({"files": _answers(rows), "digests": [], "texts": []})
+    payload = read_json(request, MatchPayload)
+    if not payload.digests and not payload.texts:
+        raise Invalid({"digests": ["Ask about at least one digest or text."]})
+    wanted = _checked(payload.digests)
+    _count(request, (len(payload.digests) + len(payload.texts)) // VALUES_PER_REQUEST)
+    found = answering.of_digests(wanted)
+    digests = [
+        {"id": asked.id, "findings": findings}
+        for asked, findings in zip(payload.digests, found, strict=True)
+    ]
+    texts = [
+        {"id": asked.id, "findings": answering.of_text(asked.text, asked.surface)}
+        for asked in payload.texts
+    ]
+    key = _key(request)
+    actions.record_match(
+        digests=len(digests),
+        texts=len(texts),
+        found=sum(bool(each["findings"]) for each in [*digests, *texts]),
+        asked_for=key.source,
+        actor=keys.actor_for(key),
+    )
+    return JsonResponse({"files": [], "digests": digests, "texts": texts})
+
+
+def _key(request: HttpRequest) -> ApiKey:
+    return request.auth  # type: ignore[attr-defined]
+
+
+def _count(request: HttpRequest, more: int) -> None:
+    """Let what is large count as several requests; it is answered all the same."""
+    key = _key(request)
+    for _ in range(more):
+        request.rate = spend(str(key.pk), key.rate_per_minute)  # type: ignore[attr-defined]
+
+
+def _checked(asked: list[DigestAsked]) -> list[tuple[str, str]]:
+    wanted, errors = [], {}
+    for index, each in enumerate(asked):
+        try:
+            wanted.append(normalised(each.algorithm, each.value))
+        except ValueError as wrong:
+            errors[f"digests.{index}.value"] = [str(wrong)]
+    if errors:
+        raise Invalid(errors)
+    return wanted
+
+
+def _ask(request: HttpRequest, *, with_matches: bool) -> list[FileLookup]:
+    if request.content_type != MULTIPART:
+        raise HttpError(415, "Send multipart/form-data with each file in a part called `file`.")
+    files = [file for file in request.FILES.getlist("file") if isinstance(file, VaultUpload)]
+    if not files or len(files) != sum(len(request.FILES.getlist(part)) for part in request.FILES):
+        raise Invalid({"file": ["Send at least one file; each in a part called `file`."]})
+    if len(files) > MOST_FILES:
+        raise Invalid({"file": [f"Send at most {MOST_FILES} files at a time."]})
+    _count(request, len(files) - 1)
+    key = _key(request)
+    return actions.ask_about_files(
+        files, asked_for=key.source, with_matches=with_matches, actor=keys.actor_for(key)
+    )
+
+
+def _answers(rows: list[FileLookup]) -> list[dict[str, Any]]:
+    """Wait for the workers. Raises HttpError 503 when they do not answer in time."""
+    names: list[uuid.UUID] = [row.pk for row in rows]
+    deadline = time.monotonic() + LONGEST_WAIT
+    pause = 0.01
+    while time.monotonic() < deadline:
+        found = lookup_access.answered(names)
+        if len(found) == len(names):
+            return [_answer(found[name]) for name in names]
+        time.sleep(pause)
+        pause = min(pause * 1.3, 0.1)
+    raise HttpError(503, "No worker has looked at the files in time. Try again later.")
+
+
+def _answer(row: FileLookup) -> dict[str, Any]:
+    if row.state == LookupState.DONE:
+        return dict(row.result or {})
+    return {
+        "name": row.name,
+        "kind": row.kind,
+        "size": 0,
+        "md5": "",
+        "sha1": "",
+        "sha256": "",
+        "frames": [],
+        "problem": row.problem,
+        "code": "failed",
+    }
