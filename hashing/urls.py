@@ -2,8 +2,7 @@
 
 from django.urls import path
 
-from hashing.views import detectors, lists, rules
-from hashing.views import lists, lookups, rules
+from hashing.views import detectors, lists, lookups, rules
 
 app_name = "hashing"
 urlpatterns = [
