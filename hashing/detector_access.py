@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -275,9 +276,8 @@ def _built_in(detector: Detector) -> Known:
 
 def _plain(doc: str) -> str:
     """Return a docstring's paragraphs as plain text: they are written for people."""
-    return "\n\n".join(
-        " ".join(paragraph.replace("``", "").split()) for paragraph in doc.split("\n\n")
-    )
+    words = re.sub(r"``([^`]*)``", lambda code: code[1].replace("_", " "), doc)
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in words.split("\n\n"))
 
 
 def _optional(row: DetectorSetting) -> Known:

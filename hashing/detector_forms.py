@@ -8,7 +8,7 @@ from django import forms
 from django.utils.html import escape
 
 from hashing import settings_schema
-from hashing.models import Category, DetectorSetting
+from hashing.models import Category, DetectorOrigin, DetectorSetting
 from hashing.settings_schema import Setting
 from reports.models import ItemKind, Surface
 
@@ -67,10 +67,9 @@ class DetectorForm(forms.Form):
         self.schema, self.categories = schema, categories
         for category in categories:
             self.fields[f"threshold_{category}"] = forms.FloatField(
-                label=f"Threshold: {Category(category).label}",
+                label=Category(category).label,
                 min_value=0,
                 max_value=1,
-                help_text="A score from 0 to 1. Lower ones are not flagged.",
                 widget=forms.NumberInput(attrs={"step": "any"}),
             )
         for setting in schema:
@@ -88,7 +87,10 @@ class DetectorForm(forms.Form):
         }
         initial |= {f"{_OWN}{name}": value for name, value in setting.settings.items()}
         initial |= {f"threshold_{each}": setting.thresholds.get(each, 0.5) for each in categories}
-        return cls(data, schema=schema, categories=categories, initial=initial)
+        form = cls(data, schema=schema, categories=categories, initial=initial)
+        if setting.origin == DetectorOrigin.EXTERNAL:
+            form.fields[f"{_OWN}url"].required = True
+        return form
 
     @property
     def values(self) -> dict[str, Any]:
@@ -123,6 +125,7 @@ class ServiceForm(DetectorForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         del self.fields["opens_cases"], self.fields["version"]
+        self.fields[f"{_OWN}url"].required = True
 
 
 class TrialForm(forms.Form):

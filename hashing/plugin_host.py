@@ -132,13 +132,14 @@ def _receive(pipe: int) -> tuple[dict[str, Any], bytes] | None:
 
 
 def _exactly(pipe: int, length: int) -> bytes | None:
-    parts = bytearray()
-    while len(parts) < length:
-        piece = os.read(pipe, length - len(parts))
-        if not piece:
+    whole = bytearray(length)
+    view, at = memoryview(whole), 0
+    while at < length:
+        count = os.readv(pipe, [view[at:]])
+        if not count:
             return None
-        parts += piece
-    return bytes(parts)
+        at += count
+    return bytes(whole)
 
 
 def _say(pipe: int, document: dict[str, Any]) -> None:
