@@ -1,18 +1,34 @@
-"""Finding literal terms in text: word-bounded, folded, all at once. Values in, values out."""
+"""Finding listed terms in text, all at once. Values in, values out.
+
+One Aho-Corasick automaton (A. V. Aho, M. J. Corasick: Efficient string matching, CACM 18(6), 1975) holds every
+term under the same folding steps, so that the time to read a text does not grow with their number.
+"""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Hashable, Iterable
+from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
 import ahocorasick
 
-from hashing.folding import Folded, fold
+from hashing.folding import LEVELS, Folded, Step, Steps, fold
 
-__all__ = ["Match", "Matcher"]
+__all__ = ["Bound", "Match", "Matcher", "explain"]
 
 Key = TypeVar("Key", bound=Hashable)
+
+_FEWEST_SPACED = 4
+"""Terms with fewer letters are not looked for among letters that stand apart: initials would match."""
+
+
+class Bound(StrEnum):
+    """Where a term may stand: as a word, at the beginning or end of one, or anywhere."""
+
+    WORD = "word"
+    PREFIX = "prefix"
+    SUFFIX = "suffix"
+    PART = "part"
 
 
 class Match(NamedTuple, Generic[Key]):
@@ -23,64 +39,141 @@ class Match(NamedTuple, Generic[Key]):
     end: int
 
 
+class _Listed(NamedTuple, Generic[Key]):
+    key: Key
+    bound: Bound
+    folded: str
+    """With i and l kept apart; the automaton takes both as ``1``."""
+    is_spaced: bool
+    """Compared with letters that stood apart, as these are without their signs."""
+    has_letter: bool
+
+
 class Matcher(Generic[Key]):
-    """Many terms compiled into one automaton; the cost of ``find`` does not depend on their number.
+    """Many terms under the same folding steps, compiled into one automaton."""
 
-    Terms are folded (``hashing.folding``) and match only between word boundaries. Scripts that write no
-    spaces (Chinese, Japanese, Thai and others) have no such boundaries and match anywhere.
-    """
-
-    def __init__(self, terms: Iterable[tuple[Key, str]]) -> None:
-        by_folded: dict[str, list[Key]] = {}
-        for key, text in terms:
-            if folded := fold(text).text:
-                by_folded.setdefault(folded, []).append(key)
+    def __init__(
+        self,
+        terms: Iterable[tuple[Key, str] | tuple[Key, str, Bound]],
+        steps: Steps = LEVELS["folded"],
+    ) -> None:
+        self._steps = steps
+        self._takes_signs = Step.SIGNS in steps
+        self._takes_spaced = Step.SPACED in steps
+        by_text: dict[str, list[_Listed[Key]]] = {}
+        self._open: set[int] = set()
+        """Lengths of terms that need not begin and end a word."""
+        for key, text, *bounds in terms:
+            bound = bounds[0] if bounds else Bound.WORD
+            for written, is_spaced in self._writings(text):
+                has_letter = any(char.isalpha() for char in text)
+                listed = _Listed(key, bound, written, is_spaced, has_letter)
+                by_text.setdefault(self._scanned(written), []).append(listed)
+                if bound != Bound.WORD:
+                    self._open.add(len(written))
         self._automaton = ahocorasick.Automaton()
-        for folded, keys in by_folded.items():
-            self._automaton.add_word(folded, (len(folded), keys))
-        if by_folded:
+        for written, some in by_text.items():
+            self._automaton.add_word(written, (len(written), some))
+        if by_text:
             self._automaton.make_automaton()
-        self._is_empty = not by_folded
+        self._is_empty = not by_text
+
+    def _writings(self, text: str) -> list[tuple[str, bool]]:
+        folded = fold(text, self._steps).text
+        if not folded:
+            return []
+        found = [(folded, False)]
+        if self._takes_spaced:
+            letters = "".join(char for char in folded if char.isalnum())
+            if len(letters) < len(folded):  # Its signs stood between letters that may repeat now.
+                letters = fold(letters, self._steps).text
+            if len(letters) >= _FEWEST_SPACED:
+                found.append((letters, True))
+        return found
+
+    def _scanned(self, folded: str) -> str:
+        if not self._takes_signs:
+            return folded
+        return folded.replace("i", "1").replace("l", "1")
+
+    @property
+    def stats(self) -> dict[str, int]:
+        """Return what the automaton says of its size: ``nodes_count``, ``total_size`` in bytes and more."""
+        return self._automaton.get_stats() if not self._is_empty else {"total_size": 0}
 
     def find(self, text: str) -> list[Match[Key]]:
         """Return every occurrence in order of its place; overlapping terms are all reported."""
         if self._is_empty or not text:
             return []
-        folded = fold(text)
-        if not folded.text:
+        return self.find_in(fold(text, self._steps))
+
+    def find_in(self, folded: Folded) -> list[Match[Key]]:
+        """Return the same for a text that was folded with this matcher's steps."""
+        if self._is_empty or not folded.text:
             return []
         matches: list[Match[Key]] = []
-        for last, (length, keys) in self._automaton.iter(folded.text):
+        bounds: bytes | None = None
+        for last, (length, some) in self._automaton.iter(self._scanned(folded.text)):
             start, end = last - length + 1, last + 1
-            if _is_boundary(folded, start) and _is_boundary(folded, end):
-                matches.extend(Match(key, *folded.span(start, end)) for key in keys)
+            if bounds is None:
+                bounds = folded.boundaries
+            begins, ends = bounds[start], bounds[end]
+            if not (begins and ends) and length not in self._open:
+                continue
+            for listed in some:
+                if not listed.is_spaced and self._stands(listed, folded, start, end, begins, ends):
+                    matches.append(Match(listed.key, *folded.span(start, end)))
+        for stretch in folded.stretches:
+            for last, (length, some) in self._automaton.iter(self._scanned(stretch.text)):
+                start, end = last - length + 1, last + 1
+                for listed in some:
+                    if listed.is_spaced and _is_same(listed.folded, stretch.text[start:end]):
+                        begin, _ = folded.span(stretch.at[start], stretch.at[start] + 1)
+                        _, until = folded.span(stretch.at[last], stretch.at[last] + 1)
+                        matches.append(Match(listed.key, begin, until))
         return sorted(matches, key=lambda match: (match.start, match.end))
 
-
-def _is_boundary(folded: Folded, at: int) -> bool:
-    """Return whether a word may begin or end between characters ``at - 1`` and ``at``."""
-    if at == 0 or at == len(folded.text) or at in folded.breaks:
-        return True
-    before, after = folded.text[at - 1], folded.text[at]
-    return not (_is_word(before) and _is_word(after)) or _is_unspaced(before) or _is_unspaced(after)
-
-
-def _is_word(char: str) -> bool:
-    return char.isalnum() or char == "_" or unicodedata.category(char).startswith("M")
-
-
-_UNSPACED = (
-    (0x0E00, 0x0EFF),  # Thai, Lao
-    (0x1000, 0x109F),  # Myanmar
-    (0x1780, 0x17FF),  # Khmer
-    (0x3040, 0x30FF),  # Hiragana, Katakana
-    (0x3400, 0x4DBF),  # Han
-    (0x4E00, 0x9FFF),
-    (0xF900, 0xFAFF),
-    (0x20000, 0x323AF),
-)
+    def _stands(
+        self, listed: _Listed[Key], folded: Folded, start: int, end: int, begins: int, ends: int
+    ) -> bool:
+        bound = listed.bound
+        if not begins and bound in {Bound.WORD, Bound.PREFIX}:
+            return False
+        if bound in {Bound.WORD, Bound.SUFFIX}:
+            if not ends:
+                return False
+        elif not folded.is_letter_end(end):
+            return False
+        if not self._takes_signs:
+            return True
+        if not _is_same(listed.folded, folded.text[start:end]):
+            return False
+        # Figures alone are a number, whatever they could spell.
+        begin, until = folded.span(start, end)
+        return not listed.has_letter or any(map(str.isalpha, folded.original[begin:until])) or any(
+            ord(char) > 0x2000 for char in folded.original[begin:until]
+        )
 
 
-def _is_unspaced(char: str) -> bool:
-    code = ord(char)
-    return code >= 0x0E00 and any(first <= code <= last for first, last in _UNSPACED)
+def _is_same(term: str, written: str) -> bool:
+    """Return whether two texts are the same where ``1`` may be an i or an l."""
+    return term == written or all(
+        a == b or a == "1" or b == "1" for a, b in zip(term, written, strict=True)
+    )
+
+
+def explain(term: str, written: str, steps: Steps) -> tuple[Step, ...]:
+    """Return the fewest steps under which a writing is the term, in their order; empty: as it is listed.
+
+    ``written`` is a match of the term under ``steps``.
+    """
+    needed = set(steps)
+    for step in reversed(Step):
+        if step in needed and _is_found(term, written, frozenset(needed - {step})):
+            needed.discard(step)
+    return tuple(step for step in Step if step in needed)
+
+
+def _is_found(term: str, written: str, steps: Steps) -> bool:
+    matches = Matcher([(0, term, Bound.PART)], steps).find(written)
+    return any((match.start, match.end) == (0, len(written)) for match in matches)
