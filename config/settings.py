@@ -175,6 +175,7 @@ HOLDFAST_SWEEPS = [
     "reports.jobs.sweep_uploads",
     "hashing.jobs.sweep_items",
     "hashing.jobs.sweep_lookups",
+    "hashing.jobs.sweep_terms",
     "hashing.jobs.sweep_detectors",
     "hashing.jobs.sweep_pending_looks",
     "hashing.jobs.sweep_trials",
@@ -191,6 +192,7 @@ HOLDFAST_RESEAL = [
     "hashing.actions.detectors.reseal_detector_secrets",
     "accounts.actions.second_factor.reseal_secrets",
     "moderation.actions.deliveries.reseal_secrets",
+    "hashing.actions.term_lists.reseal_secrets",
 ]
 HOLDFAST_SWEEP_SECONDS = env_int("HOLDFAST_SWEEP_SECONDS", 5)
 

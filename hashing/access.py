@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
@@ -16,31 +16,19 @@ from hashing.models import (
     HashEntry,
     HashImport,
     HashList,
-    Term,
-    TermChange,
-    TermList,
 )
-from reports.models import Surface
 
 __all__ = [
-    "changes_of",
     "counts_of",
     "entries_of",
     "find_digest_for",
     "find_hash_list",
     "flags_of_list",
-    "flags_of_terms",
     "get_entry_for",
     "get_hash_list_for",
-    "get_term_list_for",
     "hash_list_names",
     "hash_lists_for",
     "imports_of",
-    "surface_names",
-    "term_lists_for",
-    "terms_as_text",
-    "terms_of",
-    "version_of",
 ]
 
 
@@ -105,30 +93,6 @@ def flags_of_list(hash_list: HashList) -> QuerySet[Flag]:
     return Flag.objects.filter(hash_list=hash_list).order_by("-created_at")
 
 
-def term_lists_for(user: User) -> QuerySet[TermList]:
-    """Return every term list with ``term_count``, or none for who may not see rules."""
-    if not user.may(Permission.HASHING_RULES_VIEW):
-        return TermList.objects.none()
-    in_force = Count("terms", filter=Q(terms__retired_at=None))
-    flagged = Exists(Flag.objects.filter(term_list=OuterRef("pk"), superseded_at=None))
-    return TermList.objects.annotate(term_count=in_force, has_flags=flagged).order_by("name")
-
-
-def get_term_list_for(user: User, id: UUID) -> TermList:
-    """Return one term list. Raises Http404."""
-    return get_object_or_404(term_lists_for(user), pk=id)
-
-
-def changes_of(term_list: TermList) -> QuerySet[TermChange]:
-    """Return the versions of a term list, newest first."""
-    return term_list.changes.select_related("changed_by").order_by("-version")
-
-
-def flags_of_terms(term_list: TermList) -> QuerySet[Flag]:
-    """Return the flags that rest on a term list, newest first."""
-    return Flag.objects.filter(term_list=term_list).order_by("-created_at")
-
-
 def counts_of(hash_list: HashList) -> list[tuple[str, int]]:
     """Return how many entries in force a list has of each algorithm, as (name, count)."""
     rows = (
@@ -139,27 +103,6 @@ def counts_of(hash_list: HashList) -> list[tuple[str, int]]:
     )
     found = dict(rows)
     return [(each.label, found[each.value]) for each in Algorithm if each.value in found]
-
-
-def terms_of(term_list: TermList) -> QuerySet[Term]:
-    """Return the terms in force, in alphabetical order."""
-    return term_list.terms.filter(retired_at=None).order_by("folded")
-
-
-def terms_as_text(term_list: TermList) -> str:
-    """Return the terms in force one a line, each with its note after a tab."""
-    pairs = terms_of(term_list).values_list("text", "note")
-    return "\n".join(f"{text}\t{note}" if note else text for text, note in pairs)
-
-
-def version_of(term_list: TermList) -> int:
-    """Return the version that the list has at this moment."""
-    return TermList.objects.values_list("version", flat=True).get(pk=term_list.pk)
-
-
-def surface_names(term_list: TermList) -> list[str]:
-    """Return where the list looks, in words; empty is everywhere."""
-    return [Surface(value).label for value in term_list.surfaces if value in Surface.values]
 
 
 def find_hash_list(slug: str) -> HashList | None:

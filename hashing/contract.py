@@ -35,7 +35,15 @@ AGAIN_LATER = "unavailable"
 """Code of a *could not scan* finding that says nothing of the item: the detector is asked again later."""
 
 _NOT_PART_OF_IDENTITY = frozenset(
-    {"list_version", "frames_checked", "frames_total", "also", "detail"}
+    {
+        "list_version",
+        "frames_checked",
+        "frames_total",
+        "also",
+        "detail",
+        "language",
+        "language_confidence",
+    }
 )
 """Evidence that may differ between two scans without making it another finding."""
 
@@ -70,8 +78,9 @@ class Finding:
     characters. ``evidence`` is JSON; keys in use: ``list``, ``list_name``, ``list_version``, ``entry``,
     ``algorithm``, ``value``, ``matched_value``, ``distance``, ``threshold``, ``quality``,
     ``entry_quality_unknown``, ``low_quality``, ``frame``, ``frames_checked``, ``frames_total``, ``also``,
-    ``term``, ``span``, ``spans``, ``reason``; of classifiers
-    ``classifier``, ``classifier_name``, ``classifier_version``, ``terms``, ``base``, ``rest``, ``log_odds``;
+    ``rule``, ``span``, ``spans``, ``suppressed``, ``folding``, ``language``, ``restricted``, ``reason``;
+    of classifiers ``classifier``, ``classifier_name``, ``classifier_version``, ``terms``, ``base``,
+    ``rest``, ``log_odds``;
     ``model``, ``priority`` (a note that raises the order of a case that is there anyway). The ids name rows that the finding points at.
     """
 

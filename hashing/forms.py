@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django import forms
 
 from hashing.actions.hash_lists import HIGHEST_PDQ_THRESHOLD, HIGHEST_PHASH_THRESHOLD
@@ -115,77 +113,4 @@ class EntryFilterForm(forms.Form):
     state = forms.ChoiceField(
         required=False,
         choices=[("", "All"), ("active", "In force"), ("retired", "Retired")],
-    )
-
-
-class TermListForm(forms.Form):
-    """What a term list is, and where it looks."""
-
-    name = forms.CharField(max_length=120)
-    category = forms.ChoiceField(
-        choices=Category.choices, help_text="What a match is about. Routing rules look at it."
-    )
-    description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3}))
-    surfaces = forms.MultipleChoiceField(
-        choices=TEXT_SURFACES,
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-        help_text="Where the terms are looked for. None chosen: everywhere.",
-    )
-
-
-class TermListSettingsForm(TermListForm):
-    """The same for a list that exists: it can be switched off."""
-
-    is_active = forms.BooleanField(
-        label="In force",
-        required=False,
-        help_text="A list that is not in force flags nothing; its terms stay.",
-    )
-
-
-class TermsForm(forms.Form):
-    """The terms of a list, as text or as a file."""
-
-    terms = forms.CharField(
-        required=False,
-        strip=False,
-        widget=forms.Textarea(attrs={"rows": 16, "spellcheck": "false"}),
-        help_text="One term a line. A note may follow after a tab. "
-        "Case, width and accents that only look different do not matter.",
-    )
-    file = forms.FileField(
-        label="Or take the terms from a text file",
-        required=False,
-        allow_empty_file=True,
-        help_text="UTF-8, one term a line. It replaces the text above.",
-    )
-    version = forms.IntegerField(widget=forms.HiddenInput)
-
-    def clean(self) -> dict[str, Any]:
-        """Read the file, if there is one, in the place of the text."""
-        said = super().clean() or {}
-        file = said.get("file")
-        if file:
-            if file.size > LARGEST_TERMS_FILE:
-                self.add_error("file", "The file is larger than 5 MB.")
-                return said
-            try:
-                said["terms"] = file.read().decode("utf-8-sig")
-            except UnicodeDecodeError:
-                self.add_error("file", "The file is not text in UTF-8.")
-        return said
-
-
-class TryForm(forms.Form):
-    """A text to try the rules on."""
-
-    text = forms.CharField(
-        strip=False,
-        max_length=LONGEST_TRIAL,
-        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
-        help_text="Write an invented text. Nothing of it is kept.",
-    )
-    surface = forms.ChoiceField(
-        required=False, choices=[("", "Every surface"), *TEXT_SURFACES], label="As if it stood on"
     )

@@ -41,7 +41,9 @@ LEET = {
 SQUARED = frozenset(map(chr, [*range(0x1F150, 0x1F16A), *range(0x1F170, 0x1F18A)]))
 """Letters in filled circles and squares: symbols to Unicode, letters to a reader."""
 
-GREY = frozenset(map(chr, [*range(0x24B6, 0x24EA), *range(0x1F110, 0x1F14A), *range(0x1F1E6, 0x1F200)]))
+GREY = frozenset(
+    map(chr, [*range(0x24B6, 0x24EA), *range(0x1F110, 0x1F14A), *range(0x1F1E6, 0x1F200)])
+)
 """Letters in circles, brackets and squares, and regional indicators."""
 
 

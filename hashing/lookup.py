@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
+from hashing.active_terms import ActiveTerms, active_terms, forget_terms
 from hashing.digests import BITS, FileDigests
 from hashing.matching import Table
-from hashing.models import Algorithm, HashEntry, HashList, Term, TermList
-from hashing.terms import Matcher
+from hashing.models import Algorithm, HashEntry, HashList
 
 __all__ = [
     "ActiveHashList",
@@ -39,18 +38,8 @@ class ActiveHashList:
     tables: dict[str, Table]
 
 
-@dataclass(frozen=True)
-class ActiveTerms:
-    """All term lists in force as one automaton; its keys are ids of terms."""
-
-    matcher: Matcher[int]
-    terms: dict[int, tuple[str, UUID]]
-    lists: dict[UUID, TermList]
-
-
 _lock = threading.Lock()
 _tables: dict[UUID, tuple[int, dict[str, Table]]] = {}
-_terms: tuple[tuple[Any, ...], ActiveTerms] | None = None
 
 
 def active_hash_lists() -> list[ActiveHashList]:
@@ -110,26 +99,8 @@ def exact_matches(digests: FileDigests) -> list[HashEntry]:
     )
 
 
-def active_terms() -> ActiveTerms:
-    """Return the term lists in force. Costs one query, and a compilation when one of them changed."""
-    global _terms  # noqa: PLW0603 — one cache per process
-    lists = {each.pk: each for each in TermList.objects.filter(is_active=True).order_by("slug")}
-    key = tuple((each.pk, each.version) for each in lists.values())
-    with _lock:
-        if _terms is None or _terms[0] != key:
-            rows = Term.objects.filter(term_list__in=lists, retired_at=None).order_by("pk")
-            terms = {
-                pk: (text, list_id)
-                for pk, text, list_id in rows.values_list("pk", "text", "term_list_id")
-            }
-            matcher = Matcher((pk, text) for pk, (text, _) in terms.items())
-            _terms = (key, ActiveTerms(matcher, terms, lists))
-        return _terms[1]
-
-
 def forget() -> None:
     """Drop everything compiled. For tests, whose databases come and go under one process."""
-    global _terms  # noqa: PLW0603
     with _lock:
         _tables.clear()
-        _terms = None
+    forget_terms()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import re2
 
@@ -67,7 +67,9 @@ def check_pattern(pattern: str) -> None:
     if _SURROGATE.search(pattern) or "\x00" in pattern:
         raise ValueError("The pattern holds characters that no text has.")
     if re.search(r"(?<!\\)(?:\\\\)*\\[1-9]", pattern):
-        raise ValueError("The pattern cannot be used: a back reference needs backtracking and is not possible.")
+        raise ValueError(
+            "The pattern cannot be used: a back reference needs backtracking and is not possible."
+        )
     try:
         compiled = re2.compile(pattern, _options(_PATTERN_MEMORY, is_exact=False))
     except re2.error as refused:
@@ -88,12 +90,11 @@ class Patterns(Generic[Key]):
 
     def __init__(self, patterns: Iterable[tuple[Key, str]], *, is_exact: bool = False) -> None:
         """Raises ValueError for a pattern that ``check_pattern`` refuses."""
-        self._compiled: list[tuple[Key, re2._Regexp]] = []
+        self._compiled: list[tuple[Key, Any]] = []
         self._sets: list[tuple[int, re2.Set]] = []
         for key, pattern in patterns:
             check_pattern(pattern)
-            # Made here and not by re2.compile, whose cache would hold and drop them by its own rule.
-            made = re2._Regexp(pattern, _options(_PATTERN_MEMORY, is_exact=is_exact))
+            made = re2.compile(pattern, _options(_PATTERN_MEMORY, is_exact=is_exact))
             self._compiled.append((key, made))
         if len(self._compiled) > _FEW:
             self._combine(is_exact=is_exact)

@@ -235,7 +235,7 @@ def _operand(text: str) -> Operand:
     text = " ".join(text.split())
     starts, ends = text.startswith("*"), text.endswith("*") and len(text) > 1
     inner = text[1 if starts else 0 : len(text) - 1 if ends else len(text)].strip()
-    if not starts and not ends or not any(char.isalnum() for char in inner):
+    if (not starts and not ends) or not any(char.isalnum() for char in inner):
         return Operand(text)
     if starts and ends:
         return Operand(inner, Bound.PART)

@@ -128,7 +128,8 @@ class Rulebook(Generic[Id, ListId]):
             languages = entry.rule.languages
             if languages and language.code not in {*languages, UNKNOWN}:
                 continue
-            kept, suppressed = {}, []
+            kept: dict[int, list[Span]] = {}
+            suppressed: list[Span] = []
             for part, spans in parts.items():
                 kept[part], inside = _outside(spans, allowed.get(entry.list_id, []))
                 if entry.rule.parts[part].joint != Joint.WITHOUT:
@@ -223,7 +224,8 @@ def _outside(spans: list[Span], allowed: list[Span]) -> tuple[list[Span], list[S
     if not allowed:
         return spans, []
     starts = [start for start, _ in allowed]
-    kept, inside = [], []
+    kept: list[Span] = []
+    inside: list[Span] = []
     for span in spans:
         # Of those that begin in time, the last one reaches farthest.
         at = bisect.bisect_right(starts, span[0]) - 1

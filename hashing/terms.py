@@ -120,9 +120,12 @@ class Matcher(Generic[Key]):
             begins, ends = bounds[start], bounds[end]
             if not (begins and ends) and length not in self._open:
                 continue
-            for listed in some:
-                if not listed.is_spaced and self._stands(listed, folded, start, end, begins, ends):
-                    matches.append(Match(listed.key, *folded.span(start, end)))
+            matches += [
+                Match(listed.key, *folded.span(start, end))
+                for listed in some
+                if not listed.is_spaced
+                and self._stands(listed, folded, start, end, begins=begins, ends=ends)
+            ]
         for stretch in folded.stretches:
             for last, (length, some) in self._automaton.iter(self._scanned(stretch.text)):
                 start, end = last - length + 1, last + 1
@@ -134,7 +137,14 @@ class Matcher(Generic[Key]):
         return sorted(matches, key=lambda match: (match.start, match.end))
 
     def _stands(
-        self, listed: _Listed[Key], folded: Folded, start: int, end: int, begins: int, ends: int
+        self,
+        listed: _Listed[Key],
+        folded: Folded,
+        start: int,
+        end: int,
+        *,
+        begins: int,
+        ends: int,
     ) -> bool:
         bound = listed.bound
         if not begins and bound in {Bound.WORD, Bound.PREFIX}:
@@ -150,15 +160,17 @@ class Matcher(Generic[Key]):
             return False
         # Figures alone are a number, whatever they could spell.
         begin, until = folded.span(start, end)
-        return not listed.has_letter or any(map(str.isalpha, folded.original[begin:until])) or any(
-            ord(char) > 0x2000 for char in folded.original[begin:until]
+        return (
+            not listed.has_letter
+            or any(map(str.isalpha, folded.original[begin:until]))
+            or any(ord(char) > 0x2000 for char in folded.original[begin:until])
         )
 
 
 def _is_same(term: str, written: str) -> bool:
     """Return whether two texts are the same where ``1`` may be an i or an l."""
     return term == written or all(
-        a == b or a == "1" or b == "1" for a, b in zip(term, written, strict=True)
+        a == b or "1" in (a, b) for a, b in zip(term, written, strict=True)
     )
 
 

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from hashing.views import detectors, lists, lookups, rules
+from hashing.views import lists, rule_versions, rules
 
 app_name = "hashing"
 urlpatterns = [
@@ -31,4 +32,15 @@ urlpatterns = [
     path("detectors/<str:name>/again/", detectors.try_again, name="detector_again"),
     path("detectors/<str:name>/secret/", detectors.new_secret, name="detector_secret"),
     path("detectors/<str:name>/try/", detectors.try_it, name="detector_try"),
+    path("text-rules/<uuid:list_id>/build/", rules.build, name="rule_build"),
+    path("text-rules/<uuid:list_id>/import/", rules.import_file, name="rule_import"),
+    path("text-rules/<uuid:list_id>/export/", rules.export, name="rule_export"),
+    path("text-rules/<uuid:list_id>/versions/", rule_versions.versions, name="rule_versions"),
+    path(
+        "text-rules/<uuid:list_id>/versions/<int:version>/restore/",
+        rule_versions.restore,
+        name="rule_restore",
+    ),
+    path("text-rules/<uuid:list_id>/readers/add/", rule_versions.grant, name="rule_grant"),
+    path("text-rules/<uuid:list_id>/readers/remove/", rule_versions.revoke, name="rule_revoke"),
 ]

@@ -185,6 +185,13 @@ HASHING = (
     Row("hashing:rule", SEES_LISTS, get=404),
     Row("hashing:rule_edit", only(POLICY_ADMIN), get=404, post=404),
     Row("hashing:rule_terms", only(POLICY_ADMIN), get=404, post=404),
+    Row("hashing:rule_build", only(POLICY_ADMIN), get=404, post=404),
+    Row("hashing:rule_import", only(POLICY_ADMIN), get=404, post=404),
+    Row("hashing:rule_export", only(POLICY_ADMIN), get=404),
+    Row("hashing:rule_versions", SEES_LISTS, get=404),
+    Row("hashing:rule_restore", only(POLICY_ADMIN), post=404),
+    Row("hashing:rule_grant", only(POLICY_ADMIN), post=404),
+    Row("hashing:rule_revoke", only(POLICY_ADMIN), post=404),
 )
 
 SEES_DETECTORS = frozenset({LEAD, POLICY_ADMIN, ADMIN})

@@ -16,6 +16,7 @@ from hashing.jobs.detectors import (
 )
 from hashing.jobs.lookups import look_up, sweep_lookups
 from hashing.jobs.scans import scan_item, sweep_items
+from hashing.jobs.terms import sweep_terms
 
 __all__ = [
     "describe_plugin",
@@ -28,6 +29,7 @@ __all__ = [
     "sweep_items",
     "sweep_lookups",
     "sweep_pending_looks",
+    "sweep_terms",
     "sweep_trials",
     "train_classifier",
     "try_detector",

@@ -12,8 +12,9 @@ from accounts.models import User
 from core.audit import SYSTEM
 from core.errors import Invalid, Refused
 from core.models import AuditEntry
-from hashing import actions, csv_lists
+from hashing import actions, csv_lists, term_access
 from hashing.models import Category, HashEntry, HashImport, HashList, TermChange, TermList
+from hashing.sealing import ListSeal
 
 MD5, SHA1, SHA256 = "a" * 32, "b" * 40, "c" * 64
 PDQ, PHASH = "d" * 64, "e" * 16
@@ -244,9 +245,7 @@ def words(db: None) -> TermList:
 
 
 def in_force(term_list: TermList) -> list[str]:
-    return list(
-        term_list.terms.filter(retired_at=None).order_by("text").values_list("text", flat=True)
-    )
+    return sorted(str(rule) for rule in term_access.rules_of(term_list))
 
 
 def test_every_change_of_terms_is_a_version(words: TermList, policy_admin: User) -> None:
@@ -259,7 +258,9 @@ def test_every_change_of_terms_is_a_version(words: TermList, policy_admin: User)
     newest = TermChange.objects.filter(term_list=words).first()
     assert newest is not None
     assert (newest.version, newest.changed_by) == (2, policy_admin)
-    assert (newest.added, newest.removed) == (["markerword-gamma"], ["markerword-beta"])
+    lines = ListSeal(words).lines_of(newest)
+    assert (lines.added, lines.removed) == (["markerword-gamma"], ["markerword-beta"])
+    assert lines.rewritten == [("markerword-alpha\tthe first", "MARKERWORD-ALPHA\tthe first")]
     same = actions.set_terms(changed, "markerword-gamma\nMARKERWORD-ALPHA\tthe first", actor=SYSTEM)
     assert same.version == 2
     back = actions.set_terms(same, "markerword-beta", actor=SYSTEM)
