@@ -152,8 +152,8 @@ def terms_page(
     if search:
         wanted = search.casefold()
         found = [row for row in _opened(rows, seal) if wanted in row.rule.line.casefold()]
-        page = Paginator(found, RULES_A_PAGE).get_page(str(number or 1))
-        return page, list(page.object_list)
+        matching = Paginator(found, RULES_A_PAGE).get_page(str(number or 1))
+        return matching, list(matching.object_list)
     page = Paginator(rows, RULES_A_PAGE).get_page(str(number or 1))
     return page, list(_opened(page.object_list, seal))
 

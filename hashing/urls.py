@@ -2,8 +2,7 @@
 
 from django.urls import path
 
-from hashing.views import detectors, lists, lookups, rules
-from hashing.views import lists, rule_versions, rules
+from hashing.views import detectors, lists, lookups, rule_versions, rules
 
 app_name = "hashing"
 urlpatterns = [

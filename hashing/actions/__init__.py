@@ -76,14 +76,6 @@ from hashing.actions.scores import (
     record_scores,
     watched_versions,
 )
-from hashing.actions.term_lists import change_term_list, create_term_list, set_terms
-from hashing.actions.trainings import (
-    begin_training,
-    fail_training,
-    finish_training,
-    note_progress,
-    request_training,
-    waiting_trainings,
 from hashing.actions.term_lists import (
     add_terms,
     change_term_list,
@@ -95,6 +87,14 @@ from hashing.actions.term_lists import (
     seal_terms,
     set_terms,
     unsealed_term_lists,
+)
+from hashing.actions.trainings import (
+    begin_training,
+    fail_training,
+    finish_training,
+    note_progress,
+    request_training,
+    waiting_trainings,
 )
 from hashing.actions.verdicts import record_verdicts
 
@@ -156,12 +156,11 @@ __all__ = [
     "request_training",
     "reseal_detector_secrets",
     "restore_entry",
+    "restore_terms",
     "retire_active",
     "retire_entry",
-    "roll_back",
-    "restore_terms",
-    "retire_entry",
     "revoke_terms",
+    "roll_back",
     "rotate_detector_secret",
     "seal_terms",
     "set_terms",
