@@ -127,6 +127,9 @@ HOLDFAST_MAX_UPLOAD_BYTES = env_int("HOLDFAST_MAX_UPLOAD_BYTES", 100 * 1024 * 10
 HOLDFAST_DIGESTS = frozenset(env_list("HOLDFAST_DIGESTS", ["pdq", "phash", "dhash"]))
 HOLDFAST_KEYRING = Path(os.environ.get("HOLDFAST_KEYRING", VAR_DIR / "keys" / "masterkeys.json"))
 
+# This machine's copy of the index over known digests: a cache, made again from the vault.
+HOLDFAST_INDEX_DIR = Path(os.environ.get("HOLDFAST_INDEX_DIR", VAR_DIR / "index"))
+
 # ── Background work ───────────────────────────────────────────────────────────────────────────
 RQ_QUEUES = {
     name: {
@@ -143,6 +146,7 @@ HOLDFAST_JOBS = {
     "try_detector": {"path": "hashing.jobs.try_detector", "queue": "scan", "timeout": 90},
     "describe_plugin": {"path": "hashing.jobs.describe_plugin", "queue": "default", "timeout": 60},
     "look_up": {"path": "hashing.jobs.look_up", "queue": "match", "timeout": 60},
+    "build_index": {"path": "hashing.jobs.build_index", "queue": "package", "timeout": 3600},
     "make_preview": {"path": "moderation.jobs.make_preview", "queue": "scan", "timeout": 60},
     "route_item": {"path": "moderation.jobs.route_item", "queue": "intake", "timeout": 60},
     "route_report": {"path": "moderation.jobs.route_report", "queue": "intake", "timeout": 60},
@@ -176,6 +180,7 @@ HOLDFAST_SWEEPS = [
     "hashing.jobs.sweep_items",
     "hashing.jobs.sweep_lookups",
     "hashing.jobs.sweep_terms",
+    "hashing.jobs.sweep_index",
     "hashing.jobs.sweep_detectors",
     "hashing.jobs.sweep_pending_looks",
     "hashing.jobs.sweep_trials",

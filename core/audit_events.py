@@ -83,6 +83,8 @@ class AuditEvent(StrEnum):
     HASH_ENTRY_RETIRED = "hashing.entry.retired"
     HASH_ENTRY_RESTORED = "hashing.entry.restored"
     HASH_LISTS_SEARCHED = "hashing.lists.searched"
+    INDEX_BUILT = "hashing.index.built"
+    INDEX_DAMAGED = "hashing.index.damaged"
     TERM_LIST_CREATED = "hashing.terms.created"
     TERM_LIST_CHANGED = "hashing.terms.changed"
     FILES_LOOKED_UP = "hashing.files.looked_up"

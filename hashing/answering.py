@@ -9,11 +9,13 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
+from core.errors import Refused
 from hashing import lookup
-from hashing.contract import Detector, Finding, ScanItem, covers
+from hashing.contract import Detector, Finding, ScanItem, could_not_scan, covers
 from hashing.detectors import detectors
 from hashing.digests import LOW_QUALITY, FrameDigests
 from hashing.images import CannotDecode
+from hashing.lookup import IndexNotReady
 from hashing.media import Media
 from hashing.models import Algorithm, FileLookup, FlagKind, HashEntry
 from reports.models import ItemKind
@@ -103,7 +105,10 @@ def of_text(text: str, surface: str) -> list[dict[str, Any]]:
 
 
 def of_digests(wanted: list[tuple[str, str]]) -> list[list[dict[str, Any]]]:
-    """Return the findings on digests, given as (algorithm, lower-case hex) in the order they are given."""
+    """Return the findings on digests, given as (algorithm, lower-case hex) in the order they are given.
+
+    Raises Refused while there is no index to look them up in.
+    """
     return [_of_digest(algorithm, value) for algorithm, value in wanted]
 
 
@@ -112,19 +117,33 @@ def _of_digest(algorithm: str, value: str) -> list[dict[str, Any]]:
         hits = [
             (entry, 0, 0)
             for entry in HashEntry.objects.filter(
-                algorithm=algorithm, value=value, retired_at=None, hash_list__is_active=True
+                algorithm=algorithm,
+                value=value,
+                retired_at=None,
+                hash_list__in=lookup.in_force().values("pk"),
             ).select_related("hash_list")
         ]
     else:
-        near = {
-            hit.id: (hit.distance, hash_list.thresholds[algorithm])
-            for hash_list in lookup.active_hash_lists()
-            if algorithm in hash_list.tables
-            for hit in hash_list.tables[algorithm].within(value, hash_list.thresholds[algorithm])
-        }
+        near = {hit.id: hit.distance for hit in _near(algorithm, value)}
         entries = HashEntry.objects.filter(pk__in=near).select_related("hash_list")
-        hits = sorted(((entry, *near[entry.pk]) for entry in entries), key=lambda hit: hit[1:])
+        hits = sorted(
+            (
+                (entry, near[entry.pk], lookup.reach_of(entry.hash_list, algorithm))
+                for entry in entries
+            ),
+            key=lambda hit: hit[1:],
+        )
     return [_digest_document(entry, value, *found) for entry, *found in hits]
+
+
+def _near(algorithm: str, value: str) -> list[lookup.Hit]:
+    try:
+        return lookup.near(algorithm, [value])[0]
+    except IndexNotReady as waiting:
+        raise Refused(
+            f"Digests cannot be looked up now: {waiting.reason}. Try again in a minute.",
+            code="index_not_ready",
+        ) from None
 
 
 def _digest_document(entry: HashEntry, value: str, distance: int, threshold: int) -> dict[str, Any]:
@@ -155,8 +174,13 @@ def findings_of(item: ScanItem) -> list[dict[str, Any]]:
 
     documents: list[dict[str, Any]] = []
     for detector in _looking(item):
-        outcome, _ = ask(detector, item, counted=False)
-        documents += [finding_document(outcome.detector, each) for each in outcome.findings]
+        try:
+            outcome, _ = ask(detector, item, counted=False)
+            findings = outcome.findings
+        except IndexNotReady as waiting:
+            # Never silence, which would mean: nothing is known of it.
+            findings = [could_not_scan("The file", waiting.reason, code="index_not_ready")]
+        documents += [finding_document(detector.name, each) for each in findings]
     return sorted(documents, key=lambda document: -document["score"])
 
 

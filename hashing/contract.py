@@ -40,6 +40,7 @@ _NOT_PART_OF_IDENTITY = frozenset(
         "frames_checked",
         "frames_total",
         "also",
+        "also_count",
         "detail",
         "language",
         "language_confidence",

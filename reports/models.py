@@ -319,6 +319,9 @@ class Item(models.Model):
     )
     scan_attempts = models.PositiveIntegerField(default=0)
     scan_due_at = models.DateTimeField(db_default=Now())
+    scan_waits_for = models.CharField(
+        max_length=200, blank=True, db_default="", help_text="Why the scan cannot begin yet."
+    )
     scanned_at = models.DateTimeField(null=True, blank=True)
     route_state = models.CharField(
         max_length=12, choices=RouteState.choices, default=RouteState.NOT_YET

@@ -3,59 +3,80 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from hashing import lookup
 from hashing.contract import Finding, FlagKind, ScanItem, could_not_scan
-from hashing.digests import LOW_QUALITY, FrameDigests
+from hashing.digests import LOW_QUALITY, PERCEPTUAL, FrameDigests
 from hashing.images import CannotDecode
-from hashing.lookup import ActiveHashList
-from hashing.matching import Hit
-from hashing.models import Algorithm, HashEntry
+from hashing.lookup import Hit, View
+from hashing.models import Algorithm, HashEntry, HashList
+from hashing.pdq import TURNS
 
 __all__ = ["KnownImage"]
 
 _STRENGTH = {Algorithm.MD5: 0, Algorithm.SHA1: 1, Algorithm.SHA256: 2}
-_NEAR = {Algorithm.PDQ: (0.95, 0.60), Algorithm.PHASH: (0.85, 0.50)}
-"""Score at distance 0 and at the threshold. pHash has 64 bits and errs more often than PDQ's 256."""
+_NEAR = {
+    Algorithm.PDQ: (0.95, 0.60),
+    Algorithm.PHASH: (0.85, 0.50),
+    Algorithm.DHASH: (0.80, 0.45),
+    Algorithm.WHASH: (0.80, 0.45),
+}
+"""Score at distance 0 and at the threshold. The others have 64 bits and err more often than PDQ's 256."""
+_LABEL = {
+    Algorithm.PDQ: "PDQ",
+    Algorithm.PHASH: "pHash",
+    Algorithm.DHASH: "dHash",
+    Algorithm.WHASH: "wHash",
+}
 _WEAK = 0.30
 _ALSO = 10
 
 
 class KnownImage:
-    """Looks up MD5, SHA-1 and SHA-256 of the file, PDQ and pHash of its frames.
+    """Looks up MD5, SHA-1 and SHA-256 of the file, and PDQ, pHash, dHash and wHash of its frames.
 
     One finding per list and algorithm (the cryptographic ones count as one), resting on the nearest
     entry; further entries are counted in ``also``. When the picture cannot be decoded, the exact look-up
     still counts and a ``could_not_scan`` finding says what is missing.
 
-    A picture with little detail (PDQ quality below 50) gives digests that fit many such pictures. A match
-    is kept, marked ``low_quality`` and scored 0.3, so that a person sees it for what it is.
+    PDQ is also looked up for the picture turned and mirrored in the seven other ways; evidence says how the
+    copy was ``turned``.
+
+    A picture with little detail (PDQ quality below 50) gives digests that fit many such pictures. A match is
+    kept, marked ``low_quality`` and scored 0.3, so that a person sees it for what it is; and a note says that
+    the lack of a PDQ match means nothing. The other digests are compared as always.
+
+    A list of known harmless pictures silences a match: the finding becomes a note that says so. It has to
+    be at least as near as what it silences: only an exact copy of a harmless file silences an exact match.
     """
 
     name = "known_image"
-    version = "1"
+    version = "2"
     kinds = frozenset({"image"})
     surfaces: frozenset[str] | None = None
 
     def scan(self, item: ScanItem) -> list[Finding]:
-        """Raises VaultDamage when the original cannot be read, database errors when lists cannot be."""
+        """Raises IndexNotReady, VaultDamage when the original cannot be read, database errors."""
         if item.media is None:
             raise ValueError("a picture without a file")
-        findings = _exact(lookup.exact_matches(item.media.file_digests()))
+        view = lookup.current()
+        exact = lookup.exact_matches(item.media.file_digests())
+        found = list(_exact(exact))
         try:
             frames = item.media.frame_digests()
             picture = item.media.facts()
         except CannotDecode as refused:
-            return [*findings, could_not_scan("The picture", refused.reason, code=refused.code)]
-        for hash_list in lookup.active_hash_lists():
-            for algorithm in (Algorithm.PDQ, Algorithm.PHASH):
-                found = _nearest(hash_list, algorithm, frames)
-                if found is not None:
-                    findings.append(
-                        _near(hash_list, algorithm, *found, len(frames), picture.frames_total)
-                    )
+            missing = could_not_scan("The picture", refused.reason, code=refused.code)
+            return [*_settled(found), missing]
+        for algorithm in map(Algorithm, PERCEPTUAL):
+            found += _near(view, algorithm, frames, picture.frames_total)
+        findings = _settled(found)
+        if frames and all(frame.is_low_quality for frame in frames):
+            findings.append(_not_matchable(frames))
         if picture.problem:
             findings.append(
                 could_not_scan("Part of the animation", picture.problem, code="partly_decoded")
@@ -63,85 +84,159 @@ class KnownImage:
         return findings
 
 
-def _exact(entries: list[HashEntry]) -> list[Finding]:
-    by_list: dict[UUID, list[HashEntry]] = defaultdict(list)
-    for entry in entries:
-        by_list[entry.hash_list_id].append(entry)
-    findings = []
-    for found in by_list.values():
-        best = max(found, key=lambda entry: _STRENGTH[Algorithm(entry.algorithm)])
-        hash_list, algorithm = best.hash_list, Algorithm(best.algorithm)
-        findings.append(
-            Finding(
-                kind=FlagKind.HASH_MATCH,
-                score=1.0,
-                category=hash_list.category,
-                summary=f"Exact copy of a file on “{hash_list.name}” ({algorithm.label}).",
-                evidence={
-                    "list": hash_list.slug,
-                    "list_name": hash_list.name,
-                    "list_version": hash_list.version,
-                    "entry": best.pk,
-                    "algorithm": algorithm.value,
-                    "value": best.value,
-                    "matched_value": best.value,
-                    "distance": 0,
-                    "threshold": 0,
-                    "also": [entry.pk for entry in found if entry.pk != best.pk],
-                },
-                hash_list_id=hash_list.pk,
-                hash_entry_id=best.pk,
-            )
+@dataclass(frozen=True)
+class _Match:
+    """A finding with the list it rests on, and what decides whether something silences it."""
+
+    hash_list: HashList
+    finding: Finding
+    algorithm: Algorithm | None
+    distance: int
+    is_weak: bool = False
+
+    def silences(self, other: _Match) -> bool:
+        """Return whether this match of harmless material is at least as near as ``other``."""
+        if self.algorithm is None:
+            return True
+        return (
+            self.algorithm == other.algorithm
+            and self.distance <= other.distance
+            and not self.is_weak
         )
+
+
+def _settled(matches: Sequence[_Match]) -> list[Finding]:
+    """Return what the matches come to: those that something harmless silences become notes."""
+    harmless = [each for each in matches if lookup.is_harmless(each.hash_list)]
+    findings = []
+    for match in matches:
+        if lookup.is_harmless(match.hash_list):
+            continue
+        silencing = next((each for each in harmless if each.silences(match)), None)
+        findings.append(match.finding if silencing is None else _silenced(match, silencing))
     return findings
 
 
-def _nearest(
-    hash_list: ActiveHashList, algorithm: Algorithm, frames: tuple[FrameDigests, ...]
-) -> tuple[FrameDigests, Hit, list[int]] | None:
-    """Return the best frame, its nearest entry and the other entries within reach, or None.
+def _silenced(match: _Match, by: _Match) -> Finding:
+    said = match.finding
+    why = {key: by.finding.evidence[key] for key in ("list", "list_name", "entry", "distance")}
+    note = HashEntry.objects.values_list("note", flat=True).get(pk=why["entry"])
+    because = f": {note}" if note else ""
+    return replace(
+        said,
+        kind=FlagKind.NOTE,
+        score=0.0,
+        summary=f"Silenced by “{by.hash_list.name}” (known harmless{because}). {said.summary}"[
+            :300
+        ],
+        evidence={**said.evidence, "silenced_by": why | {"note": note}},
+    )
 
-    A frame with detail beats one without, whatever the distance.
-    """
-    table, threshold = hash_list.tables[algorithm], hash_list.thresholds[algorithm]
-    best: tuple[FrameDigests, Hit] | None = None
-    entries: dict[int, int] = {}
+
+def _exact(entries: Iterable[HashEntry]) -> Iterable[_Match]:
+    by_list: dict[UUID, list[HashEntry]] = defaultdict(list)
+    for entry in entries:
+        by_list[entry.hash_list_id].append(entry)
+    for found in by_list.values():
+        best = max(found, key=lambda entry: _STRENGTH[Algorithm(entry.algorithm)])
+        hash_list, algorithm = best.hash_list, Algorithm(best.algorithm)
+        finding = Finding(
+            kind=FlagKind.HASH_MATCH,
+            score=1.0,
+            category=hash_list.category,
+            summary=f"Exact copy of a file on “{hash_list.name}” ({algorithm.label}).",
+            evidence={
+                "list": hash_list.slug,
+                "list_name": hash_list.name,
+                "list_version": hash_list.version,
+                "entry": best.pk,
+                "algorithm": algorithm.value,
+                "value": best.value,
+                "matched_value": best.value,
+                "distance": 0,
+                "threshold": 0,
+                "also": [entry.pk for entry in found if entry.pk != best.pk],
+            },
+            hash_list_id=hash_list.pk,
+            hash_entry_id=best.pk,
+        )
+        yield _Match(hash_list, finding, None, 0)
+
+
+class _Query(NamedTuple):
+    """A digest to look up: of which frame, and how the frame was turned for it."""
+
+    frame: FrameDigests
+    value: str
+    turned: str = ""
+
+
+class _Nearest(NamedTuple):
+    query: _Query
+    hit: Hit
+    is_weak: bool
+
+
+def _queries(algorithm: Algorithm, frames: Iterable[FrameDigests]) -> list[_Query]:
+    queries = []
     for frame in frames:
-        value = frame.pdq if algorithm == Algorithm.PDQ else frame.phash
-        hits = table.within(value, threshold)
-        for hit in hits:
-            entries[hit.id] = min(hit.distance, entries.get(hit.id, hit.distance))
-        if hits and (best is None or _rank(frame, hits[0]) < _rank(*best)):
-            best = (frame, hits[0])
-    if best is None:
-        return None
-    others = sorted((entry for entry in entries if entry != best[1].id), key=lambda e: entries[e])
-    return (*best, others)
-
-
-def _rank(frame: FrameDigests, hit: Hit) -> tuple[bool, int, int]:
-    return frame.is_low_quality, hit.distance, frame.frame
+        if value := frame.values().get(algorithm.value):
+            queries.append(_Query(frame, value))
+            if algorithm == Algorithm.PDQ:
+                queries += map(_Query, [frame] * len(frame.turned), frame.turned, TURNS)
+    return queries
 
 
 def _near(
-    hash_list: ActiveHashList,
+    view: View, algorithm: Algorithm, frames: Sequence[FrameDigests], frames_total: int
+) -> Iterable[_Match]:
+    """Yield the nearest match of each list. A frame with detail beats one without, whatever the distance."""
+    queries = _queries(algorithm, frames)
+    best: dict[UUID, _Nearest] = {}
+    entries: dict[UUID, dict[int, int]] = defaultdict(dict)
+    for query, hits in zip(
+        queries, view.near(algorithm.value, [q.value for q in queries]), strict=True
+    ):
+        # Only PDQ measures detail; the other digests mean less as well where there is little.
+        is_weak = query.frame.is_low_quality
+        for hit in hits:
+            known = entries[hit.list_id]
+            known[hit.id] = min(hit.distance, known.get(hit.id, hit.distance))
+            this = _Nearest(query, hit, is_weak)
+            if hit.list_id not in best or _rank(this) < _rank(best[hit.list_id]):
+                best[hit.list_id] = this
+    for list_id, nearest in best.items():
+        others = sorted(
+            (entry for entry in entries[list_id] if entry != nearest.hit.id),
+            key=lambda entry, known=entries[list_id]: (known[entry], entry),  # type: ignore[misc]
+        )
+        finding = _finding(
+            view.lists[list_id], algorithm, nearest, others, len(frames), frames_total
+        )
+        yield _Match(view.lists[list_id], finding, algorithm, nearest.hit.distance, nearest.is_weak)
+
+
+def _rank(found: _Nearest) -> tuple[bool, int, bool, int]:
+    return found.is_weak, found.hit.distance, bool(found.query.turned), found.query.frame.frame
+
+
+def _finding(
+    hash_list: HashList,
     algorithm: Algorithm,
-    frame: FrameDigests,
-    hit: Hit,
+    nearest: _Nearest,
     others: list[int],
     frames_checked: int,
     frames_total: int,
 ) -> Finding:
-    threshold = hash_list.thresholds[algorithm]
-    value = frame.pdq if algorithm == Algorithm.PDQ else frame.phash
-    matched = HashEntry.objects.values_list("value", flat=True).get(pk=hit.id)
-    nearest, farthest = _NEAR[algorithm]
-    score = nearest - (nearest - farthest) * hit.distance / max(threshold, 1)
-    label = "PDQ" if algorithm == Algorithm.PDQ else "pHash"
+    query, hit, is_weak = nearest
+    frame, threshold = query.frame, lookup.reach_of(hash_list, algorithm.value)
+    highest, lowest = _NEAR[algorithm]
+    score = highest - (highest - lowest) * hit.distance / max(threshold, 1)
     what = f"Frame {frame.frame + 1} of {frames_total} looks" if frames_total > 1 else "Looks"
+    how = f", {query.turned}" if query.turned else ""
     summary = (
-        f"{what} like a picture on “{hash_list.name}” "
-        f"({label}, {hit.distance} of {threshold} bits allowed)."
+        f"{what} like a picture on “{hash_list.name}”{how} "
+        f"({_LABEL[algorithm]}, {hit.distance} of {threshold} bits allowed)."
     )
     evidence: dict[str, Any] = {
         "list": hash_list.slug,
@@ -149,8 +244,8 @@ def _near(
         "list_version": hash_list.version,
         "entry": hit.id,
         "algorithm": algorithm.value,
-        "value": value,
-        "matched_value": matched,
+        "value": query.value,
+        "matched_value": HashEntry.objects.values_list("value", flat=True).get(pk=hit.id),
         "distance": hit.distance,
         "threshold": threshold,
         "quality": frame.quality,
@@ -160,7 +255,9 @@ def _near(
         "also": others[:_ALSO],
         "also_count": len(others),
     }
-    if frame.is_low_quality:
+    if query.turned:
+        evidence["turned"] = query.turned
+    if is_weak:
         score = _WEAK
         evidence["low_quality"] = True
         summary = (
@@ -173,6 +270,31 @@ def _near(
         category=hash_list.category,
         summary=summary[:300],
         evidence=evidence,
-        hash_list_id=hash_list.id,
+        hash_list_id=hash_list.pk,
         hash_entry_id=hit.id,
+    )
+
+
+def _not_matchable(frames: Sequence[FrameDigests]) -> Finding:
+    """Return the note that PDQ says nothing of this picture."""
+    quality = max(frame.quality for frame in frames)
+    compared = sorted(
+        {_LABEL[Algorithm(name)] for frame in frames for name in frame.values()} - {"PDQ"}
+    )
+    others = (
+        f"It was compared by {', '.join(compared)}." if compared else "Nothing else was compared."
+    )
+    return Finding(
+        kind=FlagKind.NOTE,
+        score=0.0,
+        summary=(
+            f"Not matchable by PDQ: too little detail (quality {quality} of 100, {LOW_QUALITY} is sure). "
+            f"{others}"
+        ),
+        evidence={
+            "code": "not_matchable",
+            "algorithm": "pdq",
+            "quality": quality,
+            "reason": "little detail",
+        },
     )

@@ -14,11 +14,13 @@ from hashing.jobs.detectors import (
     sweep_trials,
     try_detector,
 )
+from hashing.jobs.index import build_index, sweep_index
 from hashing.jobs.lookups import look_up, sweep_lookups
 from hashing.jobs.scans import scan_item, sweep_items
 from hashing.jobs.terms import sweep_terms
 
 __all__ = [
+    "build_index",
     "describe_plugin",
     "find_plugins",
     "look_up",
@@ -26,6 +28,7 @@ __all__ = [
     "score_recent",
     "sweep_classifiers",
     "sweep_detectors",
+    "sweep_index",
     "sweep_items",
     "sweep_lookups",
     "sweep_pending_looks",

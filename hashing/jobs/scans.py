@@ -25,7 +25,9 @@ from hashing.contract import (
 )
 from hashing.detectors import detectors
 from hashing.images import Limits
+from hashing.lookup import IndexNotReady
 from hashing.media import Media
+from reports.actions import postpone_scan
 from reports.models import Item, ScanState
 
 __all__ = ["scan_item", "sweep_items"]
@@ -33,6 +35,8 @@ __all__ = ["scan_item", "sweep_items"]
 log = logging.getLogger(__name__)
 
 ENOUGH_AT_ONCE = 1000
+INDEX_SECONDS = 10.0
+"""How long an item waits before it is looked at again when there was no index to look things up in."""
 
 
 @job
@@ -54,7 +58,11 @@ def scan_item(item_id: str) -> None:
     looking = [detector for detector in detectors() if covers(detector, subject)]
     media = _media(item, looking)
     subject = replace(subject, media=media)
-    outcomes, state = _look(subject, looking, waited_ms=_waited_ms(item))
+    try:
+        outcomes, state = _look(subject, looking, waited_ms=_waited_ms(item))
+    except IndexNotReady as waiting:
+        postpone_scan(item, reason=f"Waits: {waiting.reason}.", seconds=INDEX_SECONDS)
+        return
     file, frames = media.computed() if media else (None, ())
     actions.record_findings(item, outcomes, state=state, file_digests=file, frame_digests=frames)
     health.flush()
@@ -140,6 +148,8 @@ def ask(
 def _ask(detector: Detector, item: ScanItem) -> tuple[Outcome, bool]:
     try:
         return Outcome(detector.name, detector.version, detector.scan(item)), True
+    except IndexNotReady:
+        raise  # Nothing is known of the item, and soon it will be: it waits.
     except Unavailable as away:
         finding = could_not_scan("The item", away.reason, code=away.code, detail=away.detail)
     except VaultDamage as damage:

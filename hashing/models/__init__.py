@@ -21,6 +21,7 @@ from hashing.models.detectors import (
 )
 from hashing.models.findings import Digest, Flag, FlagKind, Verdict
 from hashing.models.hash_lists import HashEntry, HashImport, HashList
+from hashing.models.index_builds import IndexBuild, IndexState
 from hashing.models.lookups import FileLookup, LookupState
 from hashing.models.term_lists import Term, TermChange, TermList
 from hashing.models.words import Algorithm, Category
@@ -45,6 +46,8 @@ __all__ = [
     "HashEntry",
     "HashImport",
     "HashList",
+    "IndexBuild",
+    "IndexState",
     "LookupState",
     "PendingLook",
     "ScoreDay",

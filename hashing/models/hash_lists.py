@@ -78,6 +78,11 @@ class HashEntry(models.Model):
     added_by = models.ForeignKey(
         "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+    list_version = models.PositiveIntegerField(
+        db_default=0,
+        editable=False,
+        help_text="The list's version when this last changed; set by a trigger.",
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     retired_at = models.DateTimeField(null=True, blank=True)
     retired_reason = models.CharField(max_length=500, blank=True)
@@ -111,5 +116,7 @@ class HashEntry(models.Model):
                 fields=["algorithm", "value"],
                 condition=Q(retired_at=None),
                 name="digest_lookup",
-            )
+            ),
+            # What changed since the index was built.
+            models.Index(fields=["hash_list", "list_version"], name="entries_by_change"),
         ]

@@ -29,6 +29,7 @@ from reports.actions.sources import (
 from reports.actions.submissions import (
     DuplicateReport,
     intake_chain,
+    postpone_scan,
     record_scan_state,
     submit_report,
     submit_scan,
@@ -66,6 +67,7 @@ __all__ = [
     "is_remembered",
     "issue_key",
     "mark_key_used",
+    "postpone_scan",
     "recall",
     "record_scan_state",
     "remember",

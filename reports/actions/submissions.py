@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, connection, transaction
@@ -160,7 +161,8 @@ def record_scan_state(
     else:
         item.scanned_at = Now()
         item.route_state = RouteState.WAITING
-        item.save(update_fields=["scan_state", "scanned_at", "route_state"])
+        item.scan_waits_for = ""
+        item.save(update_fields=["scan_state", "scanned_at", "route_state", "scan_waits_for"])
         enqueue("route_item", item.pk)
     audit.record(
         AuditEvent.SCAN_STATE_RECORDED,
@@ -169,6 +171,23 @@ def record_scan_state(
         chain=f"item:{item.pk}",
         state=state.value,
     )
+    return item
+
+
+@transaction.atomic
+def postpone_scan(item: Item, *, reason: str, seconds: float) -> Item:
+    """Let an item wait for its scan for another while, with a reason that is shown. Safe to repeat.
+
+    The attempt does not count: nothing of the item was looked at. Not audited: the end of the scan is. Ends by
+    itself when the item is scanned.
+    """
+    item = Item.objects.select_for_update(no_key=True).get(pk=item.pk)
+    if item.scan_state != ScanState.WAITING:
+        return item
+    item.scan_waits_for = reason[:200]
+    item.scan_attempts = max(item.scan_attempts - 1, 0)
+    item.scan_due_at = Now() + timedelta(seconds=seconds)
+    item.save(update_fields=["scan_waits_for", "scan_attempts", "scan_due_at"])
     return item
 
 

@@ -140,12 +140,15 @@ def test_a_picture_without_detail_matches_only_weakly(scanned: Put, known: HashL
 
     blank = pictures.encode(Image.new("RGB", (300, 300), "white"), "PNG")
     list_picture(known, pictures.encode(Image.new("RGB", (280, 280), "white"), "PNG"))
-    flags = flags_of(scanned(blank, "image/png"))
-    assert flags
+    *flags, note = flags_of(scanned(blank, "image/png"))
+    assert {flag.evidence["algorithm"] for flag in flags} == {"pdq", "phash"}
     for flag in flags:
         assert flag.evidence["low_quality"] is True
         assert flag.score == 0.3
         assert flag.summary.startswith("Weak: ")
+    assert note.kind == FlagKind.NOTE
+    assert note.summary.startswith("Not matchable by PDQ: too little detail")
+    assert "compared by dHash, pHash" in note.summary
 
 
 def test_digests_are_kept_once_per_original(scanned: Put) -> None:

@@ -1,0 +1,34 @@
+"""Looking things up in the lists in force: digests by distance, files exactly, texts by term."""
+
+from hashing.active_terms import ActiveTerms, active_terms, forget_terms
+from hashing.lookup import nearby
+from hashing.lookup.exact import exact_matches
+from hashing.lookup.lists import SPACES, in_force, is_harmless, is_in_force, reach_of
+from hashing.lookup.nearby import MOST_DELTA, Hit, IndexNotReady, View, current, near
+from hashing.lookup.sources import Source, register
+
+__all__ = [
+    "MOST_DELTA",
+    "SPACES",
+    "ActiveTerms",
+    "Hit",
+    "IndexNotReady",
+    "Source",
+    "View",
+    "active_terms",
+    "current",
+    "exact_matches",
+    "forget",
+    "in_force",
+    "is_harmless",
+    "is_in_force",
+    "near",
+    "reach_of",
+    "register",
+]
+
+
+def forget() -> None:
+    """Drop everything kept. For tests, whose databases come and go under one process."""
+    nearby.forget()
+    forget_terms()
