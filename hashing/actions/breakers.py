@@ -51,7 +51,9 @@ def pass_breaker(setting: DetectorSetting) -> None:
     breaker = DetectorBreaker.objects.filter(detector=setting).exclude(open_until=None)
     if not breaker.exists():
         return
-    if breaker.filter(open_until__lte=Now()).update(open_until=Now() + PROBE_LEASE):
+    if breaker.filter(open_until__lte=Now()).update(
+        open_until=Now() + PROBE_LEASE, is_probing=True
+    ):
         return
     raise Unavailable(
         f"“{setting.label}” is paused after failures and is asked again later",
@@ -68,7 +70,7 @@ def note_success(setting: DetectorSetting) -> None:
     before = troubled.first()
     if before is None:
         return
-    troubled.update(failures=0, openings=0, open_until=None)
+    troubled.update(failures=0, openings=0, open_until=None, is_probing=False)
     if before.open_until is not None:
         audit.record(AuditEvent.DETECTOR_RESUMED, actor=SYSTEM, subject=setting, name=setting.name)
 
@@ -84,8 +86,9 @@ def note_failure(
     DetectorBreaker.objects.get_or_create(detector=setting)
     breaker = DetectorBreaker.objects.select_for_update().get(detector=setting)
     breaker.failures += 1
-    was_probe = breaker.open_until is not None
-    opens = was_probe or breaker.failures >= most
+    # Others may have asked before it opened and fail only now: that is no news and adds no wait.
+    was_closed = breaker.open_until is None
+    opens = breaker.is_probing or (was_closed and breaker.failures >= most)
     fields = {
         "failures": breaker.failures,
         "last_code": code[:40],
@@ -95,8 +98,9 @@ def note_failure(
     if opens:
         wait = min(FIRST_WAIT * 2 ** min(breaker.openings, 10), LONGEST_WAIT)
         fields |= {"openings": breaker.openings + 1, "open_until": Now() + wait}
+        fields["is_probing"] = False
     DetectorBreaker.objects.filter(pk=breaker.pk).update(**fields)
-    if opens and not was_probe:
+    if opens and was_closed:
         audit.record(
             AuditEvent.DETECTOR_PAUSED,
             actor=actor,

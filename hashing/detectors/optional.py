@@ -48,15 +48,20 @@ class Bundled:
     make: Callable[[DetectorSetting], Detector]
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def description(self) -> dict[str, Any]:
+        """What its row keeps of it."""
+        return describe(
+            self.card, self.settings, kinds=self.kinds, categories=tuple(self.thresholds)
+        )
+
     def register(self) -> DetectorSetting:
         """Make it known, off. Safe to repeat."""
         return actions.register_detector(
             name=self.name,
             label=self.label,
             origin=DetectorOrigin.BUNDLED,
-            description=describe(
-                self.card, self.settings, kinds=self.kinds, categories=tuple(self.thresholds)
-            ),
+            description=self.description,
             code_version=self.version,
             thresholds=self.thresholds,
         )

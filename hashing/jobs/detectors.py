@@ -41,10 +41,11 @@ PLUGINS_EVERY = 60
 
 def sweep_detectors() -> int:
     """Make the optional detectors of this installation known, off; return how many are new or changed."""
-    known = dict(DetectorSetting.objects.values_list("name", "code_version"))
+    rows = DetectorSetting.objects.filter(origin=DetectorOrigin.BUNDLED)
+    known = {row.name: (row.code_version, row.description) for row in rows}
     changed = 0
     for bundled in optional.BUNDLED:
-        if known.get(bundled.name) != bundled.version:
+        if known.get(bundled.name) != (bundled.version, bundled.description):
             bundled.register()
             changed += 1
     if is_time_for("plugins", PLUGINS_EVERY):

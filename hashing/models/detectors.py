@@ -87,6 +87,7 @@ class DetectorBreaker(models.Model):
     failures = models.PositiveIntegerField(default=0, help_text="In a row.")
     openings = models.PositiveIntegerField(default=0, help_text="In a row; the wait doubles.")
     open_until = models.DateTimeField(null=True, blank=True)
+    is_probing = models.BooleanField(default=False, help_text="One worker asks at this moment.")
     last_code = models.CharField(max_length=40, blank=True)
     last_error = models.CharField(max_length=300, blank=True)
     last_failed_at = models.DateTimeField(null=True, blank=True)

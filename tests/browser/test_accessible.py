@@ -15,6 +15,8 @@ from accounts.models import User
 from accounts.permissions import Role
 from core.audit import SYSTEM
 from hashing import actions as hashing
+from hashing import health
+from hashing.jobs import sweep_detectors
 from hashing.models import Category
 from moderation import actions as moderation
 from moderation.jobs import make_preview
@@ -68,6 +70,8 @@ def world(tap: object, casework: Casework, signing_key: Path) -> World:
     sent = [refer(casework, reviewer, legal, number) for number in range(2)]
     referrals.approve(sent[0], version=sent[0].version, actor=second)
     work()
+    sweep_detectors()
+    health.flush(at_once=True)
     hash_list = hashing.create_hash_list(
         name="Drawn pictures", category=Category.CSAM_KNOWN, actor=SYSTEM
     )
@@ -82,6 +86,8 @@ def world(tap: object, casework: Casework, signing_key: Path) -> World:
             Role.POLICY_ADMIN: [
                 *("/", "/hash-lists/", f"/hash-lists/{hash_list.pk}/", "/text-rules/"),
                 *("/hash-lists/new/", "/text-rules/new/", "/text-rules/try/", "/policies/"),
+                *("/detectors/", "/detectors/nudity/", "/detectors/nudity/settings/"),
+                "/detectors/known_image/",
             ],
             Role.LEGAL: [
                 *("/", "/referrals/", f"/referrals/{sent[0].pk}/", f"/referrals/{sent[1].pk}/"),

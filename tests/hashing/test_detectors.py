@@ -70,7 +70,8 @@ def words(db: None, monkeypatch: pytest.MonkeyPatch) -> DetectorSetting:
     )
     monkeypatch.setattr(optional, "BUNDLED", (bundled,))
     monkeypatch.setattr(Words, "is_away", False)
-    jobs.sweep_detectors()
+    assert jobs.sweep_detectors() >= 1
+    assert jobs.sweep_detectors() == 0
     return DetectorSetting.objects.get(name="try.words")
 
 
@@ -194,6 +195,8 @@ def test_after_failures_in_a_row_it_is_paused_and_one_probe_at_a_time_decides(
         actions.pass_breaker(words)
     actions.note_failure(words, code="away", reason="No answer.", most=3)
     assert DetectorBreaker.objects.get().openings == 2
+    actions.note_failure(words, code="away", reason="Asked before it opened.", most=3)
+    assert DetectorBreaker.objects.get().openings == 2, "it was no probe"
     monkeypatch.setattr(Words, "is_away", False)
     make_due(words)
     assert flags_of(scanned("markerword-alpha"))[0].kind == FlagKind.CLASSIFIER
