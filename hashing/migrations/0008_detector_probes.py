@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("hashing", "0006_text_rules"),
+        ("hashing", "0007_index_builds"),
     ]
 
     operations = [
