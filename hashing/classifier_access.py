@@ -37,6 +37,7 @@ __all__ = [
     "get_version_for",
     "may_decide",
     "previous_of",
+    "reference_of",
     "sample_of",
     "sets_of",
     "usable_version",
@@ -198,3 +199,16 @@ def workload_of(version: ClassifierVersion) -> dict[str, Any]:
     if stored.get("texts"):
         return {"source": "stored", **stored}
     return {"source": "none", "counts": [0] * figures.BINS, "texts": 0, "days": 0}
+
+
+LEAST_REFERENCE = 500
+
+
+def reference_of(version: ClassifierVersion) -> list[int]:
+    """Return the histogram that drift is watched against: what the version was approved on.
+
+    The scores of what came in, when there are at least 500; otherwise those of the hold-out, which holds
+    decided texts only and so looks different from what comes in.
+    """
+    counts: list[int] = workload_of(version)["counts"]
+    return counts if sum(counts) >= LEAST_REFERENCE else version.metrics["histogram"]

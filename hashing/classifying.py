@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
+from itertools import pairwise
 from uuid import UUID
 
 from core import vault
@@ -16,8 +18,9 @@ from core.errors import VaultDamage
 from hashing.contract import Finding, FlagKind, could_not_scan
 from hashing.learning.model import LARGEST_MODEL, CannotLoad, Model
 from hashing.models import ClassifierVersion, VersionState
+from hashing.trial import Piece
 
-__all__ = ["active_versions", "finding_of", "findings_in", "forget", "load"]
+__all__ = ["active_versions", "finding_of", "findings_in", "forget", "load", "pieces"]
 
 _KEPT = 16
 """Models a process keeps; the one that was used longest ago goes first."""
@@ -134,3 +137,16 @@ def finding_of(version: ClassifierVersion, model: Model, text: str) -> Finding |
         },
         classifier_version_id=version.pk,
     )
+
+
+def pieces(text: str, spans: Iterable[tuple[int, int]]) -> list[Piece]:
+    """Cut a text into stretches that lie in a span and such that do not."""
+    marks = bytearray(len(text) + 1)
+    for start, end in spans:
+        marks[start:end] = b"\x01" * (end - start)
+    cuts = [at for at in range(1, len(text)) if marks[at] != marks[at - 1]]
+    return [
+        Piece(text[begin:end], is_match=bool(marks[begin]))
+        for begin, end in pairwise([0, *cuts, len(text)])
+        if begin < end
+    ]

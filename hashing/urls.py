@@ -3,6 +3,9 @@
 from django.urls import path
 
 from hashing.views import detectors, lists, lookups, rule_versions, rules
+from hashing.views import detectors, lists, lookups, rules
+from hashing.views import classifier_versions as versions
+from hashing.views import classifiers, lists, rules
 
 app_name = "hashing"
 urlpatterns = [
@@ -16,6 +19,61 @@ urlpatterns = [
     path("hash-lists/<uuid:list_id>/entries/new/", lists.add_entry, name="entry_new"),
     path("hash-entries/<int:entry_id>/retire/", lists.retire_entry, name="entry_retire"),
     path("hash-entries/<int:entry_id>/restore/", lists.restore_entry, name="entry_restore"),
+    path("classifiers/", classifiers.listing, name="classifiers"),
+    path("classifiers/new/", classifiers.new, name="classifier_new"),
+    path("classifiers/<uuid:classifier_id>/", classifiers.detail, name="classifier"),
+    path("classifiers/<uuid:classifier_id>/edit/", classifiers.edit, name="classifier_edit"),
+    path(
+        "classifiers/<uuid:classifier_id>/texts/",
+        classifiers.import_texts,
+        name="classifier_import",
+    ),
+    path("classifiers/<uuid:classifier_id>/train/", classifiers.train, name="classifier_train"),
+    path("classifiers/<uuid:classifier_id>/try/", classifiers.try_text, name="classifier_try"),
+    path(
+        "classifiers/<uuid:classifier_id>/roll-back/",
+        classifiers.roll_back,
+        name="classifier_roll_back",
+    ),
+    path(
+        "training-sets/<uuid:set_id>/withdraw/",
+        classifiers.withdraw_texts,
+        name="training_set_withdraw",
+    ),
+    path("classifier-versions/<uuid:version_id>/", versions.detail, name="classifier_version"),
+    path(
+        "classifier-versions/<uuid:version_id>/progress/",
+        versions.progress,
+        name="classifier_progress",
+    ),
+    path(
+        "classifier-versions/<uuid:version_id>/threshold/",
+        versions.threshold,
+        name="classifier_threshold",
+    ),
+    path(
+        "classifier-versions/<uuid:version_id>/choose/", versions.choose, name="classifier_choose"
+    ),
+    path(
+        "classifier-versions/<uuid:version_id>/shadow/", versions.shadow, name="classifier_shadow"
+    ),
+    path("classifier-versions/<uuid:version_id>/ask/", versions.ask, name="classifier_ask"),
+    path("classifier-versions/<uuid:version_id>/stop/", versions.stop, name="classifier_stop"),
+    path(
+        "classifier-activations/<int:activation_id>/approve/",
+        versions.approve,
+        name="activation_approve",
+    ),
+    path(
+        "classifier-activations/<int:activation_id>/decline/",
+        versions.decline,
+        name="activation_decline",
+    ),
+    path(
+        "classifier-activations/<int:activation_id>/withdraw/",
+        versions.withdraw,
+        name="activation_withdraw",
+    ),
     path("text-rules/", rules.listing, name="rules"),
     path("text-rules/new/", rules.new, name="rule_new"),
     path("text-rules/try/", rules.try_text, name="try_text"),

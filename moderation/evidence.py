@@ -277,10 +277,10 @@ def flags_of(item: Item) -> list[Flag]:
 
 
 def spans_of(flags: list[Flag]) -> list[tuple[int, int]]:
-    """Return where the findings of term matches lie in the text, in characters."""
+    """Return where terms and what a classifier rests on stand in the text, in characters."""
     found: list[tuple[int, int]] = []
     for flag in flags:
-        if flag.kind != FlagKind.TERM_MATCH:
+        if flag.kind not in {FlagKind.TERM_MATCH, FlagKind.CLASSIFIER}:
             continue
         spans = flag.evidence.get("spans") or [flag.evidence.get("span")]
         found.extend(
@@ -291,6 +291,13 @@ def spans_of(flags: list[Flag]) -> list[tuple[int, int]]:
     return found
 
 
+def _weights(evidence: dict[str, Any]) -> str:
+    """Return the terms a classifier weighed most, with what each added to the log-odds."""
+    terms = [f"{each['term']} {each['weight']:+.2f}" for each in evidence.get("terms", [])]
+    others = f"all others {evidence.get('base', 0) + evidence.get('rest', 0):+.2f}"
+    return " · ".join([*terms, others])
+
+
 def match_facts(flag: Flag) -> list[tuple[str, Any]]:
     """Return what a finding rests on, as pairs for the page: never a reference picture."""
     evidence = flag.evidence
@@ -299,6 +306,13 @@ def match_facts(flag: Flag) -> list[tuple[str, Any]]:
     if name:
         version = evidence.get("list_version")
         facts.append(("List", f"{name}, version {version}" if version is not None else name))
+    if evidence.get("classifier_name"):
+        number = evidence.get("classifier_version")
+        facts.append(("Classifier", f"{evidence['classifier_name']}, version {number}"))
+        facts.append(
+            ("Score", f"{flag.score:.1%}, from {evidence.get('threshold', 0):.1%} on it flags")
+        )
+        facts.append(("Rests on", _weights(evidence)))
     if evidence.get("algorithm"):
         facts.append(("Algorithm", str(evidence["algorithm"]).upper()))
     if evidence.get("distance") is not None:

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from accounts.models import User
 from accounts.permissions import Role
-from config.sample import content, lists
+from config.sample import classifiers, content, lists
 from config.sample.files import api_file, credentials_file, read, write_private
 from config.sample.people import create_people
 from core import vault
@@ -57,6 +57,7 @@ def steps(*, with_work: bool) -> Iterator[str]:
     yield _people()
     yield _sources()
     yield lists.load()
+    yield classifiers.load()
     yield _directory()
     yield _reports()
     if with_work:
