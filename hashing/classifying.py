@@ -104,7 +104,7 @@ def finding_of(version: ClassifierVersion, model: Model, text: str) -> Finding |
     if threshold is None or score < threshold:
         return None
     explained = model.explain(text)
-    speaking = [term for term in explained.terms if term.weight > 0]
+    speaking = explained.deciding()
     terms = [
         {
             "term": term.text[:80],

@@ -186,4 +186,9 @@ def _languages(examples: Sequence[Example]) -> list[list[Any]]:
     found = _by_label(
         (py3langid.classify(each.text[:500])[0], each.label) for each in examples[::step]
     )
-    return found[:12]
+    few = max(1, sum(yes + no for _, yes, no in found) // 100)
+    common = [row for row in found if row[1] + row[2] > few][:10]
+    rest = [row for row in found if row not in common]
+    if rest:
+        common.append(["others", sum(row[1] for row in rest), sum(row[2] for row in rest)])
+    return common

@@ -15,7 +15,7 @@ from hashing.learning import figures
 from hashing.models import Category, Classifier, VersionState
 
 NAME = "Sample: marker texts"
-TEXTS = 320
+TEXTS = 480
 PRECISION = 0.9
 _WORDS = [
     "river",
@@ -64,10 +64,15 @@ def load() -> str:
     found = figures.threshold_for(version.metrics, PRECISION) if version.metrics else None
     if version.state != VersionState.TRAINED or found is None:
         return "A classifier without a version"
-    chosen = {"threshold": found, "wanted_precision": PRECISION, "actor": policy}
-    actions.choose_threshold(version, **chosen)
+    actions.choose_threshold(version, threshold=found, wanted_precision=PRECISION, actor=policy)
     actions.start_shadow(version, actor=policy)
-    actions.ask_activation(version, reason="Sample request: nobody else has looked yet.", **chosen)
+    actions.ask_activation(
+        version,
+        threshold=found,
+        wanted_precision=PRECISION,
+        reason="Sample request: nobody else has looked yet.",
+        actor=policy,
+    )
     return "A classifier in shadow"
 
 
@@ -77,7 +82,7 @@ def _rows() -> list[labelled.Row]:
     for number in range(1, TEXTS + 1):
         label = draw.random() < 0.35
         words = [draw.choice(_WORDS) for _ in range(draw.randint(5, 14))]
-        if (draw.random() > 0.08) == label:
+        if (draw.random() > 0.04) == label:
             words.insert(draw.randrange(len(words)), draw.choice(_MARKERS))
         at = (now - timedelta(hours=6 * (TEXTS - number))).replace(microsecond=0)
         rows.append(labelled.Row(number, " ".join(words), label, at, f"sample-{number}", ""))

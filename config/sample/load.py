@@ -57,9 +57,9 @@ def steps(*, with_work: bool) -> Iterator[str]:
     yield _people()
     yield _sources()
     yield lists.load()
-    yield classifiers.load()
     yield _directory()
     yield _reports()
+    yield classifiers.load()
     if with_work:
         yield _work()
         yield _decisions()

@@ -76,6 +76,11 @@ class Explanation:
     rest: float
     terms: tuple[Term, ...]
 
+    def deciding(self) -> list[Term]:
+        """Return the terms that speak for it and weigh at least a fifth of the heaviest: to be marked."""
+        heaviest = max((term.weight for term in self.terms), default=0.0)
+        return [term for term in self.terms if term.weight > 0 and term.weight >= heaviest / 5]
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -174,10 +179,14 @@ class Model:
         return Explanation(score, total, self.intercept, rest, tuple(chosen))
 
     def strongest(self, most: int = 20) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
-        """Return the words that speak most for and most against, whatever the text."""
+        """Return the words that speak most for and most against, whatever the text.
+
+        Ranked is the coefficient by the root of how common the word is: a pair that stood in two texts
+        has a large coefficient and matters to nobody.
+        """
         (block,) = [block for block in self.blocks if block.name == WORDS]
         names = list(block.vocabulary)
-        order = np.argsort(block.coef, kind="stable")
+        order = np.argsort(block.coef * np.exp(-block.idf / 2), kind="stable")
         pick = [(names[at], float(block.coef[at])) for at in order]
         against = [pair for pair in pick[:most] if pair[1] < 0]
         return [pair for pair in pick[::-1][:most] if pair[1] > 0], against

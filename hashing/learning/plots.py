@@ -11,7 +11,7 @@ from hashing.learning.figures import BINS, At
 __all__ = ["Plot", "precision_and_recall", "reliability", "score_counts"]
 
 WIDTH, HEIGHT = 360, 240
-LEFT, RIGHT, TOP, BOTTOM = 44, 350, 12, 202
+LEFT, RIGHT, TOP, BOTTOM = 44, 340, 24, 202
 _STEPS = 5
 _BARS = 40
 

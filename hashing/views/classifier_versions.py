@@ -18,10 +18,19 @@ from hashing import actions
 from hashing import classifier_access as access
 from hashing.classifier_forms import ActivationForm, ReasonForm, ThresholdForm
 from hashing.learning import figures, plots
+from hashing.learning.fitting import Settings
 from hashing.models import ClassifierVersion, VersionState
 from hashing.views.lists import add_errors
 from reports.models import Surface
 
+SETTINGS = (
+    ("use_decisions", "Learns from decisions", True),
+    ("use_imported", "Learns from imported texts", True),
+    ("others_negative", "Other categories as counter-examples", False),
+    ("holdout_share", "Held out at least", Settings.holdout_share),
+    ("strength", "Trust in single words (C)", Settings.strength),
+    ("seed", "Seed", Settings.seed),
+)
 USUAL_PRECISION = 90.0
 FLAGS_SHOWN = 10
 
@@ -235,6 +244,12 @@ def _threshold(request: HttpRequest, version: ClassifierVersion) -> dict[str, An
     }
 
 
+def _in_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _card(version: ClassifierVersion) -> dict[str, Any]:
     at = None
     if version.threshold is not None:
@@ -243,6 +258,9 @@ def _card(version: ClassifierVersion) -> dict[str, Any]:
     surfaces = [(names.get(name, name), yes, no) for name, yes, no in version.counts["by_surface"]]
     return {
         "chosen": at,
+        "settings": [
+            (words, _in_words(version.settings.get(key, usual))) for key, words, usual in SETTINGS
+        ],
         "reliability_plot": plots.reliability(version.metrics),
         "holdout_plot": plots.score_counts(
             "Scores of the hold-out", version.metrics["histogram"], version.threshold

@@ -187,7 +187,7 @@ def try_text(request: HttpRequest, classifier_id: uuid.UUID) -> HttpResponse:
                 actions.record_trial(
                     classifier, version=version.number, score=said.score, actor=person_of(request)
                 )
-                spans = [span for term in said.terms if term.weight > 0 for span in term.spans]
+                spans = [span for term in said.deciding() for span in term.spans]
                 heaviest = max((abs(term.weight) for term in said.terms), default=1.0)
                 context |= {
                     "said": said,

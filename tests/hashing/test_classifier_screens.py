@@ -82,7 +82,8 @@ def test_from_an_import_to_a_version_that_flags(
     card = editor.get(address).text
     for words in ("Average precision", "Brier score", "Limits", "Language en", "markerword"):
         assert words in card
-    assert card.count('<svg class="plot__drawing"') == 4
+    assert card.count('<svg class="plot__drawing"') == 3
+    assert "No text scored yet" in card
 
     preview = editor.get(page("classifier_threshold", version.pk), {"precision": "80"}).text
     assert 'name="precision" value="80.0"' in preview
