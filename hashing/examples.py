@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from core import vault
 from hashing import labelled
+from hashing.languages import language_of
 from hashing.learning.splitting import Example
 from hashing.models import Classifier, ClassifierVersion, Verdict
 from reports.models import Item, ItemKind
@@ -179,13 +180,9 @@ _LOOKED_AT = 1_000
 
 
 def _languages(examples: Sequence[Example]) -> list[list[Any]]:
-    """Return the languages of a sample of at most 1,000 texts, as py3langid names them."""
-    import py3langid
-
+    """Return the languages of a sample of at most 1,000 texts."""
     step = max(1, -(-len(examples) // _LOOKED_AT))
-    found = _by_label(
-        (py3langid.classify(each.text[:500])[0], each.label) for each in examples[::step]
-    )
+    found = _by_label((language_of(each.text[:500]).code, each.label) for each in examples[::step])
     few = max(1, sum(yes + no for _, yes, no in found) // 100)
     common = [row for row in found if row[1] + row[2] > few][:10]
     rest = [row for row in found if row not in common]

@@ -2,10 +2,8 @@
 
 from django.urls import path
 
-from hashing.views import detectors, lists, lookups, rule_versions, rules
-from hashing.views import detectors, lists, lookups, rules
 from hashing.views import classifier_versions as versions
-from hashing.views import classifiers, detectors, lists, lookups, rules
+from hashing.views import classifiers, detectors, lists, lookups, rule_versions, rules
 
 app_name = "hashing"
 urlpatterns = [
