@@ -155,6 +155,7 @@ def _post(
     headers = {
         "Content-Type": "application/json",
         "Accept": "application/json",
+        "Accept-Encoding": "identity",  # A kilobyte of gzip can be a megabyte of zeros.
         "User-Agent": f"Holdfast/{VERSION}",
     }
     headers |= sign(message_id, datetime.now(UTC), body, [service.secret])
@@ -189,6 +190,8 @@ def _check_status(response: httpx.Response) -> None:
         raise NoAnswer("bad_answer", "It answered with a redirect, which is not followed.")
     if status != 200:
         raise NoAnswer("bad_answer", f"It answered with status {status}.")
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise NoAnswer("bad_answer", "The answer is compressed, which was not asked for.")
     if response.headers.get("Content-Type", "").partition(";")[0].strip() != "application/json":
         raise NoAnswer("bad_answer", "The answer is not JSON.")
 
@@ -196,7 +199,7 @@ def _check_status(response: httpx.Response) -> None:
 def _read(response: httpx.Response, deadline: float) -> bytes:
     """Read the body piece by piece: the clock of a connection starts anew with every byte, ours does not."""
     parts = bytearray()
-    for piece in response.iter_bytes(8192):
+    for piece in response.iter_raw(8192):
         parts += piece
         if len(parts) > LARGEST_ANSWER:
             raise NoAnswer("bad_answer", "The answer is larger than 64 KB.")

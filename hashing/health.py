@@ -7,6 +7,8 @@ minutes whatever other workers add.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import logging
 import math
 import threading
@@ -114,6 +116,16 @@ def flush(*, at_once: bool = False) -> None:
         actions.add_to_periods(taken)
     except DatabaseError as failed:
         log.warning("figures of detectors are lost: %s", describe(failed))
+
+
+def _flush_at_exit() -> None:
+    with contextlib.suppress(
+        Exception
+    ):  # The process ends, and the database may have ended before.
+        flush(at_once=True)
+
+
+atexit.register(_flush_at_exit)
 
 
 def forget() -> None:

@@ -136,7 +136,8 @@ def ask(
         child = _running(plugin, memory_mb)
         try:
             said = child.ask(json.dumps(document).encode(), pixels, seconds)
-        except PluginFailed:
+        except BaseException:
+            # Also the time limit of the job: the next item must never read the answer about this one.
             _stop(plugin.name)
             raise
         if child.calls >= MOST_CALLS:

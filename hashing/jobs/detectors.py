@@ -15,6 +15,7 @@ from hashing import actions, plugins
 from hashing.contract import Detector, ScanItem
 from hashing.detectors import DETECTORS, optional, switched
 from hashing.images import Limits
+from hashing.lookup import IndexNotReady
 from hashing.media import Media
 from hashing.models import DetectorOrigin, DetectorSetting, DetectorTrial
 from hashing.plugins import PluginFailed
@@ -138,6 +139,8 @@ def try_detector(trial_id: str) -> None:
         outcome, _ = ask(detector, item, counted=False)
     except VaultDamage as damage:
         actions.end_trial(trial, problem=f"It could not be read again: {damage.reason}.")
+    except IndexNotReady as waiting:
+        actions.end_trial(trial, problem=f"Not now: {waiting.reason}. Try again shortly.")
     except Exception as failed:  # noqa: BLE001 — whoever waits for it is told
         log.error("trial of %s failed: %s", trial.detector, describe(failed))
         actions.end_trial(trial, problem="The trial failed. The log says where.")

@@ -17,6 +17,15 @@ Pictures
     zero bytes, by hand             reports/test_entry_pages.py::test_an_empty_file_is_named_and_the_others_stay
     no preview possible             moderation/test_previews.py::test_a_picture_that_cannot_be_drawn_says_why
 
+Detectors of others
+    a plug-in hangs, breaks, eats   hashing/test_plugins.py::test_whatever_it_does_ends_in_a_flag_with_the_reason
+    a plug-in cannot be started     hashing/test_plugins.py::test_one_that_cannot_be_started_says_why_and_cannot_be_turned_on
+    a plug-in is gone               hashing/test_plugins.py::test_one_that_is_gone_flags_what_it_would_have_looked_at
+    a late answer of a plug-in      hashing/test_plugins.py::test_an_answer_that_nobody_waited_for_is_never_taken_for_the_next_one
+    a service answers garbage       hashing/test_external.py::test_what_is_no_answer_is_never_no_match
+    a service is away, and back     hashing/test_external.py::test_a_service_that_fails_is_left_alone_and_its_items_are_scanned_when_it_is_back
+    a model file was changed        hashing/test_nudity.py::test_a_model_file_that_was_changed_is_not_used
+
 Requests
     100 MB and one byte             reports/test_api_reports.py::test_an_upload_of_100_mb_and_one_byte_is_413_by_default
     over the limit, nothing kept    core/test_uploads.py::test_one_byte_over_the_limit_is_413_in_words_and_nothing_is_kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ RIGHT = {
 class Classifier:
     """Answers ``answer`` signed with its secret; remembers requests that were signed rightly.
 
-    ``mood`` is one of right, garbage, slow, error, busy, redirect, huge, unsigned, other_id, html. The slow one
+    ``mood`` is one of right, garbage, slow, error, busy, redirect, huge, unsigned, other_id, html, gzip. The slow one
     waits until ``go_on`` is set.
     """
 
@@ -80,6 +81,9 @@ class Classifier:
         }
         if self.mood == "unsigned":
             signed["webhook-signature"] = "v1,bm90IGEgc2lnbmF0dXJl"
+        if self.mood == "gzip":
+            said = gzip.compress(said)
+            signed["Content-Encoding"] = "gzip"
         if self.mood == "html":
             signed["Content-Type"] = "text/html"
         self._say(door, 200, said, signed)

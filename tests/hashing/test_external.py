@@ -119,6 +119,7 @@ def test_without_leave_to_open_cases_it_is_a_note(scanned: Put, service: Detecto
         ("unsigned", "bad_signature", "signature"),
         ("other_id", "bad_signature", "not signed for this request"),
         ("html", "bad_answer", "not JSON"),
+        ("gzip", "bad_answer", "compressed"),
         ("slow", "too_slow", "No answer in time"),
     ],
 )

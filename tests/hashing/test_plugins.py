@@ -203,6 +203,25 @@ def test_it_sees_nothing_of_the_worker_and_its_prints_lead_nowhere(
     assert flag.evidence["label"] == "LC_ALL,OMP_NUM_THREADS,OPENBLAS_NUM_THREADS,PATH[]"
 
 
+def test_an_answer_that_nobody_waited_for_is_never_taken_for_the_next_one(
+    scanned: Put, install: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = "        return [{'category': 'spam_other', 'score': 1, 'label': item['text']}]\n"
+    setting = install(BEGINNING + body)
+    scanned("first")
+    child = plugins._children["invented"]
+
+    def time_is_over(deadline: float) -> dict[str, Any]:
+        raise InterruptedError
+
+    monkeypatch.setattr(child, "_answer", time_is_over)
+    (flag,) = by(scanned("second"), setting)
+    assert flag.evidence["code"] == "detector_failed"
+    assert child.process.poll() is not None
+    (flag,) = by(scanned("third"), setting)
+    assert flag.evidence["label"] == "third"
+
+
 def test_one_that_cannot_be_started_says_why_and_cannot_be_turned_on(install: Any) -> None:
     setting = install("import a_package_that_is_not_there\n", on=False)
     assert setting.problem == "It cannot be started (ModuleNotFoundError)."
