@@ -142,6 +142,7 @@ RQ_QUEUES = {
 }
 RQ = {"COMMIT_MODE": "auto"}
 HOLDFAST_JOBS = {
+    "scan_waiting": {"path": "hashing.jobs.scan_waiting", "queue": "scan", "timeout": 90},
     "scan_item": {"path": "hashing.jobs.scan_item", "queue": "scan", "timeout": 90},
     "try_detector": {"path": "hashing.jobs.try_detector", "queue": "scan", "timeout": 90},
     "describe_plugin": {"path": "hashing.jobs.describe_plugin", "queue": "default", "timeout": 60},
@@ -199,6 +200,8 @@ HOLDFAST_RESEAL = [
     "moderation.actions.deliveries.reseal_secrets",
     "hashing.actions.term_lists.reseal_secrets",
 ]
+# How many workers may scan at once. A lane is a wake-up, not a process.
+HOLDFAST_SCAN_LANES = env_int("HOLDFAST_SCAN_LANES", 8)
 HOLDFAST_SWEEP_SECONDS = env_int("HOLDFAST_SWEEP_SECONDS", 5)
 
 # ── People ────────────────────────────────────────────────────────────────────────────────────

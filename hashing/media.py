@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Collection
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from hashing import digests, images
 from hashing.digests import USUAL, FileDigests, FrameDigests
 from hashing.images import CannotDecode, Limits, Picture
 
 __all__ = ["Media"]
+
+
+KEPT_BYTES = 16 * 1024 * 1024
+
+
+class _Joined(io.RawIOBase):
+    """Some bytes, and the rest of the stream that they were read from."""
+
+    def __init__(self, beginning: bytes, rest: BinaryIO) -> None:
+        self._beginning: bytes | None = beginning
+        self._rest = rest
+
+    def read(self, size: int = -1) -> bytes:
+        if self._beginning is not None:
+            beginning, self._beginning = self._beginning, None
+            return beginning
+        return self._rest.read(size)
 
 
 class Media:
@@ -36,16 +54,23 @@ class Media:
         self._facts: Picture | None = None
         self._picture: Picture | None = None
         self._refused: CannotDecode | None = None
+        self._bytes: bytes | None = None
 
     def open(self) -> BinaryIO:
         """Return the original as a binary file. Raises VaultDamage."""
         return self._opener()
 
     def file_digests(self) -> FileDigests:
-        """Return the digests of the whole file. Raises VaultDamage."""
+        """Return the digests of the whole file. Raises VaultDamage.
+
+        A file of ordinary size stays in memory until it is decoded: decrypting it again would cost more.
+        """
         if self._file is None:
             with self.open() as stream:
-                self._file = digests.of_file(stream)
+                beginning = stream.read(KEPT_BYTES)
+                self._file = digests.of_file(cast(BinaryIO, _Joined(beginning, stream)))
+            if self._facts is None and len(beginning) < KEPT_BYTES:
+                self._bytes = beginning
         return self._file
 
     def facts(self) -> Picture:
@@ -79,7 +104,10 @@ class Media:
 
     def _decoded(self, *, with_pixels: bool) -> Picture:
         ask = images.decode if with_pixels else images.digest
+        held, self._bytes = self._bytes, None
         try:
+            if held is not None:
+                return ask(held, limits=self._limits, algorithms=self._algorithms)
             with self.open() as stream:
                 return ask(stream, limits=self._limits, algorithms=self._algorithms)
         except CannotDecode as refused:

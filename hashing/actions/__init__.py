@@ -73,9 +73,13 @@ from hashing.actions.lookups import (
 )
 from hashing.actions.scans import (
     Outcome,
+    Scan,
     begin_scan,
+    begin_scans,
     give_up_scan,
+    put_back,
     record_findings,
+    record_scans,
     waiting_items,
 )
 from hashing.actions.scores import (
@@ -111,6 +115,7 @@ __all__ = [
     "MOST_ROWS_IN_A_PAGE",
     "ImportResult",
     "Outcome",
+    "Scan",
     "add_entry",
     "add_terms",
     "add_to_periods",
@@ -121,6 +126,7 @@ __all__ = [
     "begin_index_build",
     "begin_lookup",
     "begin_scan",
+    "begin_scans",
     "begin_training",
     "begin_trial",
     "change_classifier",
@@ -155,10 +161,12 @@ __all__ = [
     "note_progress",
     "note_success",
     "pass_breaker",
+    "put_back",
     "record_drift",
     "record_export",
     "record_findings",
     "record_match",
+    "record_scans",
     "record_scores",
     "record_search",
     "record_trial",

@@ -1,13 +1,15 @@
-"""Scanning an item: taking it up, recording what was found, giving up."""
+"""Scanning items: taking them up, recording what was found, giving up."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from core import audit
@@ -17,15 +19,19 @@ from hashing.actions.breakers import keep_pending_looks
 from hashing.contract import AGAIN_LATER, Finding, FlagKind, could_not_scan
 from hashing.digests import FileDigests, FrameDigests
 from hashing.models import Algorithm, Digest, Flag
-from reports.actions import record_scan_state
-from reports.models import Item, ScanState
+from reports.actions import record_scan_ends
+from reports.models import Item, ItemKind, ScanState
 
 __all__ = [
     "MOST_ATTEMPTS",
     "Outcome",
+    "Scan",
     "begin_scan",
+    "begin_scans",
     "give_up_scan",
+    "put_back",
     "record_findings",
+    "record_scans",
     "waiting_items",
 ]
 
@@ -43,6 +49,17 @@ class Outcome:
     detector: str
     version: str
     findings: Sequence[Finding] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What one scan of an item came to: what each detector said, how it ended, and the digests."""
+
+    item: Item
+    outcomes: Sequence[Outcome]
+    state: ScanState
+    file_digests: FileDigests | None = None
+    frame_digests: Sequence[FrameDigests] = ()
 
 
 def waiting_items() -> QuerySet[Item]:
@@ -80,6 +97,45 @@ def begin_scan(item: Item) -> Item | None:
 
 
 @transaction.atomic
+def begin_scans(*, limit: int) -> list[Item]:
+    """Take up to ``limit`` due items that nobody else has; fresh, the longest waiting first.
+
+    An item whose scan began before and never ended comes alone: it may kill whoever opens it, and the
+    others must not count that as their own attempt. Videos are left out: they take long.
+    """
+    due = (
+        waiting_items()
+        .exclude(kind=ItemKind.VIDEO)
+        .select_for_update(no_key=True, skip_locked=True, of=("self",))
+        .select_related("blob")
+    )
+    taken = list(due.filter(scan_attempts=0)[:limit]) or list(due[:1])
+    begun = []
+    for item in taken:
+        if item.scan_attempts >= MOST_ATTEMPTS:
+            give_up_scan(item, actor=audit.SYSTEM)
+        else:
+            begun.append(item)
+    if begun:
+        attempts = begun[0].scan_attempts
+        seconds = (registered("scan_waiting").timeout + 15) * 2**attempts
+        Item.objects.filter(pk__in=[item.pk for item in begun]).update(
+            scan_attempts=attempts + 1, scan_due_at=Now() + timedelta(seconds=seconds)
+        )
+        for item in begun:
+            item.scan_attempts = attempts + 1
+    return begun
+
+
+@transaction.atomic
+def put_back(items: Iterable[Item]) -> None:
+    """Let others have items that were taken and not looked at: due at once, and the attempt does not count."""
+    Item.objects.filter(
+        pk__in=[item.pk for item in items], scan_state=ScanState.WAITING, scan_attempts__gt=0
+    ).update(scan_attempts=F("scan_attempts") - 1, scan_due_at=Now())
+
+
+@transaction.atomic
 def give_up_scan(item: Item, *, actor: Actor | Person) -> Item:
     """End a scan that never came to an end: the item is flagged as not scannable and goes to a person.
 
@@ -100,7 +156,6 @@ def give_up_scan(item: Item, *, actor: Actor | Person) -> Item:
     return item
 
 
-@transaction.atomic
 def record_findings(
     item: Item,
     outcomes: Iterable[Outcome],
@@ -110,19 +165,27 @@ def record_findings(
     frame_digests: Sequence[FrameDigests] = (),
     actor: Actor | Person = audit.SYSTEM,
 ) -> Item:
-    """Record everything that one scan of an item found, and let it be routed. Safe to repeat.
+    """Record everything that one scan of an item found, and let it be routed (see ``record_scans``)."""
+    scan = Scan(item, list(outcomes), state, file_digests, frame_digests)
+    return record_scans([scan], actor=actor)[0]
 
-    A finding that is already there stays as it was first recorded; one that this scan did not find again
+
+@transaction.atomic
+def record_scans(scans: Sequence[Scan], *, actor: Actor | Person = audit.SYSTEM) -> list[Item]:
+    """Record what several scans found, all or none, and let the items be routed. Safe to repeat.
+
+    A finding that is already there stays as it was first recorded; one that its scan did not find again
     is marked superseded, never removed. Digests are kept per original, once. An item that is no longer
     waiting for its scan keeps its state.
     """
-    item = Item.objects.select_for_update(no_key=True).get(pk=item.pk)
-    outcomes = list(outcomes)
-    _keep_looks(item, outcomes)
-    if item.blob_id is not None:
-        _keep_digests(item, file_digests, frame_digests)
-    raised = _keep_flags(item, outcomes)
-    if raised:
+    keys = [scan.item.pk for scan in scans]
+    # In the order of their keys: two transactions that share items never wait for each other in a circle.
+    locked = Item.objects.select_for_update(no_key=True).filter(pk__in=keys).order_by("pk")
+    items = {item.pk: item for item in locked}
+    for scan in scans:
+        _keep_looks(items[scan.item.pk], scan.outcomes)
+    _keep_digests([(items[scan.item.pk], scan) for scan in scans])
+    for item, raised in _keep_flags([(items[scan.item.pk], scan) for scan in scans]):
         audit.record(
             AuditEvent.ITEM_FLAGGED,
             actor=actor,
@@ -141,9 +204,14 @@ def record_findings(
                 for flag in raised
             ],
         )
-    if item.scan_state == ScanState.WAITING:
-        item = record_scan_state(item, state, actor=actor)
-    return item
+    states = {
+        scan.item.pk: scan.state
+        for scan in scans
+        if items[scan.item.pk].scan_state == ScanState.WAITING
+    }
+    ended = record_scan_ends([items[key] for key in states], states, actor=actor)
+    items |= {item.pk: item for item in ended}
+    return [items[key] for key in keys]
 
 
 def _keep_looks(item: Item, outcomes: Iterable[Outcome]) -> None:
@@ -160,56 +228,76 @@ def _keep_looks(item: Item, outcomes: Iterable[Outcome]) -> None:
     keep_pending_looks(item, unavailable=away, answered=answered)
 
 
-def _keep_flags(item: Item, outcomes: Iterable[Outcome]) -> list[Flag]:
-    """Write new flags, mark those that vanished; return the new ones."""
-    standing = {flag.fingerprint: flag for flag in item.flags.all()}
-    found: dict[str, Flag] = {}
-    for outcome in outcomes:
-        for finding in outcome.findings:
-            fingerprint = finding.fingerprint(outcome.detector)
-            found[fingerprint] = Flag(
-                item=item,
-                detector=outcome.detector,
-                detector_version=outcome.version,
-                kind=finding.kind,
-                category=finding.category,
-                score=finding.score,
-                summary=finding.summary[:300],
-                evidence=dict(finding.evidence),
-                fingerprint=fingerprint,
-                hash_list_id=finding.hash_list_id,
-                hash_entry_id=finding.hash_entry_id,
-                term_list_id=finding.term_list_id,
-                classifier_version_id=finding.classifier_version_id,
-            )
-    new = [flag for fingerprint, flag in found.items() if fingerprint not in standing]
-    Flag.objects.bulk_create(new)
-    again = [flag.pk for fp, flag in standing.items() if fp in found and flag.superseded_at]
-    Flag.objects.filter(pk__in=again).update(superseded_at=None)
-    vanished = [flag.pk for fp, flag in standing.items() if fp not in found]
-    Flag.objects.filter(pk__in=vanished, superseded_at=None).update(superseded_at=Now())
+def _keep_flags(scans: Iterable[tuple[Item, Scan]]) -> list[tuple[Item, list[Flag]]]:
+    """Write new flags, mark those that vanished; return the items that have new ones, with these."""
+    scans = list(scans)
+    standing: dict[UUID, dict[str, Flag]] = defaultdict(dict)
+    for flag in Flag.objects.filter(item__in=[item for item, _ in scans]):
+        standing[flag.item_id][flag.fingerprint] = flag
+    new: list[tuple[Item, list[Flag]]] = []
+    again: list[UUID] = []
+    vanished: list[UUID] = []
+    for item, scan in scans:
+        found = {
+            finding.fingerprint(outcome.detector): (outcome, finding)
+            for outcome in scan.outcomes
+            for finding in outcome.findings
+        }
+        here = standing[item.pk]
+        raised = [_flag(item, fp, *found[fp]) for fp in found if fp not in here]
+        if raised:
+            new.append((item, raised))
+        again += [flag.pk for fp, flag in here.items() if fp in found and flag.superseded_at]
+        vanished += [
+            flag.pk for fp, flag in here.items() if fp not in found and not flag.superseded_at
+        ]
+    Flag.objects.bulk_create([flag for _, raised in new for flag in raised])
+    if again:
+        Flag.objects.filter(pk__in=again).update(superseded_at=None)
+    if vanished:
+        Flag.objects.filter(pk__in=vanished).update(superseded_at=Now())
     return new
 
 
-def _keep_digests(item: Item, file: FileDigests | None, frames: Sequence[FrameDigests]) -> None:
-    blob_id = item.blob_id
-    if blob_id is None:
-        return  # A text has no file and so no digests of one.
+def _flag(item: Item, fingerprint: str, outcome: Outcome, finding: Finding) -> Flag:
+    return Flag(
+        item=item,
+        detector=outcome.detector,
+        detector_version=outcome.version,
+        kind=finding.kind,
+        category=finding.category,
+        score=finding.score,
+        summary=finding.summary[:300],
+        evidence=dict(finding.evidence),
+        fingerprint=fingerprint,
+        hash_list_id=finding.hash_list_id,
+        hash_entry_id=finding.hash_entry_id,
+        term_list_id=finding.term_list_id,
+        classifier_version_id=finding.classifier_version_id,
+    )
+
+
+def _keep_digests(scans: Iterable[tuple[Item, Scan]]) -> None:
     rows = []
-    if file is not None:
-        rows += [
-            Digest(blob_id=blob_id, algorithm=algorithm, value=value)
-            for algorithm, value in (
-                (Algorithm.MD5, file.md5),
-                (Algorithm.SHA1, file.sha1),
-                (Algorithm.SHA256, file.sha256),
-            )
-        ]
-    for frame in frames:
-        shared = {"blob_id": blob_id, "frame": frame.frame, "quality": frame.quality}
-        rows += [
-            Digest(algorithm=algorithm, value=value, **shared)
-            for algorithm, value in frame.values().items()
-        ]
-    # Two items with the same original may be scanned at once; both compute the same.
+    for item, scan in scans:
+        if item.blob_id is None:
+            continue  # A text has no file and so no digests of one.
+        if scan.file_digests is not None:
+            rows += [
+                Digest(blob_id=item.blob_id, algorithm=algorithm, value=value)
+                for algorithm, value in (
+                    (Algorithm.MD5, scan.file_digests.md5),
+                    (Algorithm.SHA1, scan.file_digests.sha1),
+                    (Algorithm.SHA256, scan.file_digests.sha256),
+                )
+            ]
+        for frame in scan.frame_digests:
+            shared = {"blob_id": item.blob_id, "frame": frame.frame, "quality": frame.quality}
+            rows += [
+                Digest(algorithm=algorithm, value=value, **shared)
+                for algorithm, value in frame.values().items()
+            ]
+    # Two items with the same original may be scanned at once; both compute the same. In one order, so that
+    # neither waits for the other in a circle.
+    rows.sort(key=lambda row: (str(row.blob_id), row.algorithm, row.frame))
     Digest.objects.bulk_create(rows, ignore_conflicts=True)

@@ -16,7 +16,7 @@ from hashing.jobs.detectors import (
 )
 from hashing.jobs.index import build_index, sweep_index
 from hashing.jobs.lookups import look_up, sweep_lookups
-from hashing.jobs.scans import scan_item, sweep_items
+from hashing.jobs.scans import scan_item, scan_waiting, sweep_items
 from hashing.jobs.terms import sweep_terms
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "find_plugins",
     "look_up",
     "scan_item",
+    "scan_waiting",
     "score_recent",
     "sweep_classifiers",
     "sweep_detectors",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from core import vault
 from core.errors import VaultDamage, describe
 from core.jobs import enqueue, job
 from hashing import actions, health
-from hashing.actions import Outcome
+from hashing.actions import Outcome, Scan
 from hashing.contract import (
     Detector,
     FlagKind,
@@ -28,15 +29,22 @@ from hashing.images import Limits
 from hashing.lookup import IndexNotReady
 from hashing.media import Media
 from reports.actions import postpone_scan
-from reports.models import Item, ScanState
+from reports.models import Item, ItemKind, ScanState
 
-__all__ = ["scan_item", "sweep_items"]
+__all__ = ["scan_item", "scan_waiting", "sweep_items"]
 
 log = logging.getLogger(__name__)
 
 ENOUGH_AT_ONCE = 1000
 INDEX_SECONDS = 10.0
 """How long an item waits before it is looked at again when there was no index to look things up in."""
+BATCH = 16
+"""Items that are taken, and recorded, together."""
+BATCH_SECONDS = 10.0
+"""After this long what is done of a batch is recorded and the rest is put back."""
+BUSY_SECONDS = 30.0
+"""After this long a job gives its place to another one. With the two above, and the 20 s that one picture may
+take, a batch is recorded before its lease ends."""
 
 
 @job
@@ -46,8 +54,53 @@ def scan_item(item_id: str) -> None:
     Safe to repeat and to kill: the item is due again if no result was recorded.
     """
     item = actions.begin_scan(Item(pk=item_id))
-    if item is None:
-        return
+    if item is not None:
+        _scan([item], until=math.inf)
+
+
+@job
+def scan_waiting(lane: int) -> None:
+    """Scan what is due, some items at a time, until nothing is or the time of this job is over.
+
+    Items of a batch are looked at one by one and recorded together: one transaction costs as much as
+    one picture. Safe to repeat, to kill and to run beside itself: what is taken by one is not taken by another.
+    """
+    over = time.monotonic() + BUSY_SECONDS
+    while time.monotonic() < over:
+        batch = actions.begin_scans(limit=BATCH)
+        if not batch:
+            return
+        _scan(batch, until=time.monotonic() + BATCH_SECONDS)
+    enqueue("scan_waiting", lane)
+
+
+def sweep_items() -> int:
+    """Wake workers for the items whose scan is due; return how many items."""
+    due = list(actions.waiting_items().values_list("pk", "kind")[:ENOUGH_AT_ONCE])
+    others = 0
+    for item_id, kind in due:
+        if kind == ItemKind.VIDEO:
+            enqueue("scan_item", item_id)
+        else:
+            others += 1
+    for lane in range(min(settings.HOLDFAST_SCAN_LANES, math.ceil(others / BATCH))):
+        enqueue("scan_waiting", lane)
+    return len(due)
+
+
+def _scan(items: list[Item], *, until: float) -> None:
+    """Look at items and record what was found; those that are not begun by ``until`` are put back."""
+    scans: list[Scan] = []
+    for number, item in enumerate(items):
+        if scans and time.monotonic() > until:
+            actions.put_back(items[number:])
+            break
+        scans.append(_look_at(item))
+    actions.record_scans(scans)
+    health.flush()
+
+
+def _look_at(item: Item) -> Scan:
     subject = ScanItem(
         id=item.pk,
         surface=item.surface,
@@ -62,18 +115,9 @@ def scan_item(item_id: str) -> None:
         outcomes, state = _look(subject, looking, waited_ms=_waited_ms(item))
     except IndexNotReady as waiting:
         postpone_scan(item, reason=f"Waits: {waiting.reason}.", seconds=INDEX_SECONDS)
-        return
+        return None
     file, frames = media.computed() if media else (None, ())
-    actions.record_findings(item, outcomes, state=state, file_digests=file, frame_digests=frames)
-    health.flush()
-
-
-def sweep_items() -> int:
-    """Enqueue every item whose scan is due; return how many."""
-    due = list(actions.waiting_items().values_list("pk", flat=True)[:ENOUGH_AT_ONCE])
-    for item_id in due:
-        enqueue("scan_item", item_id)
-    return len(due)
+    return Scan(item, outcomes, state, file_digests=file, frame_digests=frames)
 
 
 def _media(item: Item, looking: list[Detector]) -> Media | None:

@@ -30,9 +30,11 @@ from reports.actions.submissions import (
     DuplicateReport,
     intake_chain,
     postpone_scan,
+    record_scan_ends,
     record_scan_state,
     submit_report,
     submit_scan,
+    wake_scanner,
 )
 from reports.actions.uploads import create_upload, expire_uploads
 from reports.payloads import (
@@ -69,6 +71,7 @@ __all__ = [
     "mark_key_used",
     "postpone_scan",
     "recall",
+    "record_scan_ends",
     "record_scan_state",
     "remember",
     "revoke_key",
@@ -81,4 +84,5 @@ __all__ = [
     "upsert_account",
     "upsert_group",
     "upsert_memberships",
+    "wake_scanner",
 ]

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
+
+@transaction.atomic
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
@@ -109,7 +115,7 @@ def submit_report(
         blobs=sorted({str(item.blob_id) for item in items if item.blob_id}),
     )
     for item in items:
-        enqueue("scan_item", item.pk)
+        wake_scanner(item)
     if not items:  # No scan will wake the routing.
         enqueue("route_report", report.pk)
     return report
@@ -137,7 +143,7 @@ def submit_scan(source: Source, *, payload: ScanPayload, actor: Actor | Person) 
         surface=item.surface,
         blob=item.blob_id,
     )
-    enqueue("scan_item", item.pk)
+    wake_scanner(item)
     return item
 
 
@@ -157,7 +163,7 @@ def record_scan_state(
         item.scan_due_at = Now()
         item.scan_attempts = 0
         item.save(update_fields=["scan_state", "scan_due_at", "scan_attempts"])
-        enqueue("scan_item", item.pk)
+        wake_scanner(item)
     else:
         item.scanned_at = Now()
         item.route_state = RouteState.WAITING
@@ -189,6 +195,47 @@ def postpone_scan(item: Item, *, reason: str, seconds: float) -> Item:
     item.scan_due_at = Now() + timedelta(seconds=seconds)
     item.save(update_fields=["scan_waits_for", "scan_attempts", "scan_due_at"])
     return item
+
+
+@transaction.atomic
+def record_scan_ends(
+    items: Iterable[Item],
+    states: Mapping[UUID, ScanState],
+    *,
+    actor: Actor | Person = audit.SYSTEM,
+) -> list[Item]:
+    """Note how the scans of several items ended (by key) and let them be routed.
+
+    For items that the caller has locked and that wait for their scan. Cannot be undone.
+    """
+    ended = list(items)
+    for state in sorted({states[item.pk] for item in ended}):
+        keys = [item.pk for item in ended if states[item.pk] == state]
+        Item.objects.filter(pk__in=keys).update(
+            scan_state=state, scanned_at=Now(), route_state=RouteState.WAITING
+        )
+    for item in ended:
+        enqueue("route_item", item.pk)
+        audit.record(
+            AuditEvent.SCAN_STATE_RECORDED,
+            actor=actor,
+            subject=item,
+            chain=f"item:{item.pk}",
+            state=states[item.pk].value,
+        )
+    return list(Item.objects.filter(pk__in=[item.pk for item in ended]))
+
+
+def wake_scanner(item: Item) -> None:
+    """Wake a worker for an item that waits for its scan.
+
+    Whoever is woken takes whatever is due, many items at once, so one wake-up for each lane is enough;
+    the lanes only bound how many workers are at it.
+    """
+    if item.kind == ItemKind.VIDEO:
+        enqueue("scan_item", item.pk)
+    else:
+        enqueue("scan_waiting", item.pk.int % settings.HOLDFAST_SCAN_LANES)
 
 
 def _next_number() -> int:

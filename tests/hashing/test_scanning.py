@@ -437,7 +437,7 @@ def test_a_worker_killed_while_it_decodes_loses_nothing(put: Put, known: HashLis
     assert jobs.sweep_items() == 1
     from core.jobs import queue
 
-    assert [job.args for job in queue("scan").jobs] == [[str(item.pk)]]
+    assert [0] in [job.args for job in queue("scan").jobs]  # The first lane: one item is due.
     jobs.scan_item(str(item.pk))
     item.refresh_from_db()
     assert item.scan_state == ScanState.SCANNED

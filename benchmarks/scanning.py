@@ -1,0 +1,219 @@
+"""How many stored, encrypted photographs are scanned a second, from the row to committed findings.
+
+    python benchmarks/scanning.py [--quick] [--json]
+
+Two scan workers (one a core) over a private PostgreSQL and Valkey with fsync on. Measured is everything
+between "waiting for scan" and "scanned": taking the items, decrypting, MD5, SHA-1 and SHA-256, decoding, PDQ
+with its turned hashes, pHash and dHash, looking up in lists of some thousand entries, and the committed
+digests, flags, states and audit lines. One photograph in ten is listed. Intake and routing are not measured.
+
+Beside it, on the same photographs in the same run: decoding and digesting alone in two processes, which is
+what cannot be avoided, and decrypting with it. HMA's figures come from its own HTTP server on a
+similar machine and were taken elsewhere; they are no part of this run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # Its folder holds a packaging.py.
+
+from benchmarks.installation import REPOSITORY, installation
+
+SIZE = (1024, 1024)
+WORKERS = 2
+LISTED_IN = 10
+ELSEWHERE = [
+    ("HMA 1.1.7, POST /h/hash, one worker", 36.6),
+    ("HMA 1.1.7, POST /m/lookup (hash and match), one worker", 30.2),
+]
+
+
+def fill(count: int) -> list[str]:
+    """Store photographs as items that wait for their scan, a tenth of them listed; return their blobs."""
+    import secrets
+
+    from benchmarks.photos import photographs
+    from core import vault
+    from core.audit import SYSTEM
+    from hashing import actions, images
+    from hashing.models import Category, HashEntry
+    from reports.actions import create_source, create_upload, submit_scan
+    from reports.models import SourceKind
+    from reports.payloads import ScanPayload
+
+    listed = actions.create_hash_list(name="Drawn", category=Category.CSAM_KNOWN, actor=SYSTEM)
+    source = create_source(slug="scans", name="Scans", kind=SourceKind.PROACTIVE_SCAN, actor=SYSTEM)
+    HashEntry.objects.bulk_create(
+        HashEntry(hash_list=listed, algorithm="pdq", value=secrets.token_hex(32))
+        for _ in range(5000)
+    )
+    blobs = []
+    for number, photo in enumerate(photographs(count, SIZE)):
+        if number % LISTED_IN == 0:
+            pdq = images.digest(photo, algorithms=["pdq"]).digests[0].pdq
+            actions.add_entry(listed, algorithm="pdq", value=pdq, actor=SYSTEM)
+        blob = vault.store_bytes(photo, media_type="image/jpeg")
+        upload = create_upload(source, blob, media_type="image/jpeg", actor=SYSTEM)
+        said = {
+            "subject": {"account": f"account-{number}"},
+            "surface": "profile_photo",
+            "media": str(upload.pk),
+        }
+        submit_scan(source, payload=ScanPayload.model_validate(said), actor=SYSTEM)
+        blobs.append(str(blob.pk))
+    images.stop()
+    return blobs
+
+
+WORKER = "manage.py rqworker scan --worker-class config.runtime.worker.WarmWorker --serializer rq.serializers.JSONSerializer"
+
+FLOOR = """
+import sys, time, hashlib
+import django; django.setup()
+from core import vault
+from core.models import Blob
+from hashing import images
+wish, *names = sys.argv[1:]
+blobs = {str(blob.pk): blob for blob in Blob.objects.filter(pk__in=names)}
+clear = {name: vault.read(blobs[name], 1 << 30) for name in names}
+images.digest(clear[names[0]])
+print("ready", flush=True)
+sys.stdin.readline()
+for name in names:
+    images.digest(clear[name] if wish == "decode" else vault.read(blobs[name], 1 << 30))
+images.stop()
+"""
+
+
+def floor(env: dict[str, str], blobs: list[str], wish: str) -> float:
+    """Return images per second of two processes that only decode, or decrypt and decode."""
+    own = env | {"DJANGO_SETTINGS_MODULE": "config.settings", "PYTHONPATH": str(REPOSITORY)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", FLOOR, wish, *blobs[part::WORKERS]],
+            cwd=REPOSITORY,
+            env=own,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for part in range(WORKERS)
+    ]
+    for process in processes:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    began = time.monotonic()
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.close()
+    for process in processes:
+        assert process.wait() == 0
+    return len(blobs) / (time.monotonic() - began)
+
+
+def scan(env: dict[str, str], warm: int) -> tuple[float, int]:
+    """Let two workers scan everything; return images per second after the first ``warm``, and flags."""
+    from django.db.models import Max
+
+    from core.jobs import run_sweeps
+    from hashing.models import Flag
+    from reports.models import Item, ScanState
+
+    command = [sys.executable, *WORKER.split()]
+    workers = [
+        subprocess.Popen(
+            command,
+            cwd=REPOSITORY,
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(WORKERS)
+    ]
+    try:
+        swept = 0.0
+        while Item.objects.filter(scan_state=ScanState.WAITING).exists():
+            if time.monotonic() - swept > 5:
+                run_sweeps()
+                swept = time.monotonic()
+            time.sleep(0.1)
+    finally:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.wait(30)
+    assert not Item.objects.exclude(scan_state=ScanState.SCANNED).exists()
+    ended = sorted(Item.objects.values_list("scanned_at", flat=True))
+    assert Item.objects.aggregate(last=Max("scanned_at"))["last"] == ended[-1]
+    seconds = (ended[-1] - ended[warm - 1]).total_seconds()
+    return (len(ended) - warm) / seconds, Flag.objects.filter(kind="hash_match").count()
+
+
+def main() -> None:
+    """Measure and print a table, or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few photographs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args()
+    count = 240 if options.quick else 1200
+    rows: list[dict[str, Any]] = []
+    with installation() as (_, env):
+        os.environ.update(env | {"DJANGO_SETTINGS_MODULE": "config.settings"})
+        import django
+
+        django.setup()
+        from django.db import connections
+
+        blobs = fill(count)
+        decode = floor(env, blobs, "decode")
+        decrypt = floor(env, blobs, "decrypt")
+        scanned, flags = scan(env, warm=count // 6)
+        assert flags >= count // LISTED_IN
+        for system, figure in (
+            ("decode and digest only", decode),
+            ("decrypt, decode and digest only", decrypt),
+            ("holdfast, stored photo to committed findings", scanned),
+        ):
+            rows.append(
+                {
+                    "system": system,
+                    "images_per_s": round(figure, 1),
+                    "share_of_decode_only": round(figure / decode, 2),
+                    "taken_elsewhere": False,
+                }
+            )
+        connections.close_all()
+        connections["default"].close_pool()
+    for system, figure in ELSEWHERE:
+        rows.append(
+            {
+                "system": system,
+                "images_per_s": figure,
+                "share_of_decode_only": None,
+                "taken_elsewhere": True,
+            }
+        )
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return
+    print(f"{'':56} {'images/s':>9} {'of decode only':>15}")
+    for row in rows:
+        share = row["share_of_decode_only"]
+        note = "  (taken elsewhere)" if row["taken_elsewhere"] else ""
+        print(
+            f"{row['system']:56} {row['images_per_s']:>9} "
+            f"{'' if share is None else f'{share:.0%}':>15}{note}"
+        )
+
+
+if __name__ == "__main__":
+    main()
