@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import timedelta
-
-
-@transaction.atomic
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -212,7 +208,10 @@ def record_scan_ends(
     for state in sorted({states[item.pk] for item in ended}):
         keys = [item.pk for item in ended if states[item.pk] == state]
         Item.objects.filter(pk__in=keys).update(
-            scan_state=state, scanned_at=Now(), route_state=RouteState.WAITING
+            scan_state=state,
+            scanned_at=Now(),
+            route_state=RouteState.WAITING,
+            scan_waits_for="",
         )
     for item in ended:
         enqueue("route_item", item.pk)
