@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 
 from django.conf import settings
@@ -90,17 +91,23 @@ def sweep_items() -> int:
 
 def _scan(items: list[Item], *, until: float) -> None:
     """Look at items and record what was found; those that are not begun by ``until`` are put back."""
+    known = detectors()  # Once for all of them: a switch counts from the next batch on.
     scans: list[Scan] = []
     for number, item in enumerate(items):
         if scans and time.monotonic() > until:
             actions.put_back(items[number:])
             break
-        scans.append(_look_at(item))
-    actions.record_scans(scans)
+        try:
+            scans.append(_look_at(item, known))
+        except IndexNotReady as waiting:
+            postpone_scan(item, reason=f"Waits: {waiting.reason}.", seconds=INDEX_SECONDS)
+    if scans:
+        actions.record_scans(scans)
     health.flush()
 
 
-def _look_at(item: Item) -> Scan:
+def _look_at(item: Item, known: Iterable[Detector]) -> Scan:
+    """Let every detector that covers an item look at it. Raises IndexNotReady."""
     subject = ScanItem(
         id=item.pk,
         surface=item.surface,
@@ -108,14 +115,9 @@ def _look_at(item: Item) -> Scan:
         text=item.text,
         media_type=item.blob.media_type if item.blob else "",
     )
-    looking = [detector for detector in detectors() if covers(detector, subject)]
+    looking = [detector for detector in known if covers(detector, subject)]
     media = _media(item, looking)
-    subject = replace(subject, media=media)
-    try:
-        outcomes, state = _look(subject, looking, waited_ms=_waited_ms(item))
-    except IndexNotReady as waiting:
-        postpone_scan(item, reason=f"Waits: {waiting.reason}.", seconds=INDEX_SECONDS)
-        return None
+    outcomes, state = _look(replace(subject, media=media), looking, waited_ms=_waited_ms(item))
     file, frames = media.computed() if media else (None, ())
     return Scan(item, outcomes, state, file_digests=file, frame_digests=frames)
 

@@ -23,12 +23,11 @@ def exact_entries(values: list[str]) -> list[HashEntry]:
     on no list: whether a list is in force is asked only for those found.
     """
     # Each branch is an equality on the index (algorithm, value); lengths keep the algorithms apart.
-    found = [
-        pk
-        for pk in HashEntry.objects.filter(
+    found = list(
+        HashEntry.objects.filter(
             algorithm__in=_EXACT, value__in=values, retired_at=None
         ).values_list("pk", flat=True)
-    ]
+    )
     if not found:
         return []
     return list(
