@@ -20,7 +20,7 @@ from core.errors import Invalid
 from hashing import actions, detector_access, settings_schema
 from hashing.detector_forms import DetectorForm, ServiceForm, TrialForm
 from hashing.detectors import optional
-from hashing.models import DetectorOrigin, DetectorSetting
+from hashing.models import Category, DetectorOrigin, DetectorSetting
 from reports.models import ItemKind
 
 VIEW, EDIT = Permission.HASHING_DETECTORS_VIEW, Permission.HASHING_DETECTORS_EDIT
@@ -146,7 +146,8 @@ def try_again(request: HttpRequest, name: str) -> HttpResponse:
     """End the pause of a detector: the next item is a probe, and what waits for it is scanned again."""
     setting = detector_access.get_setting_for(person_of(request), name)
     waiting = actions.try_detector_again(setting, actor=person_of(request))
-    said = f" {waiting:,} items are scanned again when it answers." if waiting else ""
+    items = "One item is" if waiting == 1 else f"{waiting:,} items are"
+    said = f" {items} scanned again when it answers." if waiting else ""
     messages.success(request, f"“{setting.label}” is asked at the next item.{said}")
     return redirect("hashing:detector", name)
 
@@ -205,7 +206,11 @@ def _told(setting: DetectorSetting) -> list[tuple[str, str]]:
     labels = {
         each.name: each for each in settings_schema.parse(setting.description.get("settings", []))
     }
-    told = []
+    told = [
+        (f"Counts from ({Category(category).label})", f"{threshold}")
+        for category, threshold in setting.thresholds.items()
+        if category in Category.values
+    ]
     for name, value in setting.settings.items():
         if name not in labels or (setting.origin == DetectorOrigin.EXTERNAL and name == "url"):
             continue

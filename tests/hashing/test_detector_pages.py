@@ -172,7 +172,7 @@ def test_a_classifier_outside_is_set_up_tried_paused_and_asked_again(
     assert classifier.url not in page
     classifier.mood = "right"
     answer = editor.post(page_of(name, "detector_again"), follow=True)
-    assert "1 items are scanned again when it answers" in answer.text
+    assert "One item is scanned again when it answers" in answer.text
     assert jobs.sweep_pending_looks() == 1
     jobs.scan_item(str(item.pk))
     assert not PendingLook.objects.exists()
