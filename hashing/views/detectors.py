@@ -203,19 +203,18 @@ def _secret(request: HttpRequest, setting: DetectorSetting, secret: str) -> Http
 
 def _told(setting: DetectorSetting) -> list[tuple[str, str]]:
     """Return the settings in words. An address may hold a token: whoever may change it sees it there."""
-    labels = {
-        each.name: each for each in settings_schema.parse(setting.description.get("settings", []))
-    }
     told = [
-        (f"Counts from ({Category(category).label})", f"{threshold}")
-        for category, threshold in setting.thresholds.items()
-        if category in Category.values
+        (f"Counts from ({category.label})", f"{setting.thresholds[category]}")
+        for category in Category
+        if category in setting.thresholds
     ]
-    for name, value in setting.settings.items():
-        if name not in labels or (setting.origin == DetectorOrigin.EXTERNAL and name == "url"):
-            continue
-        words = ("Yes" if value else "No") if isinstance(value, bool) else f"{value}"
-        told.append((labels[name].label, words))
+    for each in settings_schema.parse(setting.description.get("settings", [])):
+        if each.name in setting.settings and not (
+            setting.origin == DetectorOrigin.EXTERNAL and each.name == "url"
+        ):
+            value = setting.settings[each.name]
+            words = ("Yes" if value else "No") if isinstance(value, bool) else f"{value}"
+            told.append((each.label, words))
     return told
 
 
