@@ -113,10 +113,15 @@ class Matcher(Generic[Key]):
             return []
         matches: list[Match[Key]] = []
         bounds: bytes | None = None
-        for last, (length, some) in self._automaton.iter(self._scanned(folded.text)):
-            start, end = last - length + 1, last + 1
+        only_words = not self._open
+        for last, value in self._automaton.iter(self._scanned(folded.text)):
             if bounds is None:
                 bounds = folded.boundaries
+            # Most of what the automaton finds are parts of words: they must cost next to nothing.
+            if only_words and not bounds[last + 1]:
+                continue
+            length, some = value
+            start, end = last - length + 1, last + 1
             begins, ends = bounds[start], bounds[end]
             if not (begins and ends) and length not in self._open:
                 continue
@@ -179,6 +184,10 @@ def explain(term: str, written: str, steps: Steps) -> tuple[Step, ...]:
 
     ``written`` is a match of the term under ``steps``.
     """
+    # Nearly always it is as listed, or but for its capitals.
+    for few in (LEVELS["exact"], LEVELS["folded"]):
+        if few <= steps and fold(term, few).text == fold(written, few).text:
+            return tuple(few)
     needed = set(steps)
     for step in reversed(Step):
         if step in needed and _is_found(term, written, frozenset(needed - {step})):

@@ -42,6 +42,8 @@ class Trial:
     allowed: list[Finding] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
     language: Language | None = None
+    excused: int = 0
+    """Places inside an allowed phrase, which do not count."""
     left_out: int = 0
     """Lists in force that this person may not read: trying texts must not tell what they look for."""
 
@@ -73,6 +75,7 @@ def try_text(text: str, surface: str = "", *, unread: Collection[UUID] = ()) -> 
             for steps, folded in active.rulebook.folded(text)
         ],
         language=language_of(text),
+        excused=len({tuple(span) for span in suppressed}),
         left_out=len(set(unread) & set(active.lists)),
     )
 

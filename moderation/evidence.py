@@ -13,6 +13,7 @@ from django.urls import reverse
 from accounts.models import User
 from accounts.permissions import Permission
 from core.errors import in_words
+from hashing.detectors.terms import steps_in_words
 from hashing.models import Flag, FlagKind
 from moderation.models import Case, CaseItem, Preview, PreviewState, Reveal, RevealPurpose
 from moderation.windows import Window, window
@@ -325,6 +326,14 @@ def match_facts(flag: Flag) -> list[tuple[str, Any]]:
         facts.append(("Quality", evidence["quality"]))
     if evidence.get("entry") is not None:
         facts.append(("Entry", evidence["entry"]))
+    if evidence.get("folding"):
+        facts.append(("Written with", ", ".join(steps_in_words(evidence["folding"]))))
+    if evidence.get("language"):
+        facts.append(("Language", evidence["language"]))
+    if evidence.get("suppressed"):
+        facts.append(("Not counted", f"{len(evidence['suppressed'])} in an allowed phrase"))
+    if evidence.get("restricted"):
+        facts.append(("What it looks for", "Hidden: the list is restricted"))
     if evidence.get("reason"):
         facts.append(("Because", evidence["reason"]))
     facts.append(("Detector", f"{flag.detector} {flag.detector_version}"))

@@ -19,7 +19,7 @@ from moderation.models import Reveal as RevealRow
 from referrals import package
 from referrals.custody import CustodyLog, prove_inclusion
 from referrals.models import Exhibit, Referral, ReferralAccount
-from reports.models import Account, IdentifierKind, Item, ItemKind, Surface
+from reports.models import NOT_SENT, Account, IdentifierKind, Item, ItemKind, Surface
 
 Watch = Callable[[int], None]
 """Called with the number of bytes just read of an original."""
@@ -269,6 +269,7 @@ def _conversations(referral: Referral, exhibits: list[Exhibit]) -> list[package.
     names = {row.item_id: exhibit_name(row.position) for row in exhibits}
     items = (
         Item.objects.filter(case_items__case=referral.case)
+        .exclude(surface__in=NOT_SENT)  # The reporters' own words follow as such.
         .select_related("report", "sender", "account", "group")
         .order_by("report_id", "content_at", "received_at", "pk")
     )

@@ -14,7 +14,17 @@ from accounts.permissions import Permission
 from core import audit, context
 from core.audit import Actor, AuditEvent
 from reports.keys import is_secret, read_authorization
-from reports.models import Account, ApiKey, Group, Item, Report, Source, SourceKind, Upload
+from reports.models import (
+    NOT_SENT,
+    Account,
+    ApiKey,
+    Group,
+    Item,
+    Report,
+    Source,
+    SourceKind,
+    Upload,
+)
 from reports.rates import is_first
 
 
@@ -118,7 +128,12 @@ def get_entered_report_for(user: User, id: uuid.UUID) -> Report:
         Report.objects.filter(pk=id, entered_by=user)
         .select_related("account", "group", "source")
         .prefetch_related(
-            Prefetch("items", Item.objects.select_related("blob").order_by("received_at"))
+            Prefetch(
+                "items",
+                Item.objects.exclude(surface__in=NOT_SENT)
+                .select_related("blob")
+                .order_by("received_at"),
+            )
         )
         .first()
     )

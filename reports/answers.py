@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ninja import Schema
 from pydantic import ConfigDict
 
-from reports.models import Item, Report, RouteState, ScanState, Surface, Upload
+from reports.models import NOT_SENT, Item, Report, RouteState, ScanState, Surface, Upload
 
 
 class Problem(Schema):
@@ -98,7 +98,7 @@ def report_answer(report: Report) -> dict[str, Any]:
         "external_id": report.external_id,
         "received_at": instant(report.received_at),
         "state": state.get(RouteState(report.route_state), "received"),
-        "items": [item_answer(item) for item in report.items.all()],
+        "items": [item_answer(item) for item in report.items.all() if item.surface not in NOT_SENT],
     }
 
 

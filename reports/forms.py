@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from core.errors import Invalid
 from reports.actions.sources import MAX_RATE
-from reports.models import Scope, Source, SourceKind, Surface, TrustLevel
+from reports.models import NOT_SENT, Scope, Source, SourceKind, Surface, TrustLevel
 from reports.payloads import LATEST, MAX_ITEMS, MAX_TEXT
 
 REASONS = (
@@ -85,7 +85,7 @@ class ReportForm(forms.Form):
     )
     text_surface = forms.ChoiceField(
         label="The texts stood in",
-        choices=Surface.choices,
+        choices=[(s.value, s.label) for s in Surface if s not in NOT_SENT],
         initial=Surface.REPORTED_MESSAGE,
     )
     texts = forms.CharField(

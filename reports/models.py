@@ -194,6 +194,11 @@ class Surface(models.TextChoices):
     GROUP_DESCRIPTION = "group_description", "Group description"
     REPORTED_MESSAGE = "reported_message", "Reported message"
     INVITE_LINK = "invite_link", "Invite link"
+    REPORT_DESCRIPTION = "report_description", "What a reporter wrote"
+
+
+NOT_SENT = frozenset({Surface.REPORT_DESCRIPTION})
+"""Surfaces that no sender names: a report's description becomes such an item when the report is taken."""
 
 
 class ItemKind(models.TextChoices):

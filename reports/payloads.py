@@ -147,11 +147,24 @@ class Reporter(Shape):
     ref: Short = ""
 
 
+SentSurface = Literal[
+    Surface.PROFILE_PHOTO,
+    Surface.PROFILE_NAME,
+    Surface.PROFILE_TEXT,
+    Surface.GROUP_PHOTO,
+    Surface.GROUP_NAME,
+    Surface.GROUP_DESCRIPTION,
+    Surface.REPORTED_MESSAGE,
+    Surface.INVITE_LINK,
+]
+"""Every surface that a platform has. What a reporter wrote is the report's own."""
+
+
 class Content(Shape):
     """What an item consists of: text, or one file sent before (``media``) or along (``file``)."""
 
     external_id: Short = Field("", description="Your id of the message, photo or text.")
-    surface: Surface = Field(description="Where on the platform it stood.")
+    surface: SentSurface = Field(description="Where on the platform it stood.")
     text: Body | None = None
     media: Reference | None = Field(None, description="`id` of an earlier `POST /media`.")
     file: Annotated[str, _Text(100, 1)] | None = Field(

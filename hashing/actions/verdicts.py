@@ -10,7 +10,7 @@ from django.db import transaction
 from core import audit
 from core.audit import Actor, AuditEvent, Person
 from hashing.models import Verdict
-from reports.models import Item
+from reports.models import NOT_SENT, Item
 
 __all__ = ["record_verdicts"]
 
@@ -27,11 +27,13 @@ def record_verdicts(
     """Record what a decision that took effect said about each item; return how many are new.
 
     Safe to repeat. A later decision about the same item adds a row; the newest one counts. Cannot be
-    undone, only followed by another decision.
+    undone, only followed by another decision. What a reporter wrote is a claim about content and no example
+    of it: nothing is recorded for it.
     """
     rows = [
         Verdict(item=item, decision=decision, is_violation=is_violation, category=category)
         for item in items
+        if item.surface not in NOT_SENT
     ]
     known = set(Verdict.objects.filter(decision=decision).values_list("item", flat=True))
     new = [row for row in rows if row.item_id not in known]

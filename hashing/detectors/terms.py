@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from hashing import lookup
@@ -13,7 +14,7 @@ from hashing.models import TermList
 from hashing.rule_lines import Joint, RuleKind
 from hashing.rulebook import Hit, Span
 
-__all__ = ["STEP_WORDS", "Terms", "findings_in"]
+__all__ = ["STEP_WORDS", "Terms", "findings_in", "steps_in_words"]
 
 _SPANS = 20
 _SHOWN = 80
@@ -27,6 +28,12 @@ STEP_WORDS = {
     Step.SPACED: "letters set apart",
 }
 """What a writing differed in, for a person."""
+
+
+def steps_in_words(names: Iterable[str]) -> list[str]:
+    """Return steps of folding by their names, as a person reads them; an unknown name as it is."""
+    words = {str(step): said for step, said in STEP_WORDS.items()}
+    return [words.get(name, name) for name in names]
 
 
 class Terms:

@@ -38,7 +38,7 @@ from moderation.models import (
     RoutingReason,
     RoutingRule,
 )
-from reports.models import Account, Group, Item, ItemKind, Report, RouteState, ScanState
+from reports.models import NOT_SENT, Account, Group, Item, ItemKind, Report, RouteState, ScanState
 
 RACES_BEFORE_GIVING_UP = 5
 SHORTEST_PAUSE = timedelta(minutes=1)
@@ -415,7 +415,7 @@ def _join(
             case=case, report=report, defaults={"case_version": case.version}
         )
     position = case.case_items.count()
-    for item in items:
+    for item in _shown(items):
         _, is_new = CaseItem.objects.get_or_create(
             case=case, item=item, defaults={"position": position, "case_version": case.version}
         )
@@ -435,6 +435,19 @@ def _join(
         )
         for reason in placement.reasons
     )
+
+
+def _shown(items: list[Item]) -> list[Item]:
+    """Return the items that a case holds: what a reporter wrote only where something was found in it.
+
+    The case shows every report's description anyway; as an item it comes with its findings, in place.
+    """
+    found = set(
+        Flag.objects.filter(
+            item__in=[item for item in items if item.surface in NOT_SENT], superseded_at=None
+        ).values_list("item", flat=True)
+    )
+    return [item for item in items if item.surface not in NOT_SENT or item.pk in found]
 
 
 def snapshot_of(subject: Account | Group) -> dict[str, str | int | None]:

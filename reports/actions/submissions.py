@@ -24,6 +24,7 @@ from reports.models import (
     RouteState,
     ScanState,
     Source,
+    Surface,
     Upload,
 )
 from reports.payloads import Content, ReportPayload, ScanPayload, Subject
@@ -95,6 +96,8 @@ def submit_report(
         _new_item(content, source, account, group, accounts, uploads, report=report)
         for content in payload.items
     ]
+    if payload.description.strip():
+        items.append(_description_item(report))
     # The items of a report share their moment of receipt. Ids that rise keep the order in which they
     # were sent: a conversation out of order reads as another conversation.
     for item, key in zip(items, sorted(item.pk for item in items), strict=True):
@@ -284,6 +287,27 @@ def _uploads_of(source: Source, contents: dict[str, Iterable[Content]]) -> dict[
     for blob in sorted({u.blob for u in uploads.values()}, key=lambda blob: str(blob.pk)):
         vault.hold(blob)
     return uploads
+
+
+def _description_item(report: Report) -> Item:
+    """Return what the reporter wrote as an item, so that it is scanned like any other text.
+
+    Its words are the reporter's, so they are the sender; the subject is the report's. Answers to the
+    source leave it out, and a case holds it only where something was found in it.
+    """
+    return Item(
+        source_id=report.source_id,
+        report=report,
+        account_id=report.account_id,
+        group_id=report.group_id,
+        sender_id=report.reporter_account_id,
+        surface=Surface.REPORT_DESCRIPTION,
+        kind=ItemKind.TEXT,
+        text=report.description,
+        content_at=None,
+        is_public=False,
+        scan_state=ScanState.WAITING,
+    )
 
 
 def _new_item(

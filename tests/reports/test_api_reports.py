@@ -59,7 +59,7 @@ def test_a_report_is_kept_with_everything_that_was_said(
     assert report.reporter_account == Account.objects.get(external_id="user-2")
     assert report.occurred_at is not None
     assert report.occurred_at.isoformat() == "2026-11-01T08:00:00+00:00"
-    item = report.items.get()
+    item = report.items.get(surface="reported_message")
     assert item.scan_state == ScanState.WAITING
     assert (item.text, item.external_id) == ("markerword-alpha", "msg-1")
     assert (item.uploaded_ip, item.uploaded_port) == ("2001:db8::7", 50123)

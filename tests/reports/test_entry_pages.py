@@ -56,7 +56,9 @@ def test_a_report_is_entered_with_texts_and_files(client: Client, reviewer: User
     report = Report.objects.get()
     assert answer["Location"] == reverse("reports:report", args=[report.pk])
     assert (report.entered_by, report.source.kind) == (reviewer, SourceKind.STAFF)
-    texts = report.items.filter(kind="text").values_list("text", flat=True)
+    texts = report.items.filter(surface="reported_message", kind="text").values_list(
+        "text", flat=True
+    )
     assert sorted(texts) == ["one", "three", "two\nlines"]
     media = report.items.filter(kind="image")
     assert (media.count(), media.values("blob").distinct().count()) == (3, 2)
