@@ -1,11 +1,11 @@
 """Looking things up in the lists in force: digests by distance, files exactly, texts by term."""
 
-from hashing.active_terms import ActiveTerms, active_terms, forget_terms
 from hashing.lookup import nearby
 from hashing.lookup.exact import exact_matches
 from hashing.lookup.lists import SPACES, in_force, is_harmless, is_in_force, reach_of
 from hashing.lookup.nearby import MOST_DELTA, Hit, IndexNotReady, View, current, near
 from hashing.lookup.sources import Source, register
+from hashing.lookup.terms import ActiveTerms, active_terms, forget_terms
 
 __all__ = [
     "MOST_DELTA",

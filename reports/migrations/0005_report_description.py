@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("reports", "0003_texts_by_time"),
+        ("reports", "0004_scan_waits_for"),
     ]
 
     operations = [
