@@ -50,9 +50,10 @@ __all__ = [
 
 GROUP = "holdfast.detectors"
 MOST_CALLS = 1000
-START_SECONDS = 30.0
+START_SECONDS = 20.0
 DEFAULT_SECONDS, DEFAULT_MEMORY_MB = 5.0, 512
-MOST_SECONDS, MOST_MEMORY_MB = 20.0, 4096
+MOST_SECONDS, MOST_MEMORY_MB = 10.0, 4096
+"""More time than this for each of several detectors would outlive the lease of a batch of scans."""
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _PIPE = 1 << 20
 """Bytes: a picture then crosses in one step, not in a dozen changes between two processes."""

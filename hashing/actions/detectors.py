@@ -152,7 +152,7 @@ def create_external_detector(
 def change_detector(
     setting: DetectorSetting, *, version: int | None = None, actor: User | Actor, **changes: Any
 ) -> DetectorSetting:
-    """Turn a detector on or off, or change its settings: a new version, from the next item on.
+    """Turn a detector on or off, or change its settings: a new version, in force within seconds.
 
     Takes ``label``, ``is_on``, ``opens_cases``, ``settings`` and ``thresholds``. Raises Invalid, and
     Refused when ``version`` is no longer the current one or its code cannot be used. Can be undone by

@@ -18,6 +18,6 @@ def detectors() -> tuple[Detector, ...]:
     """Return the detectors of this moment: the built-in ones and those that are turned on.
 
     Costs one small query, so that a detector that is turned on, off or set otherwise in any process counts
-    from the next item on. Raises database errors.
+    from the next batch of items on. Raises database errors.
     """
     return (*DETECTORS, *switched.on())

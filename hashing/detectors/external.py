@@ -61,7 +61,7 @@ SETTINGS = (
         kind="float",
         default=5.0,
         minimum=0.5,
-        maximum=20.0,
+        maximum=10.0,  # More, of several services, would outlive the lease of a batch of scans.
         help="With both attempts. Every item waits as long when the service is slow.",
     ),
     Setting(

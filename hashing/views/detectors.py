@@ -89,7 +89,7 @@ def edit(request: HttpRequest, name: str) -> HttpResponse:
         except Invalid as invalid:
             form.add_errors(invalid.errors)
         else:
-            messages.success(request, "Saved. It counts from the next item on.")
+            messages.success(request, "Saved. It counts within seconds, in every worker.")
             return redirect("hashing:detector", name)
     return _form(request, {"form": form, "setting": setting})
 

@@ -71,7 +71,7 @@ def test_a_detector_is_turned_on_set_and_turned_off(editor: Client) -> None:
     assert answer.status_code == 422
     assert "less than or equal to 16" in answer.text
     answer = editor.post(page_of("nudity", "detector_edit"), said, follow=True)
-    assert "It counts from the next item on." in answer.text
+    assert "It counts within seconds" in answer.text
     assert "frames: 4 → 2" in answer.text
     setting = DetectorSetting.objects.get(name="nudity")
     assert (setting.settings, setting.thresholds) == ({"frames": 2}, {"csam_suspected": 0.7})
