@@ -16,10 +16,11 @@ import hashlib
 import json
 import math
 import struct
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ LARGEST_MODEL = 64 * 1024 * 1024
 _MOST_TERMS = 1_000_000
 _SHOWN = 8
 _SPANS = 10
+_WORDS_KEPT, _LONGEST_KEPT = 20_000, 32
 Floats = NDArray[np.float64]
 
 
@@ -118,13 +120,12 @@ class Block:
     def sum(self, found: Iterable[str]) -> float:
         """Return what all features found add to the log-odds."""
         get = self.vocabulary.get
-        places, counts = [], []
-        for term, count in Counter(found).items():
-            place = get(term)
-            if place is not None:
-                places.append(place)
-                counts.append(count)
-        return float(self._weights(places, counts).sum())
+        return self.sum_of_places(place for term in found if (place := get(term)) is not None)
+
+    def sum_of_places(self, places: Iterable[int]) -> float:
+        """Return the same for features given by their places, each as often as it stands there."""
+        counts = Counter(places)
+        return float(self._weights(list(counts), list(counts.values())).sum())
 
     def _weights(self, places: list[int], counts: list[int]) -> Floats:
         if not places:
@@ -145,11 +146,34 @@ class Model:
     intercept: float
     calibration: Calibration
     about: dict[str, Any]
+    _letters_of: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def log_odds(self, text: str) -> float:
         """Return the uncalibrated score of a text. Linear in its length."""
         folded = fold(text).text
-        return self.intercept + sum(block.sum(_READ[block.name](folded)) for block in self.blocks)
+        total = self.intercept
+        for block in self.blocks:
+            if block.name == LETTERS:
+                words = features.single_words(folded)
+                places = chain.from_iterable(self._places(block, word) for word in words)
+                total += block.sum_of_places(places)
+            else:
+                total += block.sum(features.words(folded))
+        return total
+
+    def _places(self, block: Block, word: str) -> tuple[int, ...]:
+        """Return the places of the letter n-grams of a word. Texts repeat their words: they are kept."""
+        known = self._letters_of.get(word)
+        if known is None:
+            get = block.vocabulary.get
+            known = tuple(
+                place for gram in features.letters(word) if (place := get(gram)) is not None
+            )
+            if len(self._letters_of) >= _WORDS_KEPT:
+                self._letters_of.clear()
+            if len(word) <= _LONGEST_KEPT:
+                self._letters_of[word] = known
+        return known
 
     def score(self, text: str) -> float:
         """Return the probability (0 to 1) that people would confirm the text."""
@@ -187,7 +211,7 @@ class Model:
         (block,) = [block for block in self.blocks if block.name == WORDS]
         names = list(block.vocabulary)
         order = np.argsort(block.coef * np.exp(-block.idf / 2), kind="stable")
-        pick = [(names[at], float(block.coef[at])) for at in order]
+        pick = [(_composed(names[at]), float(block.coef[at])) for at in order]
         against = [pair for pair in pick[:most] if pair[1] < 0]
         return [pair for pair in pick[::-1][:most] if pair[1] > 0], against
 
@@ -295,13 +319,20 @@ def _terms(folded: Folded, words: dict[str, float], letters: dict[str, float]) -
         }
         weight = words.get(word, 0.0) + sum(shares.values())
         strongest = sorted(shares, key=lambda gram: -shares[gram] if weight > 0 else shares[gram])
-        terms.append(Term(word, weight, tuple(spans[word][:_SPANS]), tuple(strongest[:3])))
+        terms.append(
+            Term(_composed(word), weight, tuple(spans[word][:_SPANS]), tuple(strongest[:3]))
+        )
     pairs: dict[str, list[tuple[int, int]]] = {}
     for (one, start, _), (two, _, end) in pairwise(standing):
         pairs.setdefault(f"{one} {two}", []).append(folded.span(start, end))
     terms += [
-        Term(pair, words[pair], tuple(where[:_SPANS]))
+        Term(_composed(pair), words[pair], tuple(where[:_SPANS]))
         for pair, where in pairs.items()
         if pair in words
     ]
     return terms
+
+
+def _composed(term: str) -> str:
+    """Return a term as people write it: folded text is decomposed."""
+    return unicodedata.normalize("NFC", term)

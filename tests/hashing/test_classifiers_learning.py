@@ -151,7 +151,7 @@ def test_an_explanation_adds_up_and_its_spans_are_the_terms(text: str) -> None:
     assert total == pytest.approx(said.log_odds)
     for term in said.terms:
         for start, end in term.spans:
-            assert fold(text[start:end]).text == term.text or " " in term.text
+            assert fold(text[start:end]).text == fold(term.text).text or " " in term.text
 
 
 _fitted: list[Model] = []
@@ -231,10 +231,10 @@ def test_no_bytes_at_all_make_the_reader_fail_otherwise(junk: bytes) -> None:
 
 def test_a_changed_reading_of_texts_needs_a_new_version_number() -> None:
     """Models learned these features; if this fails, raise FEATURES_VERSION and write down the new ones."""
-    text = fold("Straße, ＡＢ markerword-alpha x").text
+    text = fold("Straße, ＡＢ été não हिन्दी markerword-alpha x").text
     said = json.dumps([features.words(text), features.letters(text)], ensure_ascii=False)
     digest = hashlib.sha256(said.encode()).hexdigest()[:16]
-    assert (features.FEATURES_VERSION, digest) == (1, "2fc2855d6fa36c40")
+    assert (features.FEATURES_VERSION, digest) == (1, "49be06192ff9e58c")
 
 
 # ── Figures ───────────────────────────────────────────────────────────────────────────────────
