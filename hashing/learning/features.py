@@ -48,24 +48,6 @@ def _marks() -> str:
 _WORD = re.compile(rf"\w[\w{_marks()}]*")
 
 
-def _marks() -> str:
-    """Return the characters that stand on another one, as ranges of a character class.
-
-    Folded text is decomposed, and many scripts write vowels as marks: a word must not end at one.
-    """
-    codes = [code for code in range(0x300, 0x1F000) if unicodedata.category(chr(code))[0] == "M"]
-    ranges: list[list[int]] = []
-    for code in codes:
-        if ranges and ranges[-1][1] == code - 1:
-            ranges[-1][1] = code
-        else:
-            ranges.append([code, code])
-    return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
-
-
-_WORD = re.compile(rf"\w[\w{_marks()}]*")
-
-
 def words(folded: str) -> list[str]:
     """Return the words of a folded text and its pairs of neighbouring words."""
     single = _WORD.findall(folded)
