@@ -49,8 +49,11 @@ __all__ = [
     "Found",
     "IndexFile",
     "Row",
+    "Shape",
     "Space",
     "build",
+    "shape_of",
+    "slack_of",
     "verify",
     "warm",
     "words_of",
@@ -99,7 +102,7 @@ def words_of(values: Iterable[str], bits: int) -> Array:
 
 
 @dataclass(frozen=True)
-class _Shape:
+class Shape:
     """How digests of one length are cut, for a number of rows."""
 
     starts: Array
@@ -108,7 +111,7 @@ class _Shape:
     id_bits: int
 
     @classmethod
-    def of(cls, bits: int, rows: int) -> _Shape:
+    def of(cls, bits: int, rows: int) -> Shape:
         count = WORDS[bits]
         widths = np.full(count, bits // count, dtype=np.int64)
         widths[::-1][: bits % count] += 1
@@ -120,6 +123,11 @@ class _Shape:
             prefix=int(min(max(log - 3, 1), widths.min())),
             id_bits=max((rows - 1).bit_length(), 1),
         )
+
+
+def shape_of(bits: int, rows: int) -> Shape:
+    """Return how digests are cut for a number of rows."""
+    return Shape.of(bits, rows)
 
 
 def slack_of(bits: int, radius: int) -> Array | None:
@@ -212,7 +220,7 @@ class Space:
         )
         if not sound:
             raise Damaged("the parts of the index do not fit together")
-        object.__setattr__(self, "_shape", _Shape.of(self.bits, n))
+        object.__setattr__(self, "_shape", Shape.of(self.bits, n))
 
     def search(self, query: Array, reach: Array, *, plan: str = "") -> Found:
         """Return the entries whose list reaches as far as they are from ``query``, nearest first.
@@ -230,7 +238,7 @@ class Space:
         reach = np.ascontiguousarray(reach, dtype=np.int16)
         if len(reach) <= int(self.lists.max(initial=0) if n < FEW else 0):
             raise ValueError("a radius is missing for one of the lists")
-        shape: _Shape = self._shape  # type: ignore[attr-defined]  # set in __post_init__
+        shape: Shape = self._shape  # type: ignore[attr-defined]  # set in __post_init__
         slack = slack_of(self.bits, radius) if self.offsets.size and plan != "linear" else None
         buffers = _buffers()
         while True:
@@ -363,7 +371,7 @@ def _tables(bits: int, digests: Array, *, threads: int, few: int) -> tuple[Array
 
     if n >= 1 << 31:
         raise ValueError("one index holds at most 2,147,483,647 different digests")
-    shape = _Shape.of(bits, n)
+    shape = Shape.of(bits, n)
     offsets = np.zeros((len(shape.starts), (1 << shape.prefix) + 1), dtype=np.uint32)
     posts = np.zeros((len(shape.starts) - 1, n), dtype=np.uint32)
 
