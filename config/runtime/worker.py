@@ -30,6 +30,14 @@ class AppWorker(Worker):
         kwargs.setdefault("job_monitoring_interval", MONITORING_SECONDS)
         super().__init__(*args, **kwargs)
 
+    def work(self, *args: Any, **kwargs: Any) -> bool:
+        """Compile what searches, once for all jobs that are forked from here, then work."""
+        if "video" in self.queue_names():
+            from hashing import lookup
+
+            lookup.warm()
+        return super().work(*args, **kwargs)
+
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         if bind := die_with_parent(signal.SIGKILL):
             bind()
@@ -51,7 +59,8 @@ class WarmWorker(SimpleWorker):
 
     def work(self, *args: Any, **kwargs: Any) -> bool:
         """Warm up, then work."""
-        from hashing import images
+        from hashing import images, lookup
 
         images.decoder_pid()
+        lookup.warm()
         return super().work(*args, **kwargs)

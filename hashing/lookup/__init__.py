@@ -3,7 +3,7 @@
 from hashing.lookup import nearby
 from hashing.lookup.exact import exact_matches
 from hashing.lookup.lists import SPACES, in_force, is_harmless, is_in_force, reach_of
-from hashing.lookup.nearby import MOST_DELTA, Hit, IndexNotReady, View, current, near
+from hashing.lookup.nearby import MOST_DELTA, Hit, IndexNotReady, View, current, near, warm
 from hashing.lookup.sources import Source, register
 from hashing.lookup.terms import ActiveTerms, active_terms, forget_terms
 
@@ -25,6 +25,7 @@ __all__ = [
     "near",
     "reach_of",
     "register",
+    "warm",
 ]
 
 

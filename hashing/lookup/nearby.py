@@ -11,9 +11,10 @@ from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
+from django.db import DatabaseError, connection
 
 from core.errors import VaultDamage, describe
-from hashing import actions
+from hashing import actions, index
 from hashing.index import Damaged, Found, IndexFile, words_of
 from hashing.lookup import files
 from hashing.lookup.delta import Delta
@@ -21,7 +22,7 @@ from hashing.lookup.lists import is_in_force, reach_of
 from hashing.lookup.sources import SOURCES, read
 from hashing.models import HashList, IndexBuild, IndexState
 
-__all__ = ["MOST_DELTA", "Hit", "IndexNotReady", "View", "current", "forget", "near"]
+__all__ = ["MOST_DELTA", "Hit", "IndexNotReady", "View", "current", "forget", "near", "warm"]
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,9 @@ class _Held:
     seen: dict[UUID, int] = field(default_factory=dict)
     deltas: dict[str, Delta] = field(default_factory=dict)
     too_many: tuple[Any, ...] | None = None
+    key: tuple[Any, ...] = ()
+    lists: list[HashList] = field(default_factory=list)
+    view: View | None = None
 
 
 _lock = threading.RLock()
@@ -68,12 +72,17 @@ class View:
     """The lists as they were at one moment. Take one for each item, not for longer than a second or two."""
 
     def __init__(self, lists: Sequence[HashList], held: _Held, spaces: Iterable[str]) -> None:
+        self._all = lists
         self.lists = {each.pk: each for each in lists if is_in_force(each)}
         self.generation = held.generation
         self._file = held.file
         self._deltas = {name: held.deltas[name] for name in spaces}
         self._lists = sorted(held.places, key=held.places.__getitem__)
         self._reach: dict[str, npt.NDArray[np.int16]] = {}
+
+    def is_still_so(self) -> bool:
+        """Return whether the same lists are in force as when this was taken."""
+        return all((each.pk in self.lists) == is_in_force(each) for each in self._all)
 
     def reach(self, space: str) -> npt.NDArray[np.int16]:
         """Return how far each list reaches, by position; −1 where it is not in force."""
@@ -125,24 +134,47 @@ def near(space: str, digests: Sequence[str]) -> list[list[Hit]]:
 
 
 def current() -> View:
-    """Return the lists and the index as they are now: two small queries, and what changed since the last.
+    """Return the lists and the index as they are now: one small query, and what changed since the last.
 
     Raises IndexNotReady.
     """
-    # Versions are read before rows: at worst a row is newer than its list says, and read once more.
-    lists = list(HashList.objects.order_by("slug"))
-    build = (
+    key = _versions()
+    with _lock:
+        if _held.view is not None and _held.key == key:
+            # Nothing was changed; time alone may have put a list in force or out of it.
+            if not _held.view.is_still_so():
+                _held.view = View(_held.lists, _held, SOURCES)
+            return _held.view
+        # Versions are read before rows: at worst a row is newer than its list says, and read once more.
+        lists = list(HashList.objects.order_by("slug"))
+        build = _in_use()
+        generation = 0 if build is None else build.pk
+        if _held.generation != generation:
+            _take(build)
+        _catch_up(lists)
+        # With the key that was read first: what changed since is noticed by the next look-up.
+        _held.key, _held.lists, _held.view = key, lists, View(lists, _held, SOURCES)
+        return _held.view
+
+
+def _versions() -> tuple[Any, ...]:
+    """Return what tells that nothing changed: the index in use, and each list with its version."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT b.id, l.id, l.version, l.updated_at FROM ("
+            "SELECT max(id) AS id FROM hashing_indexbuild WHERE state IN ('ready', 'damaged')"
+            ") AS b LEFT JOIN hashing_hashlist l ON TRUE ORDER BY l.id"
+        )
+        return tuple(cursor.fetchall())
+
+
+def _in_use() -> IndexBuild | None:
+    return (
         IndexBuild.objects.filter(state__in=[IndexState.READY, IndexState.DAMAGED])
         .only("pk", "state")
         .order_by("-pk")
         .first()
     )
-    with _lock:
-        generation = 0 if build is None else build.pk
-        if _held.generation != generation:
-            _take(build)
-        _catch_up(lists)
-        return View(lists, _held, SOURCES)
 
 
 def _take(build: IndexBuild | None) -> None:
@@ -209,6 +241,19 @@ def _catch_up(lists: Sequence[HashList]) -> None:
 
 
 _TOO_MANY = "the lists are larger than can be searched without an index, and it is being built"
+
+
+def warm() -> None:
+    """Compile the search where there is an index to search, so that no look-up has to wait for it.
+
+    Takes some seconds; small installations have no index and skip it. Never raises: a worker that starts
+    before the database works all the same.
+    """
+    try:
+        if _in_use() is not None:
+            index.warm()
+    except DatabaseError as failed:
+        log.warning("the search is compiled later: %s", describe(failed))
 
 
 def forget() -> None:
