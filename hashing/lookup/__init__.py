@@ -5,6 +5,7 @@ from hashing.lookup.exact import exact_matches
 from hashing.lookup.lists import SPACES, in_force, is_harmless, is_in_force, reach_of
 from hashing.lookup.nearby import MOST_DELTA, Hit, IndexNotReady, View, current, near, warm
 from hashing.lookup.sources import Source, register
+from hashing.lookup.status import IndexStatus, index_status
 from hashing.lookup.terms import ActiveTerms, active_terms, forget_terms
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "ActiveTerms",
     "Hit",
     "IndexNotReady",
+    "IndexStatus",
     "Source",
     "View",
     "active_terms",
@@ -20,6 +22,7 @@ __all__ = [
     "exact_matches",
     "forget",
     "in_force",
+    "index_status",
     "is_harmless",
     "is_in_force",
     "near",

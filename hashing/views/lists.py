@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
 from core.errors import Invalid
-from hashing import access, actions
+from hashing import access, actions, lookup
 from hashing.forms import (
     DigestSearchForm,
     EntryFilterForm,
@@ -58,6 +58,7 @@ def listing(request: HttpRequest) -> HttpResponse:
             "form": form,
             "digest": digest,
             "found": found,
+            "index": lookup.index_status(),
         },
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import random
 import subprocess
@@ -14,17 +15,32 @@ import pytest
 from django.conf import settings
 from django.db import connection, connections, transaction
 from django.db.models import F
+from django.test import Client
+from django.urls import reverse
+from PIL import Image
 
+from accounts.models import User
+from config.sample.pictures import draw
 from core import vault
 from core.audit import SYSTEM
 from core.models import Blob
 from core.vault.receiving import vault_storage
-from hashing import actions, jobs, lookup
+from hashing import actions, images, jobs, lookup
 from hashing.jobs import index as index_jobs
 from hashing.lookup import IndexNotReady, files, nearby, sources
-from hashing.models import Algorithm, Category, Flag, HashEntry, HashList, IndexBuild, IndexState
+from hashing.models import (
+    Algorithm,
+    Category,
+    Flag,
+    FlagKind,
+    HashEntry,
+    HashList,
+    IndexBuild,
+    IndexState,
+)
 from reports.models import Item, ScanState
 from tests import pictures
+from tests.cast import signed_in
 from tests.hashing.conftest import Put
 
 QUERY = "0123456789abcdef" * 4
@@ -444,3 +460,114 @@ def test_a_scan_waits_for_the_index_and_says_so(put: Put, too_large: HashList) -
 
 def test_a_text_does_not_wait_for_the_index(scanned: Put, too_large: HashList) -> None:
     assert scanned("a harmless text").scan_state == ScanState.SCANNED
+
+
+# ── What a person is told ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def lists_page(client: Client, policy_admin: User) -> Client:
+    return signed_in(client, policy_admin)
+
+
+def test_the_page_of_lists_says_how_digests_are_looked_up(
+    lists_page: Client, known: HashList
+) -> None:
+    page = reverse("hashing:lists")
+    add(known, QUERY)
+    assert "index" not in lists_page.get(page).text.partition('id="index-state"')[2][:200]
+    build = actions.request_index("a test asks")
+    assert build is not None
+    assert "The index is being built: a test asks." in lists_page.get(page).text
+    jobs.build_index(build.pk)
+    assert "Looked up in an index of 1 digests" in lists_page.get(page).text
+    actions.report_index_damage(build, problem="the file is not whole")
+    assert "The file of the index is damaged" in lists_page.get(page).text
+
+
+def test_the_page_of_lists_counts_what_waits_for_the_index(
+    lists_page: Client, put: Put, too_large: HashList
+) -> None:
+    item = put(pictures.jpeg(3))
+    jobs.scan_item(str(item.pk))
+    answer = lists_page.get(reverse("hashing:lists")).text
+    assert "1 item waits until it is there; nothing is said about it before." in answer
+
+
+# ── Pictures ──────────────────────────────────────────────────────────────────────────────────
+
+
+def standing(item: Item) -> list[Flag]:
+    return list(Flag.objects.filter(item=item, superseded_at=None).order_by("-score", "pk"))
+
+
+@pytest.mark.parametrize(
+    ("turn", "said"),
+    [
+        (Image.Transpose.FLIP_LEFT_RIGHT, "mirrored left to right"),
+        (Image.Transpose.FLIP_TOP_BOTTOM, "mirrored top to bottom"),
+        (Image.Transpose.ROTATE_180, "turned upside down"),
+        (Image.Transpose.ROTATE_90, "turned 90° left"),
+    ],
+)
+def test_a_turned_copy_matches_and_says_how(
+    scanned: Put, known: HashList, turn: Image.Transpose, said: str
+) -> None:
+    original = draw(7, (640, 640))
+    hashed = images.digest(pictures.encode(original, "PNG")).digests[0]
+    assert hashed.quality >= 50
+    entry = add(known, hashed.pdq)
+    item = scanned(pictures.encode(original.transpose(turn), "PNG"), "image/png")
+    (flag,) = standing(item)
+    assert flag.hash_entry_id == entry.pk
+    assert flag.evidence["turned"] == said
+    assert said in flag.summary
+
+
+def test_harmless_material_silences_a_match_that_is_no_nearer(
+    scanned: Put, known: HashList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "is_harmless", lambda each: each.slug == "harmless")
+    harmless = actions.create_hash_list(name="Harmless", category=Category.SPAM_OTHER, actor=SYSTEM)
+    data = pictures.encode(draw(7, (640, 640)), "PNG")
+    value = images.digest(data).digests[0].pdq
+    add(known, away(8, value))
+    far = actions.add_entry(
+        harmless, algorithm="pdq", value=away(12, value), note="a stock picture", actor=SYSTEM
+    )
+    (flag,) = standing(scanned(data, "image/png"))
+    assert flag.kind == FlagKind.HASH_MATCH, "the harmless one is farther away"
+    actions.retire_entry(far, reason="replaced", actor=SYSTEM)
+    near = actions.add_entry(
+        harmless, algorithm="pdq", value=away(4, value), note="a stock picture", actor=SYSTEM
+    )
+    (note,) = standing(scanned(data, "image/png"))
+    assert note.kind == FlagKind.NOTE
+    assert note.evidence["silenced_by"]["entry"] == near.pk
+    assert note.summary.startswith("Silenced by “Harmless” (known harmless: a stock picture).")
+
+
+def test_harmless_look_alikes_do_not_silence_an_exact_copy(
+    scanned: Put, known: HashList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "is_harmless", lambda each: each.slug == "harmless")
+    harmless = actions.create_hash_list(name="Harmless", category=Category.SPAM_OTHER, actor=SYSTEM)
+    data = pictures.encode(draw(7, (640, 640)), "PNG")
+    add(known, hashlib.sha256(data).hexdigest(), "sha256")
+    add(harmless, images.digest(data).digests[0].pdq)
+    kinds = [flag.kind for flag in standing(scanned(data, "image/png"))]
+    assert kinds == [FlagKind.HASH_MATCH]
+
+
+def test_scanning_twice_finds_the_same(scanned: Put, known: HashList) -> None:
+    data = pictures.encode(draw(7, (640, 640)), "PNG")
+    add(known, away(6, images.digest(data).digests[0].pdq))
+    item = scanned(data, "image/png")
+    before = list(Flag.objects.filter(item=item).values_list("pk", "fingerprint"))
+    built()
+    Item.objects.filter(pk=item.pk).update(
+        scan_state=ScanState.WAITING, scan_due_at=item.received_at
+    )
+    jobs.scan_item(str(item.pk))
+    assert list(Flag.objects.filter(item=item).values_list("pk", "fingerprint")) == before
+    assert len(before) == 1
