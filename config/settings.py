@@ -143,6 +143,8 @@ RQ_QUEUES = {
 RQ = {"COMMIT_MODE": "auto"}
 HOLDFAST_JOBS = {
     "scan_waiting": {"path": "hashing.jobs.scan_waiting", "queue": "scan", "timeout": 90},
+    "scan_video": {"path": "hashing.jobs.scan_video", "queue": "video", "timeout": 300},
+    "watch_listed": {"path": "hashing.jobs.watch_listed", "queue": "video", "timeout": 300},
     "scan_item": {"path": "hashing.jobs.scan_item", "queue": "scan", "timeout": 90},
     "try_detector": {"path": "hashing.jobs.try_detector", "queue": "scan", "timeout": 90},
     "describe_plugin": {"path": "hashing.jobs.describe_plugin", "queue": "default", "timeout": 60},
@@ -179,6 +181,7 @@ HOLDFAST_SWEEPS = [
     "accounts.sweeps.sweep_sign_ins",
     "reports.jobs.sweep_uploads",
     "hashing.jobs.sweep_items",
+    "hashing.jobs.sweep_listed_videos",
     "hashing.jobs.sweep_lookups",
     "hashing.jobs.sweep_terms",
     "hashing.jobs.sweep_index",

@@ -59,6 +59,9 @@ class Wanted:
         self.memory = int(wishes["memory"])
         self.algorithms = frozenset(str(name) for name in wishes["algorithms"])
         self.with_pixels = bool(wishes["with_pixels"])
+        self.is_video = bool(wishes.get("is_video"))
+        self.every = float(wishes.get("every", 1))
+        self.longest = float(wishes.get("longest", 0))
 
 
 def sample(total: int, wanted: int) -> list[int]:
@@ -119,7 +122,10 @@ def _answer(data: bytes, wanted: Wanted) -> None:
     from PIL import UnidentifiedImageError
 
     try:
-        _send_picture(data, wanted)
+        if wanted.is_video:
+            _send_video(data, wanted)
+        else:
+            _send_picture(data, wanted)
         _send(END, b"")
     except CannotDecode as refused:
         _refuse(refused)
@@ -172,6 +178,34 @@ def _send_picture(data: bytes, wanted: Wanted) -> None:
             head = json.dumps(frame).encode()
             body = small.tobytes() if wanted.with_pixels else b""
             _send(FRAME, FRAME_HEAD.pack(len(head)) + head + body)
+
+
+def _send_video(data: bytes, wanted: Wanted) -> None:
+    from hashing import digests, video_frames
+
+    try:
+        walk = video_frames.walk(
+            data,
+            every=wanted.every,
+            longest=wanted.longest,
+            most=wanted.frames,
+            pixels=wanted.pixels,
+        )
+        facts = next(walk)
+        _send(HEADER, json.dumps(facts).encode())
+        for frame in walk:
+            document: dict[str, Any] = {"at": frame.at, "points": frame.points, "size": frame.size}
+            for name, pixels in (("digests", frame.grey), ("cropped", frame.cropped)):
+                if pixels is not None:
+                    found = digests.of_frame(0, pixels, ("pdq",))
+                    document[name] = found.values() | {
+                        "quality": found.quality,
+                        "turned": found.turned,
+                    }
+            head = json.dumps(document).encode()
+            _send(FRAME, FRAME_HEAD.pack(len(head)) + head)
+    except video_frames.Unwatchable as refused:
+        raise CannotDecode(refused.reason, refused.code) from None
 
 
 def _check_size(image: Any, wanted: Wanted) -> None:

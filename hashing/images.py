@@ -16,6 +16,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import select
@@ -24,10 +25,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from PIL import Image
 
@@ -52,9 +53,12 @@ __all__ = [
     "Frame",
     "Limits",
     "Picture",
+    "converse",
     "decode",
     "decoder_pid",
     "digest",
+    "digests_of",
+    "facts_of",
     "looks_like",
     "sample",
     "stop",
@@ -63,6 +67,7 @@ __all__ = [
 MOST_PICTURES = 500
 """Pictures after which a decoder is replaced, so that what it may leak stays small."""
 
+F = TypeVar("F")
 COMMAND = [sys.executable, "-m", "hashing.decoder"]
 START_SECONDS = 60.0
 _LARGEST_MESSAGE = SIDE * SIDE * 3 + 4096
@@ -165,10 +170,24 @@ def _ask(
         "algorithms": sorted(set(algorithms) & set(PERCEPTUAL)),
         "with_pixels": with_pixels,
     }
+    parse = functools.partial(_frame, with_pixels=with_pixels)
+    facts, frames, problem = converse(wishes, data, limits, parse)
+    picture = _picture(facts, tuple(frames))
+    return replace(picture, problem=_partly(picture, problem)) if problem else picture
+
+
+def converse(
+    wishes: dict[str, Any], data: bytes, limits: Limits, parse: Callable[[bytes], F]
+) -> tuple[dict[str, Any], list[F], str]:
+    """Have the decoder look at a file; return its facts, what ``parse`` makes of each frame, and why
+    frames are missing (empty: none is).
+
+    Raises CannotDecode when nothing could be looked at.
+    """
     with _lock:
         decoder = _decoder()
         try:
-            return decoder.ask(json.dumps(wishes).encode(), data, limits, with_pixels=with_pixels)
+            return decoder.ask(json.dumps(wishes).encode(), data, limits, parse)
         finally:
             if decoder.is_spent:
                 stop()
@@ -255,8 +274,10 @@ class _Decoder:
             self.end()
             raise RuntimeError("the picture decoder did not start")
 
-    def ask(self, wishes: bytes, data: bytes, limits: Limits, *, with_pixels: bool) -> Picture:
-        """Send one picture and collect the answer. Raises CannotDecode."""
+    def ask(
+        self, wishes: bytes, data: bytes, limits: Limits, parse: Callable[[bytes], F]
+    ) -> tuple[dict[str, Any], list[F], str]:
+        """Send one file and collect the answer. Raises CannotDecode."""
         self.pictures += 1
         self.is_spent = True  # Until it has answered to the end.
         deadline = time.monotonic() + limits.seconds
@@ -267,11 +288,8 @@ class _Decoder:
             raise CannotDecode(*_TOO_SLOW) from None
         except BrokenPipeError:
             raise CannotDecode(*_CRASHED) from None
-        return self._receive(limits, deadline, with_pixels=with_pixels)
-
-    def _receive(self, limits: Limits, deadline: float, *, with_pixels: bool) -> Picture:
-        picture: Picture | None = None
-        frames: list[Frame] = []
+        facts: dict[str, Any] | None = None
+        frames: list[F] = []
         while True:
             try:
                 message = self._message(deadline)
@@ -280,24 +298,24 @@ class _Decoder:
             else:
                 why = self._why_it_died() if message is None else _CRASHED
             if message is None:
-                if picture is None or not frames:
+                if facts is None or not frames:
                     raise CannotDecode(*why)
-                return _partial(picture, frames, why[0])
+                return facts, frames, why[0]
             kind, body = message
-            if kind == HEADER and picture is None:
-                picture = _picture(body)
-            elif kind == FRAME and picture is not None and len(frames) < limits.frames:
-                frames.append(_frame(body, with_pixels=with_pixels))
-            elif kind == END and picture is not None and frames:
+            if kind == HEADER and facts is None:
+                facts = facts_of(body)
+            elif kind == FRAME and facts is not None and len(frames) < limits.frames:
+                frames.append(parse(body))
+            elif kind == END and facts is not None and frames:
                 self.is_spent = self.pictures >= MOST_PICTURES
-                return replace(picture, frames=tuple(frames))
+                return facts, frames, ""
             elif kind == FAILED:
                 # It said so itself and goes on; only memory that ran out leaves it in a doubtful state.
                 refused = _refusal(body)
                 self.is_spent = refused.code in {"too_much_memory", "decoder_failed"}
-                if picture is None or not frames:
+                if facts is None or not frames:
                     raise refused
-                return _partial(picture, frames, refused.reason)
+                return facts, frames, refused.reason
             else:
                 raise CannotDecode(*_CRASHED)
 
@@ -371,30 +389,32 @@ atexit.register(_end_with_the_process)
 
 
 # ── Answers, checked ──────────────────────────────────────────────────────────────────────────
-def _picture(body: bytes) -> Picture:
-    facts = _facts(body)
-    return Picture(
-        format=str(facts.get("format", "")),
-        width=int(facts.get("width", 0)),
-        height=int(facts.get("height", 0)),
-        frames_total=int(facts.get("frames_total", 0)),
-        frames=(),
-    )
+def _picture(facts: dict[str, Any], frames: tuple[Frame, ...]) -> Picture:
+    try:
+        return Picture(
+            format=str(facts["format"]),
+            width=int(facts["width"]),
+            height=int(facts["height"]),
+            frames_total=int(facts["frames_total"]),
+            frames=frames,
+        )
+    except (KeyError, TypeError, ValueError):
+        raise CannotDecode(*_CRASHED) from None
 
 
 def _refusal(body: bytes) -> CannotDecode:
-    facts = _facts(body)
+    facts = facts_of(body)
     return CannotDecode(str(facts.get("reason", "")), str(facts.get("code", "")))
 
 
 def _frame(body: bytes, *, with_pixels: bool) -> Frame:
     try:
         (length,) = FRAME_HEAD.unpack_from(body)
-        facts = _facts(body[FRAME_HEAD.size : FRAME_HEAD.size + length])
+        facts = facts_of(body[FRAME_HEAD.size : FRAME_HEAD.size + length])
         raw = body[FRAME_HEAD.size + length :]
         index, width, height = (int(facts[name]) for name in ("index", "width", "height"))
         said = facts.get("digests")
-        found = _digests(index, said) if said else None
+        found = digests_of(index, said) if said else None
     except (ValueError, KeyError, TypeError, IndexError):
         raise CannotDecode(*_CRASHED) from None
     if not with_pixels:
@@ -404,7 +424,7 @@ def _frame(body: bytes, *, with_pixels: bool) -> Frame:
     return Frame(index, Image.frombytes("RGB", (width, height), raw), found)
 
 
-def _digests(index: int, said: dict[str, Any]) -> FrameDigests:
+def digests_of(index: int, said: dict[str, Any]) -> FrameDigests:
     """Return digests that are well formed. Raises ValueError: what comes out of there is not trusted."""
     values = {name: str(said[name]) for name in PERCEPTUAL if name in said}
     for name, value in [*values.items(), *(("pdq", str(each)) for each in said["turned"])]:
@@ -418,7 +438,7 @@ def _digests(index: int, said: dict[str, Any]) -> FrameDigests:
     )
 
 
-def _facts(body: bytes) -> dict[str, Any]:
+def facts_of(body: bytes) -> dict[str, Any]:
     try:
         facts = json.loads(body)
     except ValueError:
@@ -428,6 +448,7 @@ def _facts(body: bytes) -> dict[str, Any]:
     return facts
 
 
-def _partial(picture: Picture, frames: list[Frame], why: str) -> Picture:
-    problem = f"only {len(frames)} of its {picture.frames_total} frames could be looked at: {why}"
-    return replace(picture, frames=tuple(frames), problem=problem)
+def _partly(picture: Picture, why: str) -> str:
+    return (
+        f"only {len(picture.frames)} of its {picture.frames_total} frames could be looked at: {why}"
+    )

@@ -6,9 +6,10 @@ import io
 from collections.abc import Callable, Collection
 from typing import BinaryIO, cast
 
-from hashing import digests, images
+from hashing import digests, images, videos
 from hashing.digests import USUAL, FileDigests, FrameDigests
 from hashing.images import CannotDecode, Limits, Picture
+from hashing.videos import SEEN_EVERY, VideoLimits, Watched
 
 __all__ = ["Media"]
 
@@ -55,6 +56,7 @@ class Media:
         self._picture: Picture | None = None
         self._refused: CannotDecode | None = None
         self._bytes: bytes | None = None
+        self._watched: Watched | None = None
 
     def open(self) -> BinaryIO:
         """Return the original as a binary file. Raises VaultDamage."""
@@ -94,13 +96,39 @@ class Media:
             self._picture = self._decoded(with_pixels=True)
         return self._picture
 
+    def video(self) -> Watched:
+        """Return what watching the file as a video came to. Raises CannotDecode, VaultDamage."""
+        if self._refused is not None:
+            raise self._refused
+        if self._watched is None:
+            held, self._bytes = self._bytes, None
+            limits = VideoLimits(bytes=self._limits.bytes)
+            try:
+                if held is not None:
+                    self._watched = videos.watch(held, every=SEEN_EVERY, limits=limits)
+                else:
+                    with self.open() as stream:
+                        self._watched = videos.watch(stream, every=SEEN_EVERY, limits=limits)
+            except CannotDecode as refused:
+                self._refused = refused
+                raise
+        return self._watched
+
     def frame_digests(self) -> tuple[FrameDigests, ...]:
         """Return the perceptual digests of each decoded frame. Raises CannotDecode, VaultDamage."""
         return self.facts().digests
 
     def computed(self) -> tuple[FileDigests | None, tuple[FrameDigests, ...]]:
         """Return what some detector asked for so far; computes nothing."""
+        if self._watched is not None:
+            # Twice a second is enough for what is kept: ``frame`` is then the time in milliseconds.
+            kept = {frame.at_ms // 500: frame.digests for frame in reversed(self._watched.frames)}
+            return self._file, tuple(kept[half] for half in sorted(kept))
         return self._file, self._facts.digests if self._facts is not None else ()
+
+    def watched(self) -> Watched | None:
+        """Return what watching came to, if some detector asked for it; watches nothing."""
+        return self._watched
 
     def _decoded(self, *, with_pixels: bool) -> Picture:
         ask = images.decode if with_pixels else images.digest

@@ -3,12 +3,16 @@
 from django.urls import path
 
 from hashing.views import classifier_versions as versions
-from hashing.views import classifiers, detectors, lists, lookups, rule_versions, rules
+from hashing.views import classifiers, detectors, lists, lookups, rule_versions, rules, videos
 
 app_name = "hashing"
 urlpatterns = [
     path("match/", lookups.match, name="match"),
     path("match/<uuid:lookup_id>/", lookups.match_file, name="match_file"),
+    path("hash-lists/<uuid:list_id>/videos/", videos.listing, name="list_videos"),
+    path("hash-lists/<uuid:list_id>/videos/new/", videos.new, name="video_new"),
+    path("listed-videos/<int:video_id>/retire/", videos.retire, name="video_retire"),
+    path("listed-videos/<int:video_id>/restore/", videos.restore, name="video_restore"),
     path("hash-lists/", lists.listing, name="lists"),
     path("hash-lists/new/", lists.new, name="list_new"),
     path("hash-lists/<uuid:list_id>/", lists.detail, name="list"),

@@ -109,6 +109,16 @@ from hashing.actions.trainings import (
     waiting_trainings,
 )
 from hashing.actions.verdicts import record_verdicts
+from hashing.actions.videos import (
+    add_video,
+    add_video_file,
+    begin_watching,
+    refuse_video,
+    restore_video,
+    retire_video,
+    waiting_videos,
+    watched_video,
+)
 
 __all__ = [
     "MOST_LOOKS",
@@ -119,6 +129,8 @@ __all__ = [
     "add_entry",
     "add_terms",
     "add_to_periods",
+    "add_video",
+    "add_video_file",
     "approve_activation",
     "ask_about_files",
     "ask_activation",
@@ -129,6 +141,7 @@ __all__ = [
     "begin_scans",
     "begin_training",
     "begin_trial",
+    "begin_watching",
     "change_classifier",
     "change_detector",
     "change_hash_list",
@@ -171,6 +184,7 @@ __all__ = [
     "record_search",
     "record_trial",
     "record_verdicts",
+    "refuse_video",
     "register_detector",
     "report_index_damage",
     "request_index",
@@ -178,8 +192,10 @@ __all__ = [
     "reseal_detector_secrets",
     "restore_entry",
     "restore_terms",
+    "restore_video",
     "retire_active",
     "retire_entry",
+    "retire_video",
     "revoke_terms",
     "roll_back",
     "rotate_detector_secret",
@@ -193,7 +209,9 @@ __all__ = [
     "waiting_lookups",
     "waiting_trainings",
     "waiting_trials",
+    "waiting_videos",
     "watched_versions",
+    "watched_video",
     "withdraw_activation",
     "withdraw_training_set",
 ]

@@ -27,6 +27,7 @@ __all__ = [
     "change_hash_list",
     "create_hash_list",
     "import_csv",
+    "raise_version",
     "record_search",
     "restore_entry",
     "retire_entry",
@@ -213,7 +214,7 @@ def import_csv(
         known_import.added, known_import.known = added, known
         known_import.save(update_fields=["added", "known"])
         if added:
-            _raise_version(hash_list)
+            raise_version(hash_list)
         audit.record(
             AuditEvent.HASH_LIST_IMPORTED,
             actor=actor,
@@ -270,7 +271,7 @@ def add_entry(
         note=note,
         added_by=actor if isinstance(actor, User) else None,
     )
-    _raise_version(hash_list)
+    raise_version(hash_list)
     audit.record(
         AuditEvent.HASH_ENTRY_ADDED,
         actor=actor,
@@ -303,7 +304,7 @@ def retire_entry(entry: HashEntry, *, reason: str, actor: Actor | Person) -> Has
         retired_reason=reason,
         retired_by=actor if isinstance(actor, User) else None,
     )
-    _raise_version(hash_list)
+    raise_version(hash_list)
     audit.record(
         AuditEvent.HASH_ENTRY_RETIRED,
         actor=actor,
@@ -326,7 +327,7 @@ def restore_entry(entry: HashEntry, *, actor: Actor | Person) -> HashEntry:
     HashEntry.objects.filter(pk=entry.pk).update(
         retired_at=None, retired_reason="", retired_by=None
     )
-    _raise_version(hash_list)
+    raise_version(hash_list)
     audit.record(
         AuditEvent.HASH_ENTRY_RESTORED,
         actor=actor,
@@ -352,7 +353,8 @@ def _locked(entry: HashEntry) -> tuple[HashList, HashEntry]:
     )
 
 
-def _raise_version(hash_list: HashList) -> None:
+def raise_version(hash_list: HashList) -> None:
+    """Let every worker see that the list changed. The caller holds the list's row lock."""
     HashList.objects.filter(pk=hash_list.pk).update(version=F("version") + 1, updated_at=Now())
     hash_list.refresh_from_db(fields=["version", "updated_at"])
 

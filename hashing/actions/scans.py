@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ from core.jobs import registered
 from hashing.actions.breakers import keep_pending_looks
 from hashing.contract import AGAIN_LATER, Finding, FlagKind, could_not_scan
 from hashing.digests import FileDigests, FrameDigests
-from hashing.models import Algorithm, Digest, Flag
+from hashing.models import Algorithm, Digest, Flag, VideoWatch
+from hashing.videos import Watched
 from reports.actions import record_scan_ends
 from reports.models import Item, ItemKind, ScanState
 
@@ -60,6 +62,7 @@ class Scan:
     state: ScanState
     file_digests: FileDigests | None = None
     frame_digests: Sequence[FrameDigests] = ()
+    watched: Watched | None = None
 
 
 def waiting_items() -> QuerySet[Item]:
@@ -88,7 +91,8 @@ def begin_scan(item: Item) -> Item | None:
     if taken.scan_attempts >= MOST_ATTEMPTS:
         give_up_scan(taken, actor=audit.SYSTEM)
         return None
-    seconds = (registered("scan_item").timeout + 15) * 2**taken.scan_attempts
+    name = "scan_video" if taken.kind == ItemKind.VIDEO else "scan_item"
+    seconds = (registered(name).timeout + 15) * 2**taken.scan_attempts
     Item.objects.filter(pk=taken.pk).update(
         scan_attempts=taken.scan_attempts + 1, scan_due_at=Now() + timedelta(seconds=seconds)
     )
@@ -185,6 +189,7 @@ def record_scans(scans: Sequence[Scan], *, actor: Actor | Person = audit.SYSTEM)
     for scan in scans:
         _keep_looks(items[scan.item.pk], scan.outcomes)
     _keep_digests([(items[scan.item.pk], scan) for scan in scans])
+    _keep_watches([(items[scan.item.pk], scan) for scan in scans])
     for item, raised in _keep_flags([(items[scan.item.pk], scan) for scan in scans]):
         audit.record(
             AuditEvent.ITEM_FLAGGED,
@@ -275,6 +280,32 @@ def _flag(item: Item, fingerprint: str, outcome: Outcome, finding: Finding) -> F
         term_list_id=finding.term_list_id,
         classifier_version_id=finding.classifier_version_id,
     )
+
+
+def _keep_watches(scans: Iterable[tuple[Item, Scan]]) -> None:
+    rows = [
+        VideoWatch(
+            blob_id=item.blob_id,
+            width=scan.watched.width,
+            height=scan.watched.height,
+            duration_ms=scan.watched.duration_ms,
+            frame_count=len(scan.watched.frames),
+            problem=scan.watched.problem[:300],
+            storyboard=[
+                {
+                    "at_ms": frame.at_ms,
+                    "size": list(frame.size),
+                    "points": base64.b64encode(frame.points).decode(),
+                }
+                for frame in scan.watched.storyboard()
+            ],
+        )
+        for item, scan in scans
+        if scan.watched is not None and item.blob_id is not None
+    ]
+    # Two items with the same original may be scanned at once; both see the same.
+    if rows:
+        VideoWatch.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def _keep_digests(scans: Iterable[tuple[Item, Scan]]) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from hashing import lookup
 from hashing.contract import Finding, FlagKind, ScanItem, could_not_scan
+from hashing.detectors.matches import Match, exact, settled
 from hashing.digests import LOW_QUALITY, PERCEPTUAL, FrameDigests
 from hashing.images import CannotDecode
 from hashing.lookup import Hit, View
@@ -18,7 +18,6 @@ from hashing.pdq import TURNS
 
 __all__ = ["KnownImage"]
 
-_STRENGTH = {Algorithm.MD5: 0, Algorithm.SHA1: 1, Algorithm.SHA256: 2}
 _NEAR = {
     Algorithm.PDQ: (0.95, 0.60),
     Algorithm.PHASH: (0.85, 0.50),
@@ -64,17 +63,17 @@ class KnownImage:
         if item.media is None:
             raise ValueError("a picture without a file")
         view = lookup.current()
-        exact = lookup.exact_matches(item.media.file_digests())
-        found = list(_exact(exact))
+        listed = lookup.exact_matches(item.media.file_digests())
+        found = list(exact(listed))
         try:
             frames = item.media.frame_digests()
             picture = item.media.facts()
         except CannotDecode as refused:
             missing = could_not_scan("The picture", refused.reason, code=refused.code)
-            return [*_settled(found), missing]
+            return [*settled(found), missing]
         for algorithm in map(Algorithm, PERCEPTUAL):
             found += _near(view, algorithm, frames, picture.frames_total)
-        findings = _settled(found)
+        findings = settled(found)
         if frames and all(frame.is_low_quality for frame in frames):
             findings.append(_not_matchable(frames))
         if picture.problem:
@@ -82,85 +81,6 @@ class KnownImage:
                 could_not_scan("Part of the animation", picture.problem, code="partly_decoded")
             )
         return findings
-
-
-@dataclass(frozen=True)
-class _Match:
-    """A finding with the list it rests on, and what decides whether something silences it."""
-
-    hash_list: HashList
-    finding: Finding
-    algorithm: Algorithm | None
-    distance: int
-    is_weak: bool = False
-
-    def silences(self, other: _Match) -> bool:
-        """Return whether this match of harmless material is at least as near as ``other``."""
-        if self.algorithm is None:
-            return True
-        return (
-            self.algorithm == other.algorithm
-            and self.distance <= other.distance
-            and not self.is_weak
-        )
-
-
-def _settled(matches: Sequence[_Match]) -> list[Finding]:
-    """Return what the matches come to: those that something harmless silences become notes."""
-    harmless = [each for each in matches if lookup.is_harmless(each.hash_list)]
-    findings = []
-    for match in matches:
-        if lookup.is_harmless(match.hash_list):
-            continue
-        silencing = next((each for each in harmless if each.silences(match)), None)
-        findings.append(match.finding if silencing is None else _silenced(match, silencing))
-    return findings
-
-
-def _silenced(match: _Match, by: _Match) -> Finding:
-    said = match.finding
-    why = {key: by.finding.evidence[key] for key in ("list", "list_name", "entry", "distance")}
-    note = HashEntry.objects.values_list("note", flat=True).get(pk=why["entry"])
-    because = f": {note}" if note else ""
-    return replace(
-        said,
-        kind=FlagKind.NOTE,
-        score=0.0,
-        summary=f"Silenced by “{by.hash_list.name}” (known harmless{because}). {said.summary}"[
-            :300
-        ],
-        evidence={**said.evidence, "silenced_by": why | {"note": note}},
-    )
-
-
-def _exact(entries: Iterable[HashEntry]) -> Iterable[_Match]:
-    by_list: dict[UUID, list[HashEntry]] = defaultdict(list)
-    for entry in entries:
-        by_list[entry.hash_list_id].append(entry)
-    for found in by_list.values():
-        best = max(found, key=lambda entry: _STRENGTH[Algorithm(entry.algorithm)])
-        hash_list, algorithm = best.hash_list, Algorithm(best.algorithm)
-        finding = Finding(
-            kind=FlagKind.HASH_MATCH,
-            score=1.0,
-            category=hash_list.category,
-            summary=f"Exact copy of a file on “{hash_list.name}” ({algorithm.label}).",
-            evidence={
-                "list": hash_list.slug,
-                "list_name": hash_list.name,
-                "list_version": hash_list.version,
-                "entry": best.pk,
-                "algorithm": algorithm.value,
-                "value": best.value,
-                "matched_value": best.value,
-                "distance": 0,
-                "threshold": 0,
-                "also": [entry.pk for entry in found if entry.pk != best.pk],
-            },
-            hash_list_id=hash_list.pk,
-            hash_entry_id=best.pk,
-        )
-        yield _Match(hash_list, finding, None, 0)
 
 
 class _Query(NamedTuple):
@@ -189,7 +109,7 @@ def _queries(algorithm: Algorithm, frames: Iterable[FrameDigests]) -> list[_Quer
 
 def _near(
     view: View, algorithm: Algorithm, frames: Sequence[FrameDigests], frames_total: int
-) -> Iterable[_Match]:
+) -> Iterable[Match]:
     """Yield the nearest match of each list. A frame with detail beats one without, whatever the distance."""
     queries = _queries(algorithm, frames)
     best: dict[UUID, _Nearest] = {}
@@ -213,7 +133,7 @@ def _near(
         finding = _finding(
             view.lists[list_id], algorithm, nearest, others, len(frames), frames_total
         )
-        yield _Match(view.lists[list_id], finding, algorithm, nearest.hit.distance, nearest.is_weak)
+        yield Match(view.lists[list_id], finding, algorithm, nearest.hit.distance, nearest.is_weak)
 
 
 def _rank(found: _Nearest) -> tuple[bool, int, bool, int]:

@@ -16,8 +16,9 @@ from hashing.jobs.detectors import (
 )
 from hashing.jobs.index import build_index, sweep_index
 from hashing.jobs.lookups import look_up, sweep_lookups
-from hashing.jobs.scans import scan_item, scan_waiting, sweep_items
+from hashing.jobs.scans import scan_item, scan_video, scan_waiting, sweep_items
 from hashing.jobs.terms import sweep_terms
+from hashing.jobs.videos import sweep_listed_videos, watch_listed
 
 __all__ = [
     "build_index",
@@ -25,12 +26,14 @@ __all__ = [
     "find_plugins",
     "look_up",
     "scan_item",
+    "scan_video",
     "scan_waiting",
     "score_recent",
     "sweep_classifiers",
     "sweep_detectors",
     "sweep_index",
     "sweep_items",
+    "sweep_listed_videos",
     "sweep_lookups",
     "sweep_pending_looks",
     "sweep_terms",
@@ -38,4 +41,5 @@ __all__ = [
     "train_classifier",
     "try_detector",
     "watch_drift",
+    "watch_listed",
 ]

@@ -32,7 +32,7 @@ from hashing.media import Media
 from reports.actions import postpone_scan
 from reports.models import Item, ItemKind, ScanState
 
-__all__ = ["scan_item", "scan_waiting", "sweep_items"]
+__all__ = ["scan_item", "scan_video", "scan_waiting", "sweep_items"]
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,14 @@ def scan_item(item_id: str) -> None:
 
 
 @job
+def scan_video(item_id: str) -> None:
+    """Scan one video, which takes as long as some hundred pictures: a job and a queue of its own."""
+    item = actions.begin_scan(Item(pk=item_id))
+    if item is not None:
+        _scan([item], until=math.inf)
+
+
+@job
 def scan_waiting(lane: int) -> None:
     """Scan what is due, some items at a time, until nothing is or the time of this job is over.
 
@@ -81,7 +89,7 @@ def sweep_items() -> int:
     others = 0
     for item_id, kind in due:
         if kind == ItemKind.VIDEO:
-            enqueue("scan_item", item_id)
+            enqueue("scan_video", item_id)
         else:
             others += 1
     for lane in range(min(settings.HOLDFAST_SCAN_LANES, math.ceil(others / BATCH))):
@@ -119,7 +127,8 @@ def _look_at(item: Item, known: Iterable[Detector]) -> Scan:
     media = _media(item, looking)
     outcomes, state = _look(replace(subject, media=media), looking, waited_ms=_waited_ms(item))
     file, frames = media.computed() if media else (None, ())
-    return Scan(item, outcomes, state, file_digests=file, frame_digests=frames)
+    watched = media.watched() if media else None
+    return Scan(item, outcomes, state, file, frames, watched)
 
 
 def _media(item: Item, looking: list[Detector]) -> Media | None:

@@ -84,6 +84,20 @@ SOURCES: dict[str, Source] = {
 }
 
 
+# Frames count and cease to count with their video.
+SOURCES["video"] = Source(
+    space="video",
+    bits=256,
+    tables="hashing_videoframe f JOIN hashing_listedvideo v ON v.id = f.video_id",
+    id="f.id",
+    list="v.hash_list_id",
+    value="f.value",
+    live="v.retired_at IS NULL",
+    mark="v.list_version",
+    only="v.state = 'ready'",
+)
+
+
 def register(source: Source) -> None:
     """Make a space known. Called once, when the room is loaded; before the first look-up."""
     SOURCES[source.space] = source

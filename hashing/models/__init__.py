@@ -24,6 +24,7 @@ from hashing.models.hash_lists import HashEntry, HashImport, HashList
 from hashing.models.index_builds import IndexBuild, IndexState
 from hashing.models.lookups import FileLookup, LookupState
 from hashing.models.term_lists import Term, TermChange, TermList
+from hashing.models.videos import ListedVideo, VideoFrame, VideoState, VideoWatch
 from hashing.models.words import Algorithm, Category
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "HashList",
     "IndexBuild",
     "IndexState",
+    "ListedVideo",
     "LookupState",
     "PendingLook",
     "ScoreDay",
@@ -58,4 +60,7 @@ __all__ = [
     "TrainingSet",
     "Verdict",
     "VersionState",
+    "VideoFrame",
+    "VideoState",
+    "VideoWatch",
 ]

@@ -24,6 +24,15 @@ class HashList(models.Model):
     phash_threshold = models.PositiveSmallIntegerField(default=8)
     dhash_threshold = models.PositiveSmallIntegerField(default=6)
     whash_threshold = models.PositiveSmallIntegerField(default=4)
+    video_compared_percent = models.PositiveSmallIntegerField(
+        default=80, help_text="A video matches when this share of a listed one's seconds is seen,"
+    )
+    video_query_percent = models.PositiveSmallIntegerField(
+        default=80, help_text="or when this share of its own seconds shows something listed,"
+    )
+    video_run_seconds = models.PositiveSmallIntegerField(
+        default=5, help_text="or when so many listed seconds in a row are seen."
+    )
     is_active = models.BooleanField(default=True)
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -40,6 +49,12 @@ class HashList(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(whash_threshold__lte=32), name="whash_threshold_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(video_compared_percent__gte=10, video_compared_percent__lte=100)
+                & Q(video_query_percent__gte=10, video_query_percent__lte=100)
+                & Q(video_run_seconds__gte=2, video_run_seconds__lte=3600),
+                name="video_rule_range",
             ),
         ]
 

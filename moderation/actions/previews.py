@@ -26,7 +26,6 @@ __all__ = [
 
 MOST_ATTEMPTS = 4
 NOT_DRAWN = {
-    ItemKind.VIDEO: "No preview for video yet.",
     ItemKind.OTHER: "No preview for this kind of file.",
 }
 
@@ -40,8 +39,8 @@ def request_preview(blob: Blob, *, actor: Actor | Person = audit.SYSTEM) -> Prev
     """
     kinds = set(Item.objects.filter(blob=blob).values_list("kind", flat=True).distinct())
     reason = ""
-    if kinds and ItemKind.IMAGE not in kinds:
-        reason = NOT_DRAWN[ItemKind.VIDEO if ItemKind.VIDEO in kinds else ItemKind.OTHER]
+    if kinds and not kinds & {ItemKind.IMAGE, ItemKind.VIDEO}:
+        reason = NOT_DRAWN[ItemKind.OTHER]
     preview, is_new = Preview.objects.get_or_create(
         blob=blob,
         defaults={

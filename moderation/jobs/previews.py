@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 from django.conf import settings
 
 from core import vault
@@ -10,8 +12,11 @@ from core.jobs import enqueue, job
 from core.models import Blob
 from hashing import images
 from hashing.images import CannotDecode, Limits
+from hashing.models import VideoWatch
+from hashing.videos import clock
 from moderation.actions import previews as actions
-from moderation.previews import MEDIA_TYPE, draw_preview
+from moderation.models import Preview
+from moderation.previews import MEDIA_TYPE, draw_preview, draw_strip
 
 ENOUGH_AT_ONCE = 500
 
@@ -21,6 +26,10 @@ def make_preview(blob_id: str) -> None:
     """Draw the preview of one original, if it was asked for and is not made. Safe to repeat and to kill."""
     preview = actions.begin_preview(Blob(pk=blob_id))
     if preview is None:
+        return
+    watch = VideoWatch.objects.filter(blob=preview.blob).first()
+    if watch is not None and watch.storyboard:
+        _draw_film(preview, watch)
         return
     limits = Limits(bytes=settings.HOLDFAST_MAX_UPLOAD_BYTES, frames=1)
     try:
@@ -41,6 +50,27 @@ def make_preview(blob_id: str) -> None:
         width=drawn.width,
         height=drawn.height,
         frames=picture.frames_total,
+    )
+
+
+def _draw_film(preview: Preview, watch: VideoWatch) -> None:
+    """Draw the storyboard that the scan left: nothing is decoded a second time."""
+    drawn = draw_strip(
+        [
+            (
+                base64.b64decode(frame["points"]),
+                (int(frame["size"][0]), int(frame["size"][1])),
+                clock(int(frame["at_ms"])),
+            )
+            for frame in watch.storyboard
+        ]
+    )
+    actions.record_preview(
+        preview,
+        rendition=vault.store_bytes(drawn.data, name="preview.jpg", media_type=MEDIA_TYPE),
+        width=drawn.width,
+        height=drawn.height,
+        frames=len(watch.storyboard),
     )
 
 

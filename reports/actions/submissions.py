@@ -235,7 +235,7 @@ def wake_scanner(item: Item) -> None:
     the lanes only bound how many workers are at it.
     """
     if item.kind == ItemKind.VIDEO:
-        enqueue("scan_item", item.pk)
+        enqueue("scan_video", item.pk)
     else:
         enqueue("scan_waiting", item.pk.int % settings.HOLDFAST_SCAN_LANES)
 

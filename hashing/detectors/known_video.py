@@ -1,0 +1,149 @@
+"""Videos that are on a hash list: the very file, or one that shows what a listed one shows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from hashing import lookup
+from hashing.contract import Finding, FlagKind, ScanItem, could_not_scan
+from hashing.detectors.matches import exact, settled
+from hashing.images import CannotDecode
+from hashing.models import HashList, VideoFrame
+from hashing.videos import Seen, Shares, Watched, clock, match, runs
+
+__all__ = ["KnownVideo"]
+
+_ALSO = 10
+_SPANS = 20
+
+
+class KnownVideo:
+    """Looks up MD5, SHA-1 and SHA-256 of the file, and PDQ of its frames.
+
+    A video matches a listed one when at least one of three holds, each with the list's own figure:
+    enough of the listed video's seconds are seen (*compared share*), enough of this video's seconds show
+    something of it (*query share*), or so many of its seconds in a row are seen. One finding for each list,
+    resting on the video that is found best.
+    """
+
+    name = "known_video"
+    version = "1"
+    kinds = frozenset({"video"})
+    surfaces: frozenset[str] | None = None
+
+    def scan(self, item: ScanItem) -> list[Finding]:
+        """Raises IndexNotReady, VaultDamage when the original cannot be read, database errors."""
+        if item.media is None:
+            raise ValueError("a video without a file")
+        view = lookup.current()
+        findings = settled(list(exact(lookup.exact_matches(item.media.file_digests()))))
+        try:
+            watched = item.media.video()
+        except CannotDecode as refused:
+            return [*findings, could_not_scan("The video", refused.reason, code=refused.code)]
+        queries = [(frame.at_ms, value) for frame in watched.frames for value in frame.queries()]
+        hits: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for (at, _), found in zip(
+            queries, view.near("video", [value for _, value in queries]), strict=True
+        ):
+            for hit in found:
+                hits[hit.id].append((at, hit.distance))
+        findings += _findings(hits, watched, view.lists)
+        if not queries:
+            findings.append(_not_matchable(watched))
+        if watched.problem:
+            findings.append(
+                could_not_scan("Part of the video", watched.problem, code="partly_decoded")
+            )
+        return findings
+
+
+def _findings(
+    hits: dict[int, list[tuple[int, int]]], watched: Watched, lists: dict[Any, HashList]
+) -> list[Finding]:
+    rows = VideoFrame.objects.filter(pk__in=hits).values_list(
+        "pk", "video", "at_ms", "video__hash_list", "video__note"
+    )
+    seen: dict[int, list[Seen]] = defaultdict(list)
+    about: dict[int, tuple[Any, str]] = {}
+    for pk, video, at_ms, list_id, note in rows:
+        about[video] = (list_id, note)
+        seen[video] += [Seen(at, at_ms, distance) for at, distance in hits[pk]]
+    times: dict[int, list[int]] = defaultdict(list)
+    for video, at_ms in VideoFrame.objects.filter(video__in=seen).values_list("video", "at_ms"):
+        times[video].append(at_ms)
+    mine = [frame.at_ms for frame in watched.frames if frame.values()]
+    best: dict[Any, list[tuple[float, int, Shares]]] = defaultdict(list)
+    for video, matches in seen.items():
+        list_id, _ = about[video]
+        shares = match(matches, query_ms=mine, listed_ms=times[video])
+        if list_id in lists and _is_enough(lists[list_id], shares):
+            best[list_id].append((max(shares.compared, shares.query), video, shares))
+    findings = []
+    for list_id, found in best.items():
+        found.sort(key=lambda each: (-each[0], each[2].distance, each[1]))
+        _, video, shares = found[0]
+        others = [each[1] for each in found[1:]]
+        findings.append(_finding(lists[list_id], video, about[video][1], shares, watched, others))
+    return findings
+
+
+def _is_enough(hash_list: HashList, shares: Shares) -> bool:
+    return (
+        shares.compared * 100 >= hash_list.video_compared_percent
+        or shares.query * 100 >= hash_list.video_query_percent
+        or shares.run >= hash_list.video_run_seconds
+    )
+
+
+def _finding(
+    hash_list: HashList,
+    video: int,
+    note: str,
+    shares: Shares,
+    watched: Watched,
+    others: Sequence[int],
+) -> Finding:
+    spans = shares.spans[:_SPANS]
+    seconds = sum(end - start for start, end in shares.spans)
+    places = ", ".join(f"{clock(a * 1000)}–{clock(b * 1000)}" for a, b in spans[:3])
+    more = " …" if len(spans) > 3 else ""
+    score = 0.6 + 0.35 * max(shares.compared, shares.query)
+    return Finding(
+        kind=FlagKind.HASH_MATCH,
+        score=round(min(score, 0.95), 4),
+        category=hash_list.category,
+        summary=(
+            f"{seconds} s of this video ({places}{more}) show a video on “{hash_list.name}”: "
+            f"{shares.compared:.0%} of that one, {shares.query:.0%} of this one."
+        )[:300],
+        evidence={
+            "list": hash_list.slug,
+            "list_name": hash_list.name,
+            "list_version": hash_list.version,
+            "algorithm": "vpdq",
+            "video": video,
+            "video_note": note,
+            "distance": shares.distance,
+            "threshold": lookup.reach_of(hash_list, "video"),
+            "compared_share": round(shares.compared, 4),
+            "query_share": round(shares.query, 4),
+            "run_seconds": shares.run,
+            "matched_spans": [list(span) for span in spans],
+            "duration_s": round(watched.duration_ms / 1000, 1),
+            "also": list(others[:_ALSO]),
+        },
+        hash_list_id=hash_list.pk,
+    )
+
+
+def _not_matchable(watched: Watched) -> Finding:
+    whole = runs({frame.at_ms // 1000 for frame in watched.frames})
+    return Finding(
+        kind=FlagKind.NOTE,
+        score=0.0,
+        summary="Not matchable by its frames: none has enough detail. Its exact digests were compared.",
+        evidence={"code": "not_matchable", "algorithm": "vpdq", "seconds": len(whole)},
+    )

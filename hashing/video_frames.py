@@ -1,0 +1,171 @@
+"""Walking through a video and picking frames: the decoder's half, values in, values out.
+
+OpenCV reads the file from memory through FFmpeg; nothing is written to disk. Every frame has to be decoded,
+since most are differences to others, but only those that are picked are converted.
+
+Picked is a frame every so often, and besides whatever begins a new scene. A frame with black bars is
+given without them as well: a copy inside bars is then found, and so is a copy of a listed video that had bars.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+__all__ = ["Picked", "Unwatchable", "walk"]
+
+SIDE = 512
+POINTS = 28
+"""Points on the longer side of a storyboard's frame: see ``moderation.previews``, which draws it."""
+SCENE = 0.12
+"""Mean change of brightness (of 1) between two looks that begins a new scene."""
+LOOKS = 4.0
+"""Looks a second at most: picking needs a converted frame, which costs half as much as decoding it."""
+BAR = 22
+"""Brightness (of 255) up to which an edge counts as a black bar, with room for a codec's noise."""
+SMALLEST_PICTURE = 0.4
+"""Share of either side that must remain between bars."""
+
+Grey = npt.NDArray[np.uint8]
+
+
+class Unwatchable(Exception):
+    """The file cannot be watched. ``reason`` is a sentence for a person, ``code`` is for programs."""
+
+    def __init__(self, reason: str, code: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Picked:
+    """A picked frame: its time in seconds, its grey pixels, and those between black bars if there are any."""
+
+    at: float
+    grey: Image.Image
+    cropped: Image.Image | None
+    points: str
+    size: tuple[int, int]
+
+
+def walk(data: bytes, *, every: float, longest: float, most: int, pixels: int) -> Iterator[Any]:
+    """Yield first what is known of the video (a dictionary), then its picked frames in order of time.
+
+    ``every`` is in seconds; at most ``most`` frames and the first ``longest`` seconds are looked at.
+    Raises Unwatchable for a file that holds no video, has no frame or frames of more than ``pixels``
+    points, or goes beyond those limits (after the frames that were within).
+    """
+    os.environ.setdefault(
+        "OPENCV_FFMPEG_LOGLEVEL", "-8"
+    )  # FFmpeg quotes names of the file's parts.
+    import cv2 as opencv
+
+    cv2: Any = opencv
+    cv2.setNumThreads(0)
+    source: Any = io.BytesIO(data)
+    film = cv2.VideoCapture(
+        source,
+        cv2.CAP_FFMPEG,
+        [cv2.CAP_PROP_N_THREADS, 1],
+    )
+    if not film.isOpened():
+        raise Unwatchable("the file is not a video that can be decoded", "wrong_type")
+    width = int(film.get(cv2.CAP_PROP_FRAME_WIDTH))
+    height = int(film.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    rate = film.get(cv2.CAP_PROP_FPS)
+    rate = rate if math.isfinite(rate) and 0.1 <= rate <= 1000 else 25.0
+    if width * height > pixels:
+        raise Unwatchable(
+            f"its frames have {width} x {height} pixels, "
+            f"more than the {pixels // 1_000_000} million that are decoded",
+            "too_many_pixels",
+        )
+    yield {"width": width, "height": height, "rate": round(rate, 3)}
+    picked, number, last = 0, 0, -math.inf
+    looked, before = -math.inf, None
+    at = 0.0
+    while film.grab():
+        at = _time(film.get(cv2.CAP_PROP_POS_MSEC) / 1000, number / rate, at)
+        number += 1
+        if at > longest:
+            raise Unwatchable(
+                f"it is longer than the {longest / 60:.0f} minutes that are looked at", "too_long"
+            )
+        if at - looked < 1 / LOOKS - 0.01 and picked:
+            continue
+        is_read, colour = film.retrieve()
+        if not is_read:
+            continue
+        looked = at
+        grey = _grey(cv2, colour)
+        tiny = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.int16)
+        is_new = before is not None and np.abs(tiny - before).mean() / 255 > SCENE
+        before = tiny
+        if at - last < every - 0.01 and not is_new:
+            continue
+        if picked >= most:
+            raise Unwatchable(
+                f"it has more than the {most} frames that are hashed", "too_many_frames"
+            )
+        last, picked = at, picked + 1
+        size = (colour.shape[1], colour.shape[0])
+        yield Picked(
+            round(at, 3),
+            Image.fromarray(grey),
+            _between_bars(cv2, grey),
+            _points(cv2, grey, size),
+            size,
+        )
+    if not picked:
+        raise Unwatchable("the video has no frame that can be decoded", "no_frames")
+
+
+def _time(said: float, counted: float, before: float) -> float:
+    """Return a frame's time: what the file says, or by counting where that runs backwards or is nothing."""
+    if math.isfinite(said) and said >= before and (said > 0 or counted == 0):
+        return said
+    return max(counted, before)
+
+
+def _grey(cv2: Any, colour: Any) -> Grey:
+    """Return a frame as grey pixels, squashed to 512 x 512 if it is larger, as pictures are."""
+    height, width = colour.shape[:2]
+    if width > SIDE or height > SIDE:
+        colour = cv2.resize(colour, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
+
+
+def _between_bars(cv2: Any, grey: Grey) -> Image.Image | None:
+    """Return the picture between black bars, or None if there are none."""
+    rows, columns = grey.max(axis=1) > BAR, grey.max(axis=0) > BAR
+    if rows.all() and columns.all():
+        return None
+    (lines,), (places,) = np.nonzero(rows), np.nonzero(columns)
+    if not len(lines) or not len(places):
+        return None
+    top, bottom, left, right = lines[0], lines[-1] + 1, places[0], places[-1] + 1
+    height, width = grey.shape
+    if bottom - top < SMALLEST_PICTURE * height or right - left < SMALLEST_PICTURE * width:
+        return None
+    if bottom - top > 0.97 * height and right - left > 0.97 * width:
+        return None
+    inner = np.ascontiguousarray(grey[top:bottom, left:right])
+    return Image.fromarray(inner)
+
+
+def _points(cv2: Any, grey: Grey, size: tuple[int, int]) -> str:
+    """Return a few hundred grey points of a frame, base64: all that a storyboard ever shows of it."""
+    scale = POINTS / max(size)
+    shape = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+    small = cv2.resize(grey, shape, interpolation=cv2.INTER_AREA)
+    return base64.b64encode(small.tobytes()).decode()

@@ -1,0 +1,302 @@
+"""Known videos: every usual copy is found, nothing else is, and hostile files end in a sentence."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+from collections.abc import Callable
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import ImageOps
+
+from accounts.models import User
+from core import vault
+from core.audit import SYSTEM
+from core.errors import Invalid, Refused
+from hashing import actions, images, jobs, videos
+from hashing.images import CannotDecode
+from hashing.models import FlagKind, HashList, ListedVideo, VideoWatch
+from hashing.video_files import parse_frames
+from hashing.videos import Seen, VideoLimits, match, runs
+from reports.models import Item, ScanState
+from tests import clips
+from tests.cast import signed_in
+from tests.hashing.conftest import flags_of
+
+Scanned = Callable[..., Item]
+MP4 = "video/mp4"
+
+
+@functools.cache
+def listed_clip() -> bytes:
+    return clips.clip(1, 10)
+
+
+@functools.cache
+def shots() -> tuple:
+    return tuple(clips.frames(1, 10))
+
+
+COPIES: dict[str, Callable[[], bytes]] = {
+    "the same file": listed_clip,
+    "re-encoded, 180 lines, crf 35": lambda: clips.encode(
+        shots(), each=lambda shot: shot.resize((320, 180)), quality=35
+    ),
+    "a 10 s clip inside a 30 s video": lambda: clips.encode(
+        [*clips.frames(50, 10), *shots(), *clips.frames(51, 10)]
+    ),
+    "trimmed to 4 s": lambda: clips.encode(shots()[36:84]),
+    "3 s of it, looped": lambda: clips.encode(shots()[:36] * 3),
+    "mirrored": lambda: clips.encode(shots(), each=ImageOps.mirror),
+    "letterboxed": lambda: clips.encode(shots(), each=clips.letterboxed),
+    "sped up 1.1 times, 24 frames a second": lambda: clips.encode(
+        [shots()[min(119, round(number * 12 * 1.1 / 24))] for number in range(218)], rate=24
+    ),
+    "another codec and container": lambda: clips.encode(
+        shots(), codec="libvpx-vp9", container="webm"
+    ),
+}
+
+
+@pytest.fixture
+def listed(known: HashList) -> ListedVideo:
+    """Put the drawn clip on the list, as a worker does."""
+    blob = vault.store_bytes(listed_clip(), media_type=MP4)
+    video = actions.add_video_file(known, blob, note="a drawn clip", actor=SYSTEM)
+    jobs.watch_listed(video.pk)
+    video.refresh_from_db()
+    assert (video.state, video.problem) == ("ready", "")
+    return video
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_a_copy_of_a_listed_video_is_found(
+    scanned: Scanned, listed: ListedVideo, name: str
+) -> None:
+    item = scanned(COPIES[name](), MP4)
+    assert item.scan_state == ScanState.SCANNED
+    (flag,) = [each for each in flags_of(item) if each.evidence.get("algorithm") == "vpdq"]
+    evidence = flag.evidence
+    assert (flag.kind, flag.hash_list) == (FlagKind.HASH_MATCH, listed.hash_list)
+    assert evidence["video"] == listed.pk
+    enough = (
+        evidence["compared_share"] >= 0.8
+        or evidence["query_share"] >= 0.8
+        or evidence["run_seconds"] >= 5
+    )
+    assert enough
+    if name.startswith("a 10 s clip"):
+        assert evidence["matched_spans"] == [[10, 20]]
+        assert "0:10–0:20" in flag.summary
+
+
+def test_unlisted_videos_are_not_flagged(scanned: Scanned, listed: ListedVideo) -> None:
+    for seed in (71, 72, 73):
+        assert flags_of(scanned(clips.clip(seed, 6), MP4)) == []
+
+
+def test_a_retired_video_matches_nothing_until_it_is_restored(
+    scanned: Scanned, listed: ListedVideo
+) -> None:
+    actions.retire_video(listed, reason="a mistake", actor=SYSTEM)
+    assert flags_of(scanned(COPIES["trimmed to 4 s"](), MP4)) == []
+    with pytest.raises(Refused):
+        actions.retire_video(listed, reason="again", actor=SYSTEM)
+    actions.restore_video(listed, actor=SYSTEM)
+    assert flags_of(scanned(COPIES["mirrored"](), MP4))
+
+
+def test_exact_digests_of_a_video_match(scanned: Scanned, known: HashList) -> None:
+    data = clips.clip(9, 2)
+    import hashlib
+
+    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    actions.add_entry(known, algorithm="md5", value=md5, actor=SYSTEM)
+    (flag,) = flags_of(scanned(data, MP4))
+    assert (flag.score, flag.evidence["algorithm"]) == (1.0, "md5")
+
+
+def test_what_was_watched_is_kept_once_with_a_storyboard_of_points(scanned: Scanned) -> None:
+    one, other = scanned(clips.clip(5, 6), MP4), scanned(clips.clip(5, 6), MP4)
+    assert one.blob_id == other.blob_id
+    watch = VideoWatch.objects.get()
+    assert (watch.width, watch.height) == clips.SIZE
+    assert 5500 <= watch.duration_ms <= 6100
+    assert len(watch.storyboard) == 9
+    assert all(len(frame["points"]) < 900 for frame in watch.storyboard)
+    kept = one.blob.digests.filter(algorithm="pdq")
+    assert 11 <= kept.count() <= 14
+
+
+# ── Hostile and broken files ──────────────────────────────────────────────────────────────────
+def test_a_file_that_only_says_it_is_a_video_goes_to_a_person(scanned: Scanned) -> None:
+    for data in (b"\x00\x00\x00\x18ftypmp42" + b"\x00" * 300, b"\x1aE\xdf\xa3" + b"x" * 500):
+        item = scanned(data, MP4)
+        (flag,) = flags_of(item)
+        assert (flag.kind, flag.evidence["code"]) == (FlagKind.COULD_NOT_SCAN, "wrong_type")
+        assert item.scan_state == ScanState.PARTLY
+
+
+def test_a_truncated_video_is_looked_at_as_far_as_it_goes(
+    scanned: Scanned, listed: ListedVideo
+) -> None:
+    whole = COPIES["another codec and container"]()
+    item = scanned(whole[: len(whole) * 6 // 10], "video/webm")
+    assert [flag for flag in flags_of(item) if flag.kind == FlagKind.HASH_MATCH]
+
+
+def test_a_film_beyond_the_limits_is_looked_at_within_them() -> None:
+    watched = videos.watch(clips.clip(3, 6), every=0.5, limits=VideoLimits(longest=3))
+    assert watched.frames[-1].at_ms <= 3000
+    assert "longer than" in watched.problem
+    watched = videos.watch(clips.clip(3, 6), every=0.5, limits=VideoLimits(frames=4))
+    assert len(watched.frames) == 4
+    assert "more than the 4 frames" in watched.problem
+
+
+def test_frames_of_too_many_pixels_are_refused() -> None:
+    with pytest.raises(CannotDecode) as refused:
+        videos.watch(clips.clip(3, 1), every=0.5, limits=VideoLimits(pixels=1000))
+    assert refused.value.code == "too_many_pixels"
+
+
+def test_a_video_without_frames_and_an_empty_file_are_refused() -> None:
+    for data, code in ((clips.clip(3, 1)[:400], "wrong_type"), (b"", "empty")):
+        with pytest.raises(CannotDecode) as refused:
+            videos.watch(data, every=0.5)
+        assert refused.value.code == code
+
+
+def test_a_film_that_takes_too_long_is_ended_and_the_next_one_watched() -> None:
+    data = clips.clip(3, 10)
+    images.decoder_pid()
+    try:
+        watched = videos.watch(data, every=0.25, limits=VideoLimits(seconds=0.02))
+    except CannotDecode as refused:
+        assert refused.code == "too_slow"  # noqa: PT017 — as far as it got, or not at all
+    else:
+        assert "too long" in watched.problem
+    assert videos.watch(data, every=0.5).frames
+
+
+def test_a_listed_video_that_cannot_be_watched_says_why(known: HashList) -> None:
+    blob = vault.store_bytes(b"no video at all" * 40, media_type=MP4)
+    video = actions.add_video_file(known, blob, actor=SYSTEM)
+    jobs.watch_listed(video.pk)
+    video.refresh_from_db()
+    assert (video.state, video.problem) == (
+        "failed",
+        "The file is not a video that can be decoded.",
+    )
+    assert video.blob is None
+
+
+def test_a_listed_video_whose_worker_dies_is_taken_again_and_given_up(known: HashList) -> None:
+    blob = vault.store_bytes(listed_clip(), media_type=MP4)
+    video = actions.add_video_file(known, blob, actor=SYSTEM)
+    for _ in range(3):
+        assert actions.begin_watching(video) is not None
+        assert actions.begin_watching(video) is None
+        ListedVideo.objects.update(due_at="2020-01-01T00:00:00Z")
+    assert actions.begin_watching(video) is None
+    video.refresh_from_db()
+    assert (video.state, video.blob) == ("failed", None)
+
+
+def test_the_same_video_is_listed_once(known: HashList, listed: ListedVideo) -> None:
+    blob = vault.store_bytes(listed_clip(), media_type=MP4)
+    again = actions.add_video_file(known, blob, actor=SYSTEM)
+    jobs.watch_listed(again.pk)
+    again.refresh_from_db()
+    assert (again.state, again.problem) == ("failed", "This video is on the list already.")
+
+
+# ── Frames from a file, and the page ──────────────────────────────────────────────────────────
+HASH = "f" * 32 + "0" * 32
+
+
+def test_frames_are_read_from_vpdq_and_from_objects() -> None:
+    text = json.dumps([f"{HASH.upper()},88,1.5", f"{HASH},90,0.0"])
+    assert [(each.at_ms, each.quality) for each in parse_frames(text)] == [(0, 90), (1500, 88)]
+    text = json.dumps({"frames": [{"pdq": HASH, "quality": 80, "at": 2}]})
+    assert parse_frames(text)[0].at_ms == 2000
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not JSON"),
+        ("[]", "no list of frames"),
+        (json.dumps(["abc,1,2"]), "Frame 1: the hash has not 64"),
+        (json.dumps([f"{HASH},80,0", f"{HASH},101,1"]), "Frame 2: the quality"),
+        (json.dumps([f"{HASH},80,-1"]), "the time must lie"),
+        (json.dumps([7]), "a text or an object"),
+    ],
+)
+def test_bad_frames_are_named(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse_frames(text)
+
+
+@given(st.text(max_size=80) | st.binary(max_size=80).map(repr))
+@settings(max_examples=60, deadline=None)
+def test_any_text_is_frames_or_a_sentence(text: str) -> None:
+    said = ""
+    try:
+        frames = parse_frames(text)
+    except ValueError as wrong:
+        frames, said = [], str(wrong)
+    assert frames or said.endswith(".")
+
+
+def test_a_video_without_detail_is_not_listed(known: HashList) -> None:
+    frames = parse_frames(json.dumps([f"{HASH},10,0"]))
+    with pytest.raises(Invalid):
+        actions.add_video(known, frames, actor=SYSTEM)
+    assert not ListedVideo.objects.exists()
+
+
+def test_the_page_takes_a_file_or_frames(
+    client: Client, policy_admin: User, known: HashList
+) -> None:
+    signed_in(client, policy_admin)
+    page = reverse("hashing:video_new", args=[known.pk])
+    assert client.get(page).status_code == 200
+    answer = client.post(page, {"file": SimpleUploadedFile("a.mp4", listed_clip(), MP4)})
+    assert answer.status_code == 302
+    video = ListedVideo.objects.get()
+    listing = reverse("hashing:list_videos", args=[known.pk])
+    assert "Waiting to be watched" in client.get(listing).text
+    jobs.watch_listed(video.pk)
+    assert "In force" in client.get(listing).text
+    frames = json.dumps([f"{HASH},88,0", f"{HASH[::-1]},88,1"])
+    assert client.post(page, {"frames": frames, "note": "by hashes"}).status_code == 302
+    assert client.post(page, {"frames": "[1]"}).status_code == 422
+    assert client.post(page, {}).status_code == 422
+    retire = reverse("hashing:video_retire", args=[video.pk])
+    assert client.post(retire, {"reason": ""}).status_code == 422
+    assert client.post(retire, {"reason": "a mistake"}).status_code == 302
+    assert "Retired" in client.get(listing).text
+    assert client.post(reverse("hashing:video_restore", args=[video.pk])).status_code == 302
+
+
+# ── The rule ──────────────────────────────────────────────────────────────────────────────────
+def test_shares_count_seconds_in_both_directions() -> None:
+    seen = [Seen(at, at + 2000, 4) for at in range(0, 4000, 250)]
+    shares = match(seen, query_ms=range(0, 8000, 250), listed_ms=range(0, 10_000, 500))
+    assert (shares.compared, shares.query, shares.run) == (0.4, 0.5, 4)
+    assert shares.spans == ((0, 4),)
+    assert match([], query_ms=[], listed_ms=[]).compared == 0
+
+
+@given(st.sets(st.integers(0, 200)))
+def test_runs_cover_their_seconds_and_are_apart(seconds: set[int]) -> None:
+    spans = runs(seconds)
+    assert all(any(start <= second < end for start, end in spans) for second in seconds)
+    assert all(later[0] - before[1] > 1 for before, later in itertools.pairwise(spans))
