@@ -203,6 +203,8 @@ def import_csv(
                         note=row.note,
                         imported_in=known_import,
                         added_by=person,
+                        # The list is locked: what the trigger would look up for each row.
+                        list_version=hash_list.version,
                     )
                     for row in batch
                 ],

@@ -119,13 +119,15 @@ def _why_build() -> str:
     )
     if latest is not None and latest.state == IndexState.DAMAGED:
         return f"index {latest.pk} is damaged: {latest.problem}"
-    known = latest.versions if latest is not None else {}
-    since = {
-        pk: (0, int(known.get(str(pk), 0)))
-        for pk, version in HashList.objects.values_list("pk", "version")
-        if known.get(str(pk)) != version
-    }
+    lists = dict(HashList.objects.values_list("pk", "version"))
     for name, source in SOURCES.items():
+        # A file that is older than a kind of digests knows nothing of it.
+        known = latest.versions if latest is not None and name in latest.entries else {}
+        since = {
+            pk: (0, int(known.get(str(pk), 0)))
+            for pk, version in lists.items()
+            if known.get(str(pk)) != version
+        }
         size = int(latest.entries.get(name, 0)) if latest is not None else 0
         worth = max(WORTH_BUILDING, size // _SHARE)
         if count_changed(source, since, worth) >= worth:

@@ -58,6 +58,8 @@ class _Held:
     places: dict[UUID, int] = field(default_factory=dict)
     seen: dict[UUID, int] = field(default_factory=dict)
     deltas: dict[str, Delta] = field(default_factory=dict)
+    unread: set[str] = field(default_factory=set)
+    """Spaces that the file knows nothing of, because it is older than they are: all their rows are newer."""
     too_many: tuple[Any, ...] | None = None
     key: tuple[Any, ...] = ()
     lists: list[HashList] = field(default_factory=list)
@@ -188,6 +190,7 @@ def _take(build: IndexBuild | None) -> None:
         file = _opened(build)
         held.places = {UUID(key): at for at, key in enumerate(file.meta["lists"])}
         held.seen = {UUID(key): int(version) for key, version in file.meta["versions"].items()}
+        held.unread = set(SOURCES) - set(file.spaces)
         held.generation = build.pk
     else:
         held.generation = 0
@@ -219,24 +222,27 @@ def _report(generation: int, problem: str) -> None:
 def _catch_up(lists: Sequence[HashList]) -> None:
     """Read the rows of lists whose version is another than the one read last."""
     changed = [each for each in lists if _held.seen.get(each.pk) != each.version]
-    if not changed:
+    if not changed and not _held.unread:
         return
     for each in changed:
         _held.places.setdefault(each.pk, len(_held.places))
     since = {each.pk: (_held.places[each.pk], _held.seen.get(each.pk, 0)) for each in changed}
+    everything = {key: (place, 0) for key, place in _held.places.items()}
     versions = tuple((each.pk, each.version) for each in changed)
     if _held.too_many == versions:
         raise IndexNotReady(_TOO_MANY)
     fresh = {}
     for name, source in SOURCES.items():
         room = MOST_DELTA - len(_held.deltas[name])
-        fresh[name] = read(source, since, most=room + 1)
+        wanted = everything if name in _held.unread else since
+        fresh[name] = read(source, wanted, most=room + 1)
         if len(fresh[name].ids) > room:
             _held.too_many = versions
             raise IndexNotReady(_TOO_MANY)
     # All or nothing: a space that could not be read is read again with the others.
     for name, rows in fresh.items():
         _held.deltas[name] = _held.deltas[name].merged(rows)
+    _held.unread = set()
     _held.seen.update({each.pk: each.version for each in changed})
 
 

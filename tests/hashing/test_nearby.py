@@ -361,6 +361,23 @@ def test_older_files_go_from_the_machine_and_from_the_vault(known: HashList, fol
         assert file.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_kind_of_digests_that_is_younger_than_the_file_is_found(
+    known: HashList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = "0123456789abcdef"
+    entry = insert(known, value, Algorithm.DHASH)
+    with monkeypatch.context() as before:
+        before.delitem(sources.SOURCES, "dhash")
+        assert "dhash" not in built().entries
+    lookup.forget()
+    assert found(value, "dhash") == [(entry.pk, 0)]
+    monkeypatch.setattr(index_jobs, "WORTH_BUILDING", 1)
+    assert jobs.sweep_index() == 1
+    jobs.build_index(IndexBuild.objects.get(state=IndexState.WAITING).pk)
+    assert found(value, "dhash") == [(entry.pk, 0)]
+    assert jobs.sweep_index() == 0
+
+
 # ── Files that are gone or damaged ────────────────────────────────────────────────────────────
 
 
