@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from hashing.digests import BITS
 
-__all__ = ["Parsed", "Problem", "Row", "normalised", "parse"]
+__all__ = ["Parsed", "Problem", "Row", "heading", "normalised", "parse"]
 
 NOTE_LENGTH = 500
 PROBLEMS_KEPT = 200
@@ -29,6 +29,16 @@ ALGORITHMS = {
     "pdq": "pdq",
     "pdqhash": "pdq",
     "phash": "phash",
+    "dhash": "dhash",
+    "whash": "whash",
+    "imagepdq": "pdq",
+    "photopdq": "pdq",
+    "videomd5": "md5",
+    "photomd5": "md5",
+    "hashpdq": "pdq",
+    "hashmd5": "md5",
+    "hashsha1": "sha1",
+    "hashsha256": "sha256",
 }
 """Ways to write an algorithm, without case, spaces, ``-`` and ``_``."""
 
@@ -93,9 +103,9 @@ def normalised(algorithm: str, value: str) -> tuple[str, str]:
     if known is None:
         raise ValueError(
             f"“{_short(algorithm)}” is not an algorithm that is known here: "
-            "use md5, sha1, sha256, pdq or phash."
+            "use md5, sha1, sha256, pdq, phash, dhash or whash."
         )
-    digest = value.strip().lower()
+    digest = re.sub(r"\s+", "", value).lower().removeprefix("0x")
     if not digest:
         raise ValueError("The value is missing.")
     wanted = BITS[known] // 4
@@ -114,7 +124,7 @@ def parse(stream: BinaryIO, *, most_rows: int) -> Parsed:
     seen: set[tuple[str, str]] = set()
     order = {"algorithm": 0, "value": 1, "note": 2}
     for count, (number, cells) in enumerate(_lines(stream)):
-        if count == 0 and (found := _heading(cells)) is not None:
+        if count == 0 and (found := heading(cells)) is not None:
             order = found
             continue
         if len(parsed.rows) + parsed.refused >= most_rows:
@@ -139,7 +149,7 @@ def parse(stream: BinaryIO, *, most_rows: int) -> Parsed:
     return parsed
 
 
-def _heading(cells: list[str]) -> dict[str, int] | None:
+def heading(cells: list[str]) -> dict[str, int] | None:
     """Return where the columns are if this line is a heading, else None. Raises ValueError."""
     names = [re.sub(r"[\s_-]", "", cell).lower() for cell in cells]
     order: dict[str, int] = {}

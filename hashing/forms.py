@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 
 from hashing.actions.hash_lists import HIGHEST_PDQ_THRESHOLD, HIGHEST_PHASH_THRESHOLD
@@ -49,11 +51,54 @@ class HashListForm(forms.Form):
 class HashListSettingsForm(HashListForm):
     """The same for a list that exists: it can be switched off."""
 
+    dhash_threshold = forms.IntegerField(
+        label="dHash threshold", min_value=0, max_value=HIGHEST_PHASH_THRESHOLD, required=False
+    )
+    whash_threshold = forms.IntegerField(
+        label="wHash threshold", min_value=0, max_value=HIGHEST_PHASH_THRESHOLD, required=False
+    )
+    video_compared_percent = forms.IntegerField(
+        label="Video: % of the listed one",
+        min_value=10,
+        max_value=100,
+        required=False,
+        help_text="So much of a listed video is seen,",
+    )
+    video_query_percent = forms.IntegerField(
+        label="Video: % of itself",
+        min_value=10,
+        max_value=100,
+        required=False,
+        help_text="or so much of it shows something listed,",
+    )
+    video_run_seconds = forms.IntegerField(
+        label="Video: seconds in a row",
+        min_value=2,
+        max_value=3600,
+        required=False,
+        help_text="or so long in a row.",
+    )
+    flood_percent = forms.IntegerField(
+        label="Flood guard (%)",
+        min_value=1,
+        max_value=100,
+        required=False,
+        help_text="A list that flags more than this share of an hour's pictures is held until a lead looks.",
+    )
+    is_negative = forms.BooleanField(
+        label="Known harmless material",
+        required=False,
+        help_text="Its matches silence those of other lists. Say in each entry's note why.",
+    )
     is_active = forms.BooleanField(
         label="In force",
         required=False,
         help_text="A list that is not in force matches nothing; its entries stay.",
     )
+
+    def settings(self) -> dict[str, Any]:
+        """Return what was said; a number that was left empty stays as it is."""
+        return {name: value for name, value in self.cleaned_data.items() if value is not None}
 
 
 class ImportForm(forms.Form):

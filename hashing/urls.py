@@ -3,16 +3,48 @@
 from django.urls import path
 
 from hashing.views import classifier_versions as versions
-from hashing.views import classifiers, detectors, lists, lookups, rule_versions, rules, videos
+from hashing.views import (
+    classifiers,
+    detectors,
+    list_states,
+    lists,
+    lookups,
+    rule_versions,
+    rules,
+    videos,
+)
 
 app_name = "hashing"
 urlpatterns = [
     path("match/", lookups.match, name="match"),
+    path("match/digest/", lookups.explore, name="match_explore"),
     path("match/<uuid:lookup_id>/", lookups.match_file, name="match_file"),
     path("hash-lists/<uuid:list_id>/videos/", videos.listing, name="list_videos"),
     path("hash-lists/<uuid:list_id>/videos/new/", videos.new, name="video_new"),
     path("listed-videos/<int:video_id>/retire/", videos.retire, name="video_retire"),
     path("listed-videos/<int:video_id>/restore/", videos.restore, name="video_restore"),
+    path("hash-list-imports/<uuid:import_id>/", list_states.import_detail, name="import"),
+    path(
+        "hash-list-imports/<uuid:import_id>/bad-rows.csv",
+        list_states.import_problems,
+        name="import_problems",
+    ),
+    path(
+        "hash-list-imports/<uuid:import_id>/<slug:verb>/",
+        list_states.import_switch,
+        name="import_switch",
+    ),
+    path("hash-lists/<uuid:list_id>/pause/", list_states.pause, name="list_pause"),
+    path("hash-lists/<uuid:list_id>/resume/", list_states.resume, name="list_resume"),
+    path("hash-lists/<uuid:list_id>/release/", list_states.release, name="list_release"),
+    path(
+        "hash-lists/<uuid:list_id>/automatic/<slug:verb>/",
+        list_states.automatic,
+        name="list_automatic",
+    ),
+    path("hash-lists/<uuid:list_id>/export/<slug:form>/", list_states.export, name="list_export"),
+    path("hash-lists/<uuid:list_id>/threshold/", list_states.preview, name="list_preview"),
+    path("hash-entries/<int:entry_id>/", list_states.entry, name="entry"),
     path("hash-lists/", lists.listing, name="lists"),
     path("hash-lists/new/", lists.new, name="list_new"),
     path("hash-lists/<uuid:list_id>/", lists.detail, name="list"),

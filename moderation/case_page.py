@@ -13,6 +13,8 @@ from django.urls import reverse
 from accounts.models import SignIn, User
 from accounts.permissions import Permission
 from core.context import current
+from hashing.list_access import own_lists_for
+from hashing.models import HashList
 from moderation import access, actions, evidence, presence, workflow
 from moderation.actions.claims import lease
 from moderation.forms import DecideForm, MoveForm, NoteForm, ReasonForm
@@ -139,6 +141,7 @@ def context(
         "events": events,
         "events_window": events_window,
         "decision": decision,
+        "own_lists": _own_lists(user, case, decision),
         "may_undo": decision is not None and may_undo(decision, case, user),
         "release_form": ReasonForm(prefix="release"),
         "take_over_form": ReasonForm(prefix="take_over"),
@@ -298,6 +301,15 @@ def _snapshot_changes(case: Case) -> list[tuple[str, str]]:
 
 def _day(at: Any) -> str:
     return f"{at:%Y-%m-%d}" if at else ""
+
+
+def _own_lists(user: User, case: Case, decision: Decision | None) -> list[HashList]:
+    """Return the lists that the media of a confirmed case may be put on, for whoever may do that."""
+    if decision is None or decision.published_at is None:
+        return []
+    if decision.outcome == Outcome.NOT_VIOLATING or not access.may_work(user, case):
+        return []
+    return list(own_lists_for(user))
 
 
 def _others_pending(user: User, case: Case) -> int:

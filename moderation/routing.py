@@ -15,6 +15,7 @@ TRUST_POINTS = {"standard": 0.0, "internal": 3.0, "trusted": 8.0}
 """What the word of a source adds to the score, by ``TrustLevel``."""
 
 SEVERITY_POINTS = 20.0
+HIGHEST_SEVERITY = 5
 CERTAINTY_POINTS = 10.0
 
 ABOUT_ONE_FLAG = frozenset({"flag_kinds", "categories", "detectors", "surfaces", "min_score"})
@@ -35,6 +36,8 @@ class FlagFact:
     summary: str
     detector: str = ""
     surface: str = ""
+    acts_automatically: bool = False
+    """An exact match of a list that two people let act by itself: the highest severity, at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,9 @@ def route(facts: Facts, rules: Iterable[Rule]) -> Placement:
         raise NoRule(_names(unreadable) or "there is no routing rule for everything else")
     first = matched[0][0]
     severity = max(rule.severity for rule, _ in matched)
+    automatic = next((flag for flag in facts.flags if flag.acts_automatically), None)
+    if automatic is not None:
+        severity = HIGHEST_SEVERITY
     certainty = max((flag.score for flag in facts.flags), default=0.0)
     if facts.hint is not None:
         certainty = max(certainty, facts.hint.score)
@@ -143,6 +149,15 @@ def route(facts: Facts, rules: Iterable[Rule]) -> Placement:
     ]
     if facts.hint is not None:
         reasons.append(Reason(None, f"Looked at earlier: {facts.hint.summary}"[:500], 1, 0.0))
+    if automatic is not None:
+        reasons.append(
+            Reason(
+                None,
+                f"A list that acts automatically holds exactly this: {automatic.summary}"[:500],
+                HIGHEST_SEVERITY,
+                score,
+            )
+        )
     if facts.scan_pending:
         reasons.append(
             Reason(None, "Its scan has not finished; the case did not wait for it.", severity, 0.0)

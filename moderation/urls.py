@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from moderation import delivery_views
-from moderation.views import cases, decisions, home, media, policies, queues
+from moderation.views import cases, decisions, home, listing, media, policies, queues
 
 app_name = "moderation"
 
@@ -29,6 +29,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_CASE}take-over/", cases.take_over, name="take_over"),
     path(f"{_CASE}move/", cases.move, name="move"),
     path(f"{_CASE}notes/", cases.note, name="note"),
+    path(f"{_CASE}list-digests/", listing.list_digests, name="list_digests"),
     # Media
     path(f"{_ITEM}preview/", media.preview, name="preview"),
     path(f"{_ITEM}text/", media.text, name="text"),

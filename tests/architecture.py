@@ -43,6 +43,7 @@ PURE_MODULES = frozenset(
         "hashing/learning/splitting.py",
         "hashing/languages.py",
         "hashing/lookalikes.py",
+        "hashing/list_files.py",
         "hashing/matching.py",
         "hashing/patterns.py",
         "hashing/opinions.py",

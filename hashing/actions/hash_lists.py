@@ -28,6 +28,7 @@ __all__ = [
     "create_hash_list",
     "import_csv",
     "raise_version",
+    "record_list_export",
     "record_search",
     "restore_entry",
     "retire_entry",
@@ -47,6 +48,13 @@ _SETTINGS = (
     "description",
     "pdq_threshold",
     "phash_threshold",
+    "dhash_threshold",
+    "whash_threshold",
+    "video_compared_percent",
+    "video_query_percent",
+    "video_run_seconds",
+    "flood_percent",
+    "is_negative",
     "is_active",
 )
 HIGHEST_PDQ_THRESHOLD = 128
@@ -347,6 +355,17 @@ def record_search(*, query: str, found: int, actor: Actor | Person) -> None:
     audit.record(AuditEvent.HASH_LISTS_SEARCHED, actor=actor, query=query[:64], found=found)
 
 
+def record_list_export(hash_list: HashList, *, form: str, actor: Actor | Person) -> None:
+    """Note that somebody takes a whole list out of the house."""
+    audit.record(
+        AuditEvent.HASH_LIST_EXPORTED,
+        actor=actor,
+        subject=hash_list,
+        version=hash_list.version,
+        form=form,
+    )
+
+
 def _locked(entry: HashEntry) -> tuple[HashList, HashEntry]:
     # The list before its entry, as in every other action: two of them never wait for each other.
     hash_list = HashList.objects.select_for_update(no_key=True).get(pk=entry.hash_list_id)
@@ -380,6 +399,17 @@ def _check(hash_list: HashList) -> None:
         errors["pdq_threshold"] = [f"Use a number from 0 to {HIGHEST_PDQ_THRESHOLD}."]
     if not 0 <= hash_list.phash_threshold <= HIGHEST_PHASH_THRESHOLD:
         errors["phash_threshold"] = [f"Use a number from 0 to {HIGHEST_PHASH_THRESHOLD}."]
+    for name in ("dhash_threshold", "whash_threshold"):
+        if not 0 <= getattr(hash_list, name) <= HIGHEST_PHASH_THRESHOLD:
+            errors[name] = [f"Use a number from 0 to {HIGHEST_PHASH_THRESHOLD}."]
+    for name, lowest, highest in (
+        ("video_compared_percent", 10, 100),
+        ("video_query_percent", 10, 100),
+        ("video_run_seconds", 2, 3600),
+        ("flood_percent", 1, 100),
+    ):
+        if not lowest <= getattr(hash_list, name) <= highest:
+            errors[name] = [f"Use a number from {lowest} to {highest}."]
     if len(hash_list.origin) > 200:
         errors["origin"] = ["Use at most 200 characters."]
     if errors:

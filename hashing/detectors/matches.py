@@ -90,6 +90,7 @@ def exact(entries: Iterable[HashEntry]) -> Iterable[Match]:
                 "distance": 0,
                 "threshold": 0,
                 "also": [entry.pk for entry in found if entry.pk != best.pk],
+                **({"acts_automatically": True} if hash_list.acts_automatically else {}),
             },
             hash_list_id=hash_list.pk,
             hash_entry_id=best.pk,

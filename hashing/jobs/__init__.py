@@ -15,6 +15,8 @@ from hashing.jobs.detectors import (
     try_detector,
 )
 from hashing.jobs.index import build_index, sweep_index
+from hashing.jobs.list_imports import read_import, sweep_imports
+from hashing.jobs.lists import sweep_lists
 from hashing.jobs.lookups import look_up, sweep_lookups
 from hashing.jobs.scans import scan_item, scan_video, scan_waiting, sweep_items
 from hashing.jobs.terms import sweep_terms
@@ -25,15 +27,18 @@ __all__ = [
     "describe_plugin",
     "find_plugins",
     "look_up",
+    "read_import",
     "scan_item",
     "scan_video",
     "scan_waiting",
     "score_recent",
     "sweep_classifiers",
     "sweep_detectors",
+    "sweep_imports",
     "sweep_index",
     "sweep_items",
     "sweep_listed_videos",
+    "sweep_lists",
     "sweep_lookups",
     "sweep_pending_looks",
     "sweep_terms",

@@ -14,7 +14,7 @@ from django.utils import timezone
 from core import vault
 from core.errors import VaultDamage, describe
 from core.jobs import enqueue, job
-from hashing import actions, health
+from hashing import actions, health, lookup
 from hashing.actions import Outcome, Scan
 from hashing.contract import (
     Detector,
@@ -138,9 +138,17 @@ def _media(item: Item, looking: list[Detector]) -> Media | None:
     return Media(
         lambda: vault.open(blob),
         limits=Limits(bytes=settings.HOLDFAST_MAX_UPLOAD_BYTES),
-        algorithms=settings.HOLDFAST_DIGESTS,
+        algorithms=settings.HOLDFAST_DIGESTS | _listed_kinds(),
         needs_pixels=any(getattr(detector, "needs_pixels", False) for detector in looking),
     )
+
+
+def _listed_kinds() -> frozenset[str]:
+    """Return the kinds of digest that some list holds: one that was never computed would never match."""
+    try:
+        return lookup.current().spaces()
+    except IndexNotReady:
+        return frozenset()  # The item is postponed where it is looked up.
 
 
 def _waited_ms(item: Item) -> float | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
 
 from hashing.models import HashList
 
@@ -17,17 +19,21 @@ _THRESHOLD = {"video": "pdq"}
 
 def in_force() -> QuerySet[HashList]:
     """Return the lists whose entries count now."""
-    return HashList.objects.filter(is_active=True)
+    return HashList.objects.filter(is_active=True, quarantined_at=None).filter(
+        Q(disabled_until=None) | Q(disabled_until__lte=Now())
+    )
 
 
 def is_in_force(hash_list: HashList) -> bool:
     """Return whether a list's entries count; the same rule as ``in_force``."""
-    return hash_list.is_active
+    if not hash_list.is_active or hash_list.quarantined_at is not None:
+        return False
+    return hash_list.disabled_until is None or hash_list.disabled_until <= timezone.now()
 
 
 def is_harmless(hash_list: HashList) -> bool:
     """Return whether a list holds known harmless material: its matches silence those of other lists."""
-    return bool(getattr(hash_list, "is_negative", False))
+    return hash_list.is_negative
 
 
 def reach_of(hash_list: HashList, space: str) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -94,6 +95,29 @@ class View:
                 dtype=np.int16,
             )
         return self._reach[space]
+
+    def spaces(self) -> frozenset[str]:
+        """Return the spaces in which any list has a row: others need not be computed."""
+        return frozenset(
+            name
+            for name, delta in self._deltas.items()
+            if len(delta)
+            or (
+                self._file is not None
+                and name in self._file.spaces
+                and self._file.spaces[name].entries
+            )
+        )
+
+    def reaching(self, space: str, bits: Mapping[UUID, int]) -> View:
+        """Return the same lists, each reaching as far in a space as ``bits`` says; others are left out.
+
+        For looking around, not for scanning: a list that is not in force may be named too.
+        """
+        other = copy.copy(self)
+        reach = np.array([bits.get(k, -1) for k in self._lists], dtype=np.int16)
+        other._reach = {space: reach}  # noqa: SLF001 — one of our own kind
+        return other
 
     def near(self, space: str, digests: Sequence[str]) -> list[list[Hit]]:
         """Return for each digest (hex) the entries within their list's reach, nearest first.

@@ -20,7 +20,7 @@ from hashing.models.detectors import (
     PendingLook,
 )
 from hashing.models.findings import Digest, Flag, FlagKind, Verdict
-from hashing.models.hash_lists import HashEntry, HashImport, HashList
+from hashing.models.hash_lists import HashEntry, HashImport, HashList, ImportState, StagedRow
 from hashing.models.index_builds import IndexBuild, IndexState
 from hashing.models.lookups import FileLookup, LookupState
 from hashing.models.term_lists import Term, TermChange, TermList
@@ -47,6 +47,7 @@ __all__ = [
     "HashEntry",
     "HashImport",
     "HashList",
+    "ImportState",
     "IndexBuild",
     "IndexState",
     "ListedVideo",
@@ -54,6 +55,7 @@ __all__ = [
     "PendingLook",
     "ScoreDay",
     "ScoredItem",
+    "StagedRow",
     "Term",
     "TermChange",
     "TermList",

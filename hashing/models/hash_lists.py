@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from hashing.models.words import Algorithm, Category
@@ -33,7 +33,33 @@ class HashList(models.Model):
     video_run_seconds = models.PositiveSmallIntegerField(
         default=5, help_text="or when so many listed seconds in a row are seen."
     )
+    kind = models.CharField(
+        max_length=8,
+        default="own",
+        choices=[("own", "Own list"), ("exchange", "Fed by an exchange")],
+    )
     is_active = models.BooleanField(default=True)
+    is_negative = models.BooleanField(
+        default=False, help_text="Known harmless material: its matches silence those of others."
+    )
+    disabled_until = models.DateTimeField(null=True, blank=True)
+    disabled_reason = models.CharField(max_length=300, blank=True)
+    quarantined_at = models.DateTimeField(null=True, blank=True)
+    quarantine_reason = models.CharField(max_length=300, blank=True)
+    released_at = models.DateTimeField(null=True, blank=True)
+    flood_percent = models.PositiveSmallIntegerField(
+        default=20,
+        help_text="A list that flags more of the pictures scanned within an hour is held.",
+    )
+    acts_automatically = models.BooleanField(
+        default=False, help_text="Its exact matches open cases of the highest severity."
+    )
+    automatic_asked_by = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    automatic_approved_by = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now())
@@ -56,14 +82,40 @@ class HashList(models.Model):
                 & Q(video_run_seconds__gte=2, video_run_seconds__lte=3600),
                 name="video_rule_range",
             ),
+            models.CheckConstraint(
+                condition=Q(flood_percent__gte=1, flood_percent__lte=100),
+                name="flood_percent_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(acts_automatically=False)
+                | (
+                    Q(automatic_asked_by__isnull=False, automatic_approved_by__isnull=False)
+                    & ~Q(automatic_asked_by=F("automatic_approved_by"))
+                ),
+                name="two_people_for_automatic_lists",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
 
 
+class ImportState(models.TextChoices):
+    WAITING = "waiting", "Waiting"
+    READING = "reading", "Being read"
+    WRITING = "writing", "Being put in force"
+    DONE = "done", "In force"
+    REFUSED = "refused", "Refused: bad rows"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+    UNDONE = "undone", "Undone"
+
+
 class HashImport(models.Model):
-    """One import of a file into a list: what came in, what was refused, by whom."""
+    """One import of a file into a list: what came in, what was refused, by whom.
+
+    A large file is read by a job into ``StagedRow`` and put in force in one statement: half of it never counts.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     hash_list = models.ForeignKey(HashList, on_delete=models.PROTECT, related_name="imports")
@@ -78,6 +130,32 @@ class HashImport(models.Model):
         "accounts.User", null=True, on_delete=models.PROTECT, related_name="+"
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    state = models.CharField(max_length=9, choices=ImportState.choices, default=ImportState.DONE)
+    skip_bad_rows = models.BooleanField(default=False)
+    blob = models.ForeignKey(
+        "core.Blob",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="The file while it waits and is read.",
+    )
+    size = models.BigIntegerField(default=0, help_text="Bytes of the file.")
+    read_bytes = models.BigIntegerField(default=0, help_text="Bytes read so far.")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(db_default=Now())
+    problem = models.CharField(max_length=300, blank=True)
+    began_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+
+class StagedRow(models.Model):
+    """A row of an import that is still being read. Counts for nothing."""
+
+    file_import = models.ForeignKey(HashImport, on_delete=models.CASCADE, related_name="staged")
+    algorithm = models.CharField(max_length=8)
+    value = models.CharField(max_length=64)
+    note = models.CharField(max_length=500, blank=True)
 
 
 class HashEntry(models.Model):

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
 from core.errors import Invalid
-from hashing import access, actions, lookup
+from hashing import access, actions, list_access, lookup
 from hashing.forms import (
     DigestSearchForm,
     EntryFilterForm,
@@ -25,10 +25,13 @@ from hashing.forms import (
     ImportForm,
     RetireForm,
 )
+from hashing.models import HashList
 
 ENTRIES_A_PAGE = 20
 FLAGS_SHOWN = 10
 IMPORTS_SHOWN = 5
+READ_AT_ONCE = 512 * 1024
+"""Bytes of a CSV file that are read while the browser waits."""
 SETTINGS = (
     "name",
     "category",
@@ -36,6 +39,13 @@ SETTINGS = (
     "description",
     "pdq_threshold",
     "phash_threshold",
+    "dhash_threshold",
+    "whash_threshold",
+    "video_compared_percent",
+    "video_query_percent",
+    "video_run_seconds",
+    "flood_percent",
+    "is_negative",
     "is_active",
 )
 
@@ -82,6 +92,7 @@ def detail(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
         "flags": flags[:FLAGS_SHOWN],
         "flag_count": flags.count(),
         "imports": access.imports_of(hash_list)[:IMPORTS_SHOWN],
+        "precision": list_access.precision_of(flags),
     }
     return render(request, "hashing/list.html", context)
 
@@ -111,7 +122,7 @@ def edit(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     form = HashListSettingsForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
-            actions.change_hash_list(hash_list, **form.cleaned_data, actor=person_of(request))
+            actions.change_hash_list(hash_list, **form.settings(), actor=person_of(request))
         except Invalid as invalid:
             add_errors(form, invalid)
         else:
@@ -129,6 +140,8 @@ def import_file(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     result = None
     if request.method == "POST" and form.is_valid():
         file = form.cleaned_data["file"]
+        if file.size > READ_AT_ONCE or not file.name.lower().endswith(".csv"):
+            return _import_later(request, hash_list, form)
         try:
             with file.open() as stream:
                 result = actions.import_csv(
@@ -191,6 +204,27 @@ def restore_entry(request: HttpRequest, entry_id: int) -> HttpResponse:
     actions.restore_entry(entry, actor=person_of(request))
     messages.success(request, "The entry is in force again.")
     return redirect("hashing:list", entry.hash_list_id)
+
+
+def _import_later(request: HttpRequest, hash_list: HashList, form: ImportForm) -> HttpResponse:
+    """Let a worker read a large file, or one that is not CSV."""
+    file = form.cleaned_data["file"]
+    try:
+        later = actions.ask_import(
+            hash_list,
+            file.blob,
+            file_name=file.name,
+            skip_bad_rows=form.cleaned_data["skip_bad_rows"],
+            actor=person_of(request),
+        )
+    except Invalid as invalid:
+        add_errors(form, invalid)
+        return _form(
+            request,
+            "hashing/list_import.html",
+            {"form": form, "hash_list": hash_list, "result": None},
+        )
+    return redirect("hashing:import", later.pk)
 
 
 def add_errors(form: forms.Form, invalid: Invalid) -> None:

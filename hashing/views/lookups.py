@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
@@ -12,10 +13,12 @@ from django.views.decorators.http import require_GET, require_http_methods
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
 from core.errors import Invalid
-from hashing import actions, lookup_access
-from hashing.lookup_forms import FileLookupForm
+from hashing import actions, exploring, lookup_access
+from hashing.lookup_forms import DigestLookupForm, FileLookupForm
 from hashing.models import LookupState
 from hashing.views.lists import add_errors
+
+NEAR_A_PAGE = 25
 
 
 @require_http_methods(["GET", "POST"])
@@ -33,7 +36,7 @@ def match(request: HttpRequest) -> HttpResponse:
             add_errors(form, invalid)
         else:
             return redirect("hashing:match_file", lookup.pk)
-    context: dict[str, Any] = {"form": form}
+    context: dict[str, Any] = {"form": form, "explore": DigestLookupForm()}
     status = 422 if request.method == "POST" else 200
     return render(request, "hashing/match.html", context, status=status)
 
@@ -52,3 +55,30 @@ def match_file(request: HttpRequest, lookup_id: uuid.UUID) -> HttpResponse:
     return render(
         request, "hashing/_lookup.html" if is_fragment else "hashing/match_file.html", context
     )
+
+
+@require_GET
+@requires(Permission.HASHING_LISTS_VIEW)
+def explore(request: HttpRequest) -> HttpResponse:
+    """The entries and the stored media around a digest, with their distances."""
+    person = person_of(request)
+    form = DigestLookupForm(request.GET or None)
+    context: dict[str, Any] = {"form": form}
+    status = 200
+    if request.GET:
+        status = 422
+        if form.is_valid():
+            try:
+                around = exploring.around(person, **form.cleaned_data)
+            except Invalid as invalid:
+                add_errors(form, invalid)
+            else:
+                status = 200
+                actions.record_match(
+                    digests=1, texts=0, found=len(around.entries), asked_for=person, actor=person
+                )
+                page = Paginator(around.entries, NEAR_A_PAGE).get_page(request.GET.get("page"))
+                context |= {"around": around, "page": page}
+    if request.headers.get("HX-Target") == "around":
+        return render(request, "hashing/_around.html", context, status=status)
+    return render(request, "hashing/match_explore.html", context, status=status)

@@ -305,6 +305,7 @@ def _fact_of(flag: Flag) -> routing.FlagFact:
         summary=flag.summary,
         detector=flag.detector,
         surface=flag.item.surface,
+        acts_automatically=bool(flag.evidence.get("acts_automatically")),
     )
 
 

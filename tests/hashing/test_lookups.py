@@ -241,3 +241,20 @@ def test_a_lookup_whose_worker_dies_is_taken_again_and_ends(policy_admin: User) 
     assert (row.state, row.blob) == ("failed", None)
     assert "never came to an end" in row.problem
     assert nothing_is_left()
+
+
+def test_looking_around_a_digest_shows_what_would_match_and_what_would_not(
+    client: Client, policy_admin: User, known: HashList
+) -> None:
+    signed_in(client, policy_admin)
+    value = f"{0x1234:064x}"
+    actions.add_entry(known, algorithm="pdq", value=value, actor=SYSTEM)
+    actions.add_entry(known, algorithm="pdq", value=f"{0x1234 ^ (2**50 - 1):064x}", actor=SYSTEM)
+    page = reverse("hashing:match_explore")
+    assert client.get(page).status_code == 200
+    near = client.get(page, {"algorithm": "pdq", "value": value}).text
+    assert near.count("Would match") == 2  # The heading and the one row.
+    wide = client.get(page, {"algorithm": "pdq", "value": value, "radius": 60}).text
+    assert "No, reach 31" in wide
+    assert client.get(page, {"algorithm": "pdq", "value": "xyz"}).status_code == 422
+    assert "Nothing is near it" in client.get(page, {"algorithm": "md5", "value": "a" * 32}).text

@@ -195,7 +195,7 @@ def test_a_broken_picture_is_still_looked_up_by_its_bytes(scanned: Put, known: H
 
 @pytest.mark.parametrize(
     ("data", "media_type"),
-    [(b"\x00\x00\x00\x18ftypisom" + b"\x00" * 80, "video/mp4"), (b"plain", "application/x-thing")],
+    [(b"plain", "application/x-thing"), (b"%PDF-1.7 drawn", "application/pdf")],
 )
 def test_kinds_without_a_detector_are_shown_as_not_scanned(
     scanned: Put, data: bytes, media_type: str
@@ -451,3 +451,15 @@ def test_no_plaintext_is_left_on_disk(scanned: Put) -> None:
     assert stored
     assert not any(pictures.MARKER in path.read_bytes() for path in stored)
     assert Blob.objects.exists()
+
+
+def test_a_kind_of_digest_that_only_a_list_asks_for_is_computed(
+    scanned: Put, known: HashList
+) -> None:
+    whash = images.digest(pictures.jpeg(5), algorithms=["whash"]).digests[0].whash
+    assert not Digest.objects.filter(
+        blob=scanned(pictures.jpeg(6)).blob, algorithm="whash"
+    ).exists()
+    actions.add_entry(known, algorithm="whash", value=whash, actor=SYSTEM)
+    (flag,) = flags_of(scanned(pictures.jpeg(5)))
+    assert (flag.evidence["algorithm"], flag.evidence["distance"]) == ("whash", 0)

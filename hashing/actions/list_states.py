@@ -1,0 +1,249 @@
+"""Whether and how a list counts: pauses, the flood guard, automatic lists, and what reviews say of entries."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, Q
+from django.db.models.functions import Now
+
+from accounts.models import User
+from core import audit
+from core.audit import Actor, AuditEvent, Person
+from core.errors import Invalid, Refused
+from hashing.actions.hash_lists import add_entry, raise_version, retire_entry
+from hashing.models import Digest, Flag, FlagKind, HashEntry, HashList, Verdict
+from reports.models import Item, ScanState
+
+__all__ = [
+    "add_item_digests",
+    "approve_automatic",
+    "ask_automatic",
+    "disable_list",
+    "enable_list",
+    "guard_against_floods",
+    "release_list",
+    "retire_refuted_entries",
+    "stop_automatic",
+]
+
+FLOOD_WINDOW = timedelta(hours=1)
+FLOOD_LEAST = 20
+"""Flags within the window below which no list is held: a share of few says nothing."""
+DISMISSED = 5
+"""An entry whose flags were found harmless so often, and never confirmed, is retired."""
+
+
+@transaction.atomic
+def disable_list(
+    hash_list: HashList, *, until: datetime, reason: str, actor: Actor | Person
+) -> HashList:
+    """Let a list match nothing until a time. Raises Invalid without a reason. Undone by ``enable_list``."""
+    if not reason.strip():
+        raise Invalid({"reason": ["Say why the list pauses."]})
+    hash_list = _locked(hash_list)
+    hash_list.disabled_until, hash_list.disabled_reason = until, reason.strip()[:300]
+    return _changed(hash_list, "paused", actor, reason=reason, until=until.isoformat())
+
+
+@transaction.atomic
+def enable_list(hash_list: HashList, *, actor: Actor | Person) -> HashList:
+    """End a list's pause. Raises Refused when it has none. Can be undone by ``disable_list``."""
+    hash_list = _locked(hash_list)
+    if hash_list.disabled_until is None:
+        raise Refused("This list does not pause.", code="not_paused")
+    hash_list.disabled_until, hash_list.disabled_reason = None, ""
+    return _changed(hash_list, "resumed", actor)
+
+
+def guard_against_floods() -> int:
+    """Hold every list that flags too much at once; return how many were held. The written rule:
+
+    * of the pictures and videos scanned within the last hour, a list flags more than its ``flood_percent``,
+    * and at least twenty of them,
+    * and it was not released from quarantine within that hour: a lead who looked knows better.
+
+    A held list matches nothing until a lead releases it; what came in meanwhile is scanned again then. The
+    flags that it raised stay, marked in their case by the list's state. Can be undone by ``release_list``.
+    """
+    since = Now() - FLOOD_WINDOW
+    scanned = Item.objects.filter(scanned_at__gte=since).exclude(kind="text").count()
+    if not scanned:
+        return 0
+    flagged = (
+        Flag.objects.filter(
+            kind=FlagKind.HASH_MATCH, created_at__gte=since, hash_list__quarantined_at=None
+        )
+        .filter(Q(hash_list__released_at=None) | Q(hash_list__released_at__lt=since))
+        .values("hash_list")
+        .annotate(items=Count("item", distinct=True))
+        .filter(items__gte=FLOOD_LEAST)
+    )
+    held = 0
+    for row in flagged:
+        with transaction.atomic():
+            hash_list = HashList.objects.select_for_update(no_key=True).get(pk=row["hash_list"])
+            share = row["items"] * 100 / scanned
+            if hash_list.quarantined_at is not None or share <= hash_list.flood_percent:
+                continue
+            hash_list.quarantined_at = Now()
+            hash_list.quarantine_reason = (
+                f"It flagged {row['items']} of {scanned} pictures and videos within an hour "
+                f"({share:.0f} %, more than {hash_list.flood_percent} %)."
+            )
+            _changed(hash_list, "quarantined", audit.SYSTEM, reason=hash_list.quarantine_reason)
+            held += 1
+    return held
+
+
+@transaction.atomic
+def release_list(hash_list: HashList, *, actor: Actor | Person) -> tuple[HashList, int]:
+    """End a list's quarantine and scan again what came in meanwhile; return how many items that is.
+
+    Raises Refused when it is not held. Can be undone by switching the list off.
+    """
+    hash_list = _locked(hash_list)
+    if hash_list.quarantined_at is None:
+        raise Refused("This list is not held.", code="not_held")
+    since = hash_list.quarantined_at
+    hash_list.quarantined_at, hash_list.quarantine_reason = None, ""
+    hash_list.released_at = Now()
+    hash_list = _changed(hash_list, "released", actor)
+    missed = list(
+        Item.objects.select_for_update(no_key=True, of=("self",))
+        .filter(scanned_at__gte=since)
+        .exclude(kind="text")
+        .exclude(scan_state=ScanState.WAITING)
+        .order_by("pk")
+    )
+    from reports.actions import record_scan_state
+
+    for item in missed:
+        record_scan_state(item, ScanState.WAITING, actor=actor)
+    return hash_list, len(missed)
+
+
+@transaction.atomic
+def ask_automatic(hash_list: HashList, *, actor: User) -> HashList:
+    """Ask that a list acts automatically. Another person has to approve. Undone by ``stop_automatic``."""
+    hash_list = _locked(hash_list)
+    if hash_list.acts_automatically or hash_list.automatic_asked_by_id is not None:
+        raise Refused("This was asked for already.", code="asked")
+    if hash_list.is_negative:
+        raise Refused("A list of harmless material has nothing to act on.", code="negative")
+    hash_list.automatic_asked_by = actor
+    return _changed(hash_list, "automatic_asked", actor)
+
+
+@transaction.atomic
+def approve_automatic(hash_list: HashList, *, actor: User) -> HashList:
+    """Approve that a list acts automatically: its exact matches open cases of the highest severity.
+
+    Raises Refused for whoever asked, and when nobody did. Can be undone by ``stop_automatic``.
+    """
+    hash_list = _locked(hash_list)
+    if hash_list.acts_automatically:
+        raise Refused("Somebody approved this already.", code="approved")
+    if hash_list.automatic_asked_by_id is None:
+        raise Refused("Nobody asked for this.", code="not_asked")
+    if hash_list.automatic_asked_by_id == actor.pk:
+        raise Refused("You asked for this yourself: another person has to approve.", code="same")
+    hash_list.acts_automatically, hash_list.automatic_approved_by = True, actor
+    return _changed(hash_list, "automatic_approved", actor)
+
+
+@transaction.atomic
+def stop_automatic(hash_list: HashList, *, actor: Actor | Person) -> HashList:
+    """Let a list no longer act automatically, or withdraw the request. Can be undone by asking again."""
+    hash_list = _locked(hash_list)
+    if hash_list.automatic_asked_by_id is None:
+        raise Refused("This list does not act automatically.", code="not_asked")
+    hash_list.acts_automatically = False
+    hash_list.automatic_asked_by = hash_list.automatic_approved_by = None
+    return _changed(hash_list, "automatic_stopped", actor)
+
+
+def retire_refuted_entries(*, limit: int = 200) -> int:
+    """Retire entries that reviews refuted; return how many. The written rule:
+
+    * five or more items that an entry flagged were decided as no violation,
+    * and none was confirmed.
+
+    The entry can be restored; it is then left alone (its reason is gone and its verdicts are old), until five
+    more say the same.
+    """
+    refuted = (
+        HashEntry.objects.filter(retired_at=None, hash_list__kind__in=["own", "exchange"])
+        .annotate(
+            dismissed=Count(
+                "flags__item__verdicts",
+                filter=Q(flags__item__verdicts__is_violation=False),
+                distinct=True,
+            ),
+            confirmed=Count(
+                "flags__item__verdicts",
+                filter=Q(flags__item__verdicts__is_violation=True),
+                distinct=True,
+            ),
+        )
+        .filter(dismissed__gte=DISMISSED, confirmed=0)[:limit]
+    )
+    count = 0
+    for entry in refuted:
+        try:
+            retire_entry(
+                entry,
+                reason=f"Found harmless {entry.dismissed} times and never confirmed.",
+                actor=audit.SYSTEM,
+            )
+        except Refused:
+            continue
+        count += 1
+    return count
+
+
+@transaction.atomic
+def add_item_digests(hash_list: HashList, item: Item, *, actor: User) -> list[HashEntry]:
+    """Put the digests of a confirmed item's media on an own list; return the new entries.
+
+    Raises Refused for an item that nobody confirmed as a violation, for media without digests, and for a list
+    that is not one's own. Can be undone by retiring the entries.
+    """
+    if hash_list.kind != "own" or hash_list.is_negative:
+        raise Refused("Choose an own list of known material.", code="not_own")
+    verdict = Verdict.objects.filter(item=item).order_by("-decided_at", "-pk").first()
+    if verdict is None or not verdict.is_violation:
+        raise Refused("Only media of a confirmed case can be listed.", code="not_confirmed")
+    rows = list(Digest.objects.filter(blob=item.blob_id)) if item.blob_id else []
+    good = [row for row in rows if row.algorithm != "pdq" or (row.quality or 0) >= 50]
+    if not good:
+        raise Refused("This item has no digests that could be listed.", code="no_digests")
+    added = []
+    for row in good:
+        try:
+            added.append(
+                add_entry(
+                    hash_list,
+                    algorithm=row.algorithm,
+                    value=row.value,
+                    note=f"From a confirmed item ({item.pk}).",
+                    actor=actor,
+                )
+            )
+        except Refused:
+            continue  # It stands there already, or was retired for a reason.
+    return added
+
+
+def _locked(hash_list: HashList) -> HashList:
+    return HashList.objects.select_for_update(no_key=True).get(pk=hash_list.pk)
+
+
+def _changed(hash_list: HashList, what: str, actor: Actor | Person, **data: Any) -> HashList:
+    hash_list.save()
+    raise_version(hash_list)
+    audit.record(AuditEvent.HASH_LIST_SWITCHED, actor=actor, subject=hash_list, change=what, **data)
+    hash_list.refresh_from_db()
+    return hash_list
