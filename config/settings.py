@@ -146,6 +146,7 @@ HOLDFAST_JOBS = {
     "scan_video": {"path": "hashing.jobs.scan_video", "queue": "video", "timeout": 300},
     "watch_listed": {"path": "hashing.jobs.watch_listed", "queue": "video", "timeout": 300},
     "read_import": {"path": "hashing.jobs.read_import", "queue": "default", "timeout": 4 * 3600},
+    "fetch_exchange": {"path": "hashing.jobs.fetch_exchange", "queue": "default", "timeout": 3600},
     "scan_item": {"path": "hashing.jobs.scan_item", "queue": "scan", "timeout": 90},
     "try_detector": {"path": "hashing.jobs.try_detector", "queue": "scan", "timeout": 90},
     "describe_plugin": {"path": "hashing.jobs.describe_plugin", "queue": "default", "timeout": 60},
@@ -182,6 +183,7 @@ HOLDFAST_SWEEPS = [
     "accounts.sweeps.sweep_sign_ins",
     "reports.jobs.sweep_uploads",
     "hashing.jobs.sweep_items",
+    "hashing.jobs.sweep_exchanges",
     "hashing.jobs.sweep_imports",
     "hashing.jobs.sweep_lists",
     "hashing.jobs.sweep_listed_videos",
@@ -201,6 +203,7 @@ HOLDFAST_SWEEPS = [
 ]
 # What `rotate_master_key` seals anew besides the originals' keys.
 HOLDFAST_RESEAL = [
+    "hashing.actions.exchanges.reseal_exchanges",
     "hashing.actions.detectors.reseal_detector_secrets",
     "accounts.actions.second_factor.reseal_secrets",
     "moderation.actions.deliveries.reseal_secrets",
@@ -286,6 +289,9 @@ HOLDFAST_ESCROW_RECIPIENT_FILE = str(VAR_DIR / "keys" / "escrow.recipient")
 HOLDFAST_SAMPLE = env_bool("HOLDFAST_SAMPLE", default=False)
 # Webhooks may go to loopback and private addresses only where the operator says so.
 # A sample installation is reached by nobody else, and its demo platform listens on loopback.
+# Exchanges inside one's own network, and the folder whose files an exchange may read.
+HOLDFAST_EXCHANGE_ALLOW_PRIVATE = env_bool("HOLDFAST_EXCHANGE_ALLOW_PRIVATE", default=False)
+HOLDFAST_EXCHANGE_DIR = os.environ.get("HOLDFAST_EXCHANGE_DIR", "")
 HOLDFAST_WEBHOOK_ALLOW_PRIVATE = env_bool("HOLDFAST_WEBHOOK_ALLOW_PRIVATE", default=HOLDFAST_SAMPLE)
 
 # Classifiers outside usually run in the organisation's own network: that has a switch of its own.

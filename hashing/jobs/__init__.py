@@ -14,6 +14,7 @@ from hashing.jobs.detectors import (
     sweep_trials,
     try_detector,
 )
+from hashing.jobs.exchanges import fetch_exchange, sweep_exchanges
 from hashing.jobs.index import build_index, sweep_index
 from hashing.jobs.list_imports import read_import, sweep_imports
 from hashing.jobs.lists import sweep_lists
@@ -25,6 +26,7 @@ from hashing.jobs.videos import sweep_listed_videos, watch_listed
 __all__ = [
     "build_index",
     "describe_plugin",
+    "fetch_exchange",
     "find_plugins",
     "look_up",
     "read_import",
@@ -34,6 +36,7 @@ __all__ = [
     "score_recent",
     "sweep_classifiers",
     "sweep_detectors",
+    "sweep_exchanges",
     "sweep_imports",
     "sweep_index",
     "sweep_items",

@@ -19,6 +19,7 @@ from hashing.models.detectors import (
     DetectorTrial,
     PendingLook,
 )
+from hashing.models.exchanges import Exchange, ExchangeKind, ExchangeRecord, ExchangeRun
 from hashing.models.findings import Digest, Flag, FlagKind, Verdict
 from hashing.models.hash_lists import HashEntry, HashImport, HashList, ImportState, StagedRow
 from hashing.models.index_builds import IndexBuild, IndexState
@@ -41,6 +42,10 @@ __all__ = [
     "DetectorSetting",
     "DetectorTrial",
     "Digest",
+    "Exchange",
+    "ExchangeKind",
+    "ExchangeRecord",
+    "ExchangeRun",
     "FileLookup",
     "Flag",
     "FlagKind",

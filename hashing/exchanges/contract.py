@@ -1,0 +1,70 @@
+"""What every source hands over, and how its faults are said in plain words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+import requests
+from urllib3.exceptions import MaxRetryError
+
+from core.outbound import AddressRefused
+
+__all__ = ["Page", "Trouble", "Update", "in_words"]
+
+
+@dataclass(frozen=True)
+class Update:
+    """What a source now says of one of its records: all its digests, or that it is withdrawn.
+
+    ``digests`` are (algorithm, value) as the source wrote them; they are checked where they are stored.
+    ``unsupported`` names kinds of digest that Holdfast cannot compare.
+    """
+
+    id: str
+    digests: tuple[tuple[str, str], ...] = ()
+    note: str = ""
+    is_withdrawn: bool = False
+    unsupported: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some updates, and where to go on after them. ``is_whole`` ends a snapshot: what was not in it is withdrawn."""
+
+    updates: tuple[Update, ...]
+    checkpoint: Mapping[str, Any] = field(default_factory=dict)
+    is_whole: bool = False
+
+
+class Trouble(Exception):
+    """A source cannot be read. The message is a sentence for the person who set it up."""
+
+
+def in_words(failed: BaseException) -> str:
+    """Return what went wrong with a source in a plain sentence, without anything that it sent."""
+    if isinstance(failed, Trouble):
+        return str(failed)
+    if isinstance(failed, AddressRefused):
+        return f"Its address may not be contacted: {failed}."
+    if isinstance(failed, requests.HTTPError) and failed.response is not None:
+        status = failed.response.status_code
+        if status in {401, 403}:
+            return f"It refused the credentials ({status})."
+        return f"It answered with an error ({status})."
+    if isinstance(failed, requests.TooManyRedirects):
+        return "It sends the client to another address, which is not followed."
+    if isinstance(failed, requests.exceptions.SSLError):
+        return "Its certificate could not be verified."
+    if isinstance(failed, requests.Timeout):
+        return "It did not answer in time."
+    if isinstance(failed, requests.exceptions.RetryError | MaxRetryError):
+        return "It answered with errors, again and again."
+    if isinstance(failed, requests.ConnectionError | OSError):
+        return "It could not be reached."
+    if isinstance(failed, json.JSONDecodeError | ParseError | requests.exceptions.JSONDecodeError):
+        return "Its answer is not in the form that was expected."
+    return f"Its answer could not be understood ({type(failed).__name__})."

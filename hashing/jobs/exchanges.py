@@ -1,0 +1,64 @@
+"""Fetching from exchanges."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+
+from django.conf import settings
+
+from core.crypto import Unsealable
+from core.errors import describe
+from core.jobs import enqueue, job
+from hashing import actions, exchanges
+from hashing.models import Exchange
+
+__all__ = ["fetch_exchange", "sweep_exchanges"]
+
+log = logging.getLogger(__name__)
+
+
+@job
+def fetch_exchange(exchange_id: str) -> None:
+    """Fetch what is new, a page and its checkpoint at a time. Killed at any moment, the next one goes on there."""
+    taken = actions.begin_fetch(Exchange(pk=exchange_id))
+    if taken is None:
+        return
+    exchange, run = taken
+    problem = ""
+    try:
+        said = actions.exchange_credentials(exchange)
+        seen: set[str] = set()
+        for page in exchanges.pages(
+            exchange.kind,
+            said,
+            exchange.checkpoint,
+            allow_private=settings.HOLDFAST_EXCHANGE_ALLOW_PRIVATE,
+            folder=_folder(),
+        ):
+            mark = hashlib.sha256(repr((page.updates, page.checkpoint)).encode()).hexdigest()
+            if page.updates and mark in seen:
+                problem = "It sends the same page again and again."
+                break
+            seen.add(mark)
+            if not actions.take_page(exchange, run, page):
+                break
+    except Unsealable:
+        problem = "Its credentials cannot be opened: the master key that sealed them is missing."
+    except Exception as failed:  # noqa: BLE001 — recorded on the row in plain words, and tried again
+        log.warning("exchange %s: %s", exchange.pk, describe(failed))
+        problem = exchanges.in_words(failed)
+    actions.end_fetch(exchange, run, problem=problem)
+
+
+def sweep_exchanges() -> int:
+    """Wake a worker for every exchange that is due; return how many. Without any set up, nothing is contacted."""
+    due = list(actions.due_exchanges().values_list("pk", flat=True)[:50])
+    for exchange_id in due:
+        enqueue("fetch_exchange", exchange_id)
+    return len(due)
+
+
+def _folder() -> Path | None:
+    return Path(settings.HOLDFAST_EXCHANGE_DIR) if settings.HOLDFAST_EXCHANGE_DIR else None
