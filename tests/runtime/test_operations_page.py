@@ -24,6 +24,7 @@ INTERNAL = {
     "PYTHONPATH",
     "PYTHONUNBUFFERED",
     "OBJC_DISABLE_INITIALIZE_FORK_SAFETY",
+    "OPENCV_FFMPEG_LOGLEVEL",
 }
 IN_SHELL = {"PYTHON"}  # Read by config/runtime/venv.sh.
 
