@@ -15,12 +15,14 @@ from core.errors import Invalid
 from core.uploads import VaultUpload
 from hashing import actions, answering, lookup_access
 from hashing.csv_lists import normalised
+from hashing.link_files import LONGEST_PLACE, LinkRow
 from hashing.models import FileLookup, LookupState
 from reports import access as keys
 from reports.answers import Problem
 from reports.door import SourceKey, read_json
+from reports.links import LONGEST_LINK, NotALink, link_key
 from reports.models import ApiKey, Scope, Surface
-from reports.payloads import Body, Shape, Short
+from reports.payloads import Body, Instant, Shape, Short
 from reports.rates import spend
 from reports.reference import body_of
 
@@ -30,6 +32,7 @@ MULTIPART = "multipart/form-data"
 MOST_FILES = 20
 MOST_DIGESTS = 1_000
 MOST_TEXTS = 100
+MOST_LINKS = 1_000
 VALUES_PER_REQUEST = 100
 """Digests or texts that count as one request towards the key's rate limit, as has each file."""
 LONGEST_WAIT = 25.0
@@ -119,6 +122,30 @@ class MatchAnswer(Schema):
     texts: list[ValueAnswer] = []
 
 
+class LinkFound(Shape):
+    """A link that stood outside the platform."""
+
+    link: Annotated[str, Field(min_length=1, max_length=LONGEST_LINK)]
+    seen_at: Instant | None = None
+
+
+class LinksPayload(Shape):
+    """Up to 1,000 links that were found in one place."""
+
+    place: Annotated[str, Field(min_length=1, max_length=LONGEST_PLACE)]
+    links: Annotated[list[LinkFound], Field(min_length=1, max_length=MOST_LINKS)]
+
+
+class LinksAnswer(Schema):
+    """What came of it. `known` were listed in that place already; `groups` is how many groups they lead to."""
+
+    id: uuid.UUID
+    links: int
+    added: int
+    known: int
+    groups: int
+
+
 @router.post(
     "/hash",
     auth=SourceKey(Scope.MATCH),
@@ -201,6 +228,47 @@ def _checked(asked: list[DigestAsked]) -> list[tuple[str, str]]:
     if errors:
         raise Invalid(errors)
     return wanted
+
+
+@router.post(
+    "/links",
+    auth=SourceKey(Scope.LINKS_WRITE),
+    response={200: LinksAnswer} | _POSTED,
+    operation_id="import_links",
+    summary="Send invite links found outside",
+    openapi_extra=body_of(LinksPayload),
+)
+def post_links(request: HttpRequest) -> HttpResponse:
+    """Take invite links that stood in a directory or a search result. One bad link and none is kept.
+
+    Each is joined to the groups that it leads to, also to groups that are told of later, and counts in their risk.
+    Safe to repeat: a link that is known in its place is not added again.
+    """
+    payload = read_json(request, LinksPayload)
+    rows, wrong = [], {}
+    for number, found in enumerate(payload.links):
+        try:
+            link_found = link_key(found.link)
+        except NotALink as no:
+            wrong[f"links.{number}.link"] = [str(no)]
+            continue
+        rows.append(LinkRow(link_found, found.link.strip(), "", found.seen_at))
+    if wrong:
+        raise Invalid(wrong)
+    _count(request, len(rows) // VALUES_PER_REQUEST)
+    key = _key(request)
+    made = actions.add_links(
+        rows, place=payload.place, source=key.source, actor=keys.actor_for(key)
+    )
+    return JsonResponse(
+        {
+            "id": str(made.pk),
+            "links": made.rows,
+            "added": made.added,
+            "known": made.known,
+            "groups": made.groups,
+        }
+    )
 
 
 def _ask(request: HttpRequest, *, with_matches: bool) -> list[FileLookup]:

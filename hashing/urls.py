@@ -10,6 +10,7 @@ from hashing.views import (
     list_states,
     lists,
     lookups,
+    risk,
     rule_versions,
     rules,
     videos,
@@ -17,6 +18,13 @@ from hashing.views import (
 
 app_name = "hashing"
 urlpatterns = [
+    path("risk/", risk.listing, name="risk"),
+    path("risk/weights/", risk.policy, name="risk_policy"),
+    path("risk/links/", risk.links, name="links"),
+    path("risk/links/new/", risk.links_new, name="link_new"),
+    path("risk/links/<uuid:import_id>/", risk.link_import, name="link_import"),
+    path("risk/links/<uuid:import_id>/<slug:verb>/", risk.link_switch, name="link_switch"),
+    path("risk/<int:score_id>/", risk.detail, name="risk_detail"),
     path("match/", lookups.match, name="match"),
     path("match/digest/", lookups.explore, name="match_explore"),
     path("match/<uuid:lookup_id>/", lookups.match_file, name="match_file"),

@@ -15,6 +15,7 @@ from accounts.permissions import Permission
 from core.context import current
 from hashing.list_access import own_lists_for
 from hashing.models import HashList
+from hashing.risk_access import score_of
 from moderation import access, actions, evidence, presence, workflow
 from moderation.actions.claims import lease
 from moderation.forms import DecideForm, MoveForm, NoteForm, ReasonForm
@@ -142,6 +143,7 @@ def context(
         "events_window": events_window,
         "decision": decision,
         "own_lists": _own_lists(user, case, decision),
+        "risk": score_of(case.subject),
         "may_undo": decision is not None and may_undo(decision, case, user),
         "release_form": ReasonForm(prefix="release"),
         "take_over_form": ReasonForm(prefix="take_over"),

@@ -123,7 +123,15 @@ class AccountIdentifier(models.Model):
                 fields=["account", "kind", "value"], name="identifier_once_per_account"
             )
         ]
-        indexes = [models.Index(fields=["kind", "value"], name="identifier_lookup")]
+        indexes = [
+            models.Index(fields=["kind", "value"], name="identifier_lookup"),
+            # A number without its last three digits: numbers that were bought together share it.
+            models.Index(
+                models.Func("value", template="left(%(expressions)s, -3)"),
+                condition=Q(kind="phone"),
+                name="identifier_phone_block",
+            ),
+        ]
 
 
 class IpEvent(models.Model):
@@ -147,6 +155,7 @@ class IpEvent(models.Model):
                 condition=Q(port=None) | Q(port__gte=0, port__lte=65535), name="port_in_range"
             ),
         ]
+        indexes = [models.Index(fields=["ip", "at"], name="ip_events_by_address")]
 
 
 class Group(models.Model):
@@ -402,5 +411,38 @@ class IdempotencyRecord(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["source", "endpoint", "key"], name="idempotency_key_once"
+            )
+        ]
+
+
+class GroupLink(models.Model):
+    """A link that led into a group at some time. A link that was revoked still says which group it was."""
+
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="links")
+    key = models.CharField(max_length=400, help_text="As reports.links.link_key makes it.")
+    link = models.CharField(max_length=1000)
+    first_seen_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["key", "group"], name="link_once_per_group")]
+
+
+class SubjectChange(models.Model):
+    """Something was learnt about an account or a group; whoever rates it looks again, then removes the row.
+
+    Rows are only added here, never updated: writers do not wait for each other, and what is added while an
+    assessment runs stays for the next one.
+    """
+
+    account = models.ForeignKey(Account, null=True, on_delete=models.CASCADE, related_name="+")
+    group = models.ForeignKey(Group, null=True, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(account=None, group__isnull=False)
+                | Q(account__isnull=False, group=None),
+                name="change_has_one_subject",
             )
         ]

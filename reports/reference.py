@@ -72,13 +72,17 @@ EXAMPLES: dict[str, Any] = {
         ],
         "texts": [{"id": "b", "text": "Holiday pictures", "surface": "group_name"}],
     },
+    "import_links": {
+        "place": "example directory",
+        "links": [{"link": "https://chat.example/join/AbC123", "seen_at": "2026-11-22T10:42:00Z"}],
+    },
     "upsert_group": {"name": "Holiday pictures", "member_count": 12},
     "upsert_members": {
         "members": [{"account": "user-1001", "role": "owner", "joined_at": "2025-01-05T09:00:00Z"}]
     },
 }
-WITHOUT_IDEMPOTENCY = frozenset({"hash_files", "match"})
-"""Operations that change nothing: asked again they answer again."""
+WITHOUT_IDEMPOTENCY = frozenset({"hash_files", "match", "import_links"})
+"""Operations that change nothing, or nothing more when they are repeated."""
 
 BATCH_EXAMPLE = (
     {"type": "account", "external_id": "user-1001", "username": "alex"},

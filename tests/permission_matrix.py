@@ -64,6 +64,7 @@ API: dict[str, str] = {
     "api-1:post_batch": "POST",
     "api-1:post_hash": "POST",
     "api-1:post_match": "POST",
+    "api-1:post_links": "POST",
 }
 """The machine API: a source's key opens it, a person's session never does."""
 
@@ -178,6 +179,13 @@ HASHING = (
     Row("hashing:entry_new", only(POLICY_ADMIN), get=404, post=404),
     Row("hashing:entry_retire", only(POLICY_ADMIN), get=404, post=404),
     Row("hashing:entry_restore", only(POLICY_ADMIN), post=404),
+    Row("hashing:risk", SEES_LISTS, get=200),
+    Row("hashing:risk_detail", SEES_LISTS, get=404),
+    Row("hashing:risk_policy", only(POLICY_ADMIN), get=200, post=422),
+    Row("hashing:links", SEES_LISTS, get=200),
+    Row("hashing:link_new", only(POLICY_ADMIN), get=200, post=422),
+    Row("hashing:link_import", SEES_LISTS, get=404),
+    Row("hashing:link_switch", only(POLICY_ADMIN), post=404),
     Row("hashing:match", SEES_LISTS, get=200, post=422),
     Row("hashing:match_explore", SEES_LISTS, get=200),
     Row("hashing:match_file", SEES_LISTS, get=404),

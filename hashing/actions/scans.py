@@ -17,6 +17,7 @@ from core import audit
 from core.audit import Actor, AuditEvent, Person
 from core.jobs import registered
 from hashing.actions.breakers import keep_pending_looks
+from hashing.actions.risk import mark_subjects_of
 from hashing.contract import AGAIN_LATER, Finding, FlagKind, could_not_scan
 from hashing.digests import FileDigests, FrameDigests
 from hashing.models import Algorithm, Digest, Flag, VideoWatch
@@ -39,6 +40,9 @@ __all__ = [
 
 MOST_ATTEMPTS = 4
 """A scan that began this often and never ended goes to a person: the file may kill whatever opens it."""
+
+HOLDERS_MARKED = 100
+"""Holders of the same media that are rated anew for one batch: the count that matters is far lower."""
 
 SCANNER = ("scan", "1")
 """Detector name and version of flags that no single detector raised."""
@@ -209,6 +213,7 @@ def record_scans(scans: Sequence[Scan], *, actor: Actor | Person = audit.SYSTEM)
                 for flag in raised
             ],
         )
+    _mark_holders(items.values())
     states = {
         scan.item.pk: scan.state
         for scan in scans
@@ -217,6 +222,20 @@ def record_scans(scans: Sequence[Scan], *, actor: Actor | Person = audit.SYSTEM)
     ended = record_scan_ends([items[key] for key in states], states, actor=actor)
     items |= {item.pk: item for item in ended}
     return [items[key] for key in keys]
+
+
+def _mark_holders(items: Iterable[Item]) -> None:
+    """Mark whoever holds the same media as somebody else: it is one of the signs that risk counts."""
+    blobs = {item.blob_id: item for item in items if item.blob_id is not None}
+    if not blobs:
+        return
+    others = Item.objects.filter(blob__in=blobs).exclude(
+        pk__in=[item.pk for item in blobs.values()]
+    )
+    sharing = list(others.order_by("-received_at")[:HOLDERS_MARKED])
+    mark_subjects_of(
+        [*sharing, *(blobs[each] for each in {other.blob_id for other in sharing} if each)]
+    )
 
 
 def _keep_looks(item: Item, outcomes: Iterable[Outcome]) -> None:
@@ -261,6 +280,14 @@ def _keep_flags(scans: Iterable[tuple[Item, Scan]]) -> list[tuple[Item, list[Fla
         Flag.objects.filter(pk__in=again).update(superseded_at=None)
     if vanished:
         Flag.objects.filter(pk__in=vanished).update(superseded_at=Now())
+    touched = {item.pk for item, _ in new}
+    touched |= {
+        flag.item_id
+        for here in standing.values()
+        for flag in here.values()
+        if flag.pk in {*again, *vanished}
+    }
+    mark_subjects_of(item for item, _ in scans if item.pk in touched)
     return new
 
 

@@ -19,17 +19,20 @@ from hashing.jobs.index import build_index, sweep_index
 from hashing.jobs.list_imports import read_import, sweep_imports
 from hashing.jobs.lists import sweep_lists
 from hashing.jobs.lookups import look_up, sweep_lookups
+from hashing.jobs.risk import compute_risk, read_links, sweep_links, sweep_risk
 from hashing.jobs.scans import scan_item, scan_video, scan_waiting, sweep_items
 from hashing.jobs.terms import sweep_terms
 from hashing.jobs.videos import sweep_listed_videos, watch_listed
 
 __all__ = [
     "build_index",
+    "compute_risk",
     "describe_plugin",
     "fetch_exchange",
     "find_plugins",
     "look_up",
     "read_import",
+    "read_links",
     "scan_item",
     "scan_video",
     "scan_waiting",
@@ -40,10 +43,12 @@ __all__ = [
     "sweep_imports",
     "sweep_index",
     "sweep_items",
+    "sweep_links",
     "sweep_listed_videos",
     "sweep_lists",
     "sweep_lookups",
     "sweep_pending_looks",
+    "sweep_risk",
     "sweep_terms",
     "sweep_trials",
     "train_classifier",

@@ -24,6 +24,15 @@ from hashing.models.findings import Digest, Flag, FlagKind, Verdict
 from hashing.models.hash_lists import HashEntry, HashImport, HashList, ImportState, StagedRow
 from hashing.models.index_builds import IndexBuild, IndexState
 from hashing.models.lookups import FileLookup, LookupState
+from hashing.models.risk import (
+    CaseState,
+    LinkImport,
+    LinkImportState,
+    ListedLink,
+    RiskPolicy,
+    RiskScore,
+    StagedLink,
+)
 from hashing.models.term_lists import Term, TermChange, TermList
 from hashing.models.videos import ListedVideo, VideoFrame, VideoState, VideoWatch
 from hashing.models.words import Algorithm, Category
@@ -32,6 +41,7 @@ __all__ = [
     "Activation",
     "ActivationState",
     "Algorithm",
+    "CaseState",
     "Category",
     "Classifier",
     "ClassifierVersion",
@@ -55,11 +65,17 @@ __all__ = [
     "ImportState",
     "IndexBuild",
     "IndexState",
+    "LinkImport",
+    "LinkImportState",
+    "ListedLink",
     "ListedVideo",
     "LookupState",
     "PendingLook",
+    "RiskPolicy",
+    "RiskScore",
     "ScoreDay",
     "ScoredItem",
+    "StagedLink",
     "StagedRow",
     "Term",
     "TermChange",

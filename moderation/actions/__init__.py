@@ -56,6 +56,7 @@ from moderation.actions.reveals import (
     redeem_reveal,
     reveal_media,
 )
+from moderation.actions.risk import route_risk_case
 from moderation.actions.routing import (
     move_case,
     retry_route,
@@ -110,6 +111,7 @@ __all__ = [
     "rotate_secret",
     "route_item",
     "route_report",
+    "route_risk_case",
     "send_now",
     "take_failed_routes",
     "take_over",

@@ -20,7 +20,7 @@ from core.audit import SYSTEM, Actor
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
-from hashing.actions import record_verdicts
+from hashing.actions import quiet_risk, record_verdicts
 from moderation import access, workflow
 from moderation.actions.claims import check_lease
 from moderation.actions.deliveries import queue_deliveries
@@ -221,6 +221,8 @@ def publish_decision(decision: Decision, *, actor: Actor = SYSTEM) -> bool:
         category=case.category,
         actor=actor,
     )
+    if decision.outcome == Outcome.NOT_VIOLATING:
+        quiet_risk(case.subject, actor=actor)
     audit.record(
         AuditEvent.DECISION_PUBLISHED,
         actor=actor,

@@ -66,7 +66,7 @@ def route_report(report: Report, *, actor: Actor = SYSTEM) -> Case | None:
             if pending and not _has_waited_long_enough(report):
                 return None
             facts = _facts_of_report(report, items, pending=bool(pending))
-            case = _place(report.subject, facts, report=report, items=items, actor=actor)
+            case = place_subject(report.subject, facts, report=report, items=items, actor=actor)
             state = RouteState.ROUTED if case else RouteState.CLEAR
             Report.objects.filter(pk=report.pk).update(route_state=state, route_error="")
             # An item that is still to be scanned is routed once more by itself when that is done.
@@ -102,7 +102,7 @@ def route_item(item: Item, *, actor: Actor = SYSTEM) -> Case | None:
                 RouteState.FAILED,
             }:
                 return None
-            case = _place(
+            case = place_subject(
                 item.subject,
                 _facts_of_item(item),
                 report=None,
@@ -309,7 +309,7 @@ def _fact_of(flag: Flag) -> routing.FlagFact:
     )
 
 
-def _place(
+def place_subject(
     subject: Account | Group,
     facts: routing.Facts,
     *,
@@ -317,6 +317,7 @@ def _place(
     items: list[Item],
     actor: Actor,
 ) -> Case | None:
+    """Open a case about a subject or join its open one, in the caller's transaction. Raises NoRule."""
     if not routing.needs_case(facts):
         return None
     placement = routing.route(facts, _rules())

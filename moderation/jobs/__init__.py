@@ -4,6 +4,7 @@ from moderation.delivery_jobs import carry_out, sweep_deliveries
 from moderation.jobs.claims import sweep_claims
 from moderation.jobs.decisions import publish_decision, sweep_decisions
 from moderation.jobs.previews import make_preview, sweep_previews
+from moderation.jobs.risk import route_risk_case, sweep_risk_cases
 from moderation.jobs.routing import route_item, route_report, sweep_routing
 
 __all__ = [
@@ -12,9 +13,11 @@ __all__ = [
     "publish_decision",
     "route_item",
     "route_report",
+    "route_risk_case",
     "sweep_claims",
     "sweep_decisions",
     "sweep_deliveries",
     "sweep_previews",
+    "sweep_risk_cases",
     "sweep_routing",
 ]

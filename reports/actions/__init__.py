@@ -1,6 +1,8 @@
 """The only writer of sources, keys, the platform's directory, reports and items."""
 
 from reports.actions.directory import (
+    keep_link,
+    note_changes,
     stub_accounts,
     stub_group,
     upsert_account,
@@ -68,7 +70,9 @@ __all__ = [
     "intake_chain",
     "is_remembered",
     "issue_key",
+    "keep_link",
     "mark_key_used",
+    "note_changes",
     "postpone_scan",
     "recall",
     "record_scan_ends",

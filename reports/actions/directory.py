@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -15,7 +16,17 @@ from django.db.models.functions import Now
 from core import audit
 from core.audit import Actor, AuditEvent
 from reports.actions.submissions import intake_chain
-from reports.models import Account, AccountIdentifier, Group, IpEvent, Membership, Source
+from reports.links import NotALink, link_key
+from reports.models import (
+    Account,
+    AccountIdentifier,
+    Group,
+    GroupLink,
+    IpEvent,
+    Membership,
+    Source,
+    SubjectChange,
+)
 from reports.payloads import (
     AccountPayload,
     GroupPayload,
@@ -71,6 +82,33 @@ def stub_group(external_id: str) -> Group:
     return group
 
 
+def note_changes(
+    *, accounts: Iterable[Account | UUID] = (), groups: Iterable[Group | UUID] = ()
+) -> None:
+    """Note that something was learnt about accounts and groups, in the caller's transaction; wakes nobody.
+
+    Whoever rates them (``hashing.jobs.compute_risk``) is woken by the sweep, a few seconds later and for many at once.
+    """
+    rows = [SubjectChange(account_id=_key(each)) for each in accounts]
+    rows += [SubjectChange(group_id=_key(each)) for each in groups]
+    SubjectChange.objects.bulk_create(rows, batch_size=5000)
+
+
+def keep_link(group: Group, link: str) -> None:
+    """Remember that a link led into a group. A text that is no link is passed over."""
+    try:
+        key = link_key(link)
+    except NotALink:
+        return
+    GroupLink.objects.bulk_create(
+        [GroupLink(group=group, key=key, link=link.strip())], ignore_conflicts=True
+    )
+
+
+def _key(row: Account | Group | UUID) -> UUID:
+    return row if isinstance(row, UUID) else row.pk
+
+
 @transaction.atomic
 def upsert_account(
     source: Source, external_id: str, *, payload: AccountPayload, actor: Actor
@@ -85,6 +123,8 @@ def upsert_account(
     changed = _change(account, payload, _ACCOUNT_FIELDS)
     added = _add_identifiers(account, payload.identifiers)
     events = _add_ip_events(account, payload.ip_events)
+    if changed or added or events:
+        note_changes(accounts=[account])
     audit.record(
         AuditEvent.ACCOUNT_UPSERTED,
         actor=actor,
@@ -104,6 +144,10 @@ def upsert_group(source: Source, external_id: str, *, payload: GroupPayload, act
     stub_group(external_id)
     group = Group.objects.select_for_update(no_key=True).get(external_id=external_id)
     changed = _change(group, payload, _GROUP_FIELDS)
+    if "invite_link" in changed:
+        keep_link(group, group.invite_link)
+    if changed:
+        note_changes(groups=[group])
     audit.record(
         AuditEvent.GROUP_UPSERTED,
         actor=actor,
@@ -148,6 +192,7 @@ def upsert_memberships(
         unique_fields=["account", "group"],
         update_fields=["role", "joined_at", "left_at", "updated_at"],
     )
+    note_changes(groups=[group])
     audit.record(
         AuditEvent.MEMBERS_UPSERTED,
         actor=actor,

@@ -63,7 +63,7 @@ def submit_report(
     not be lost because the platform's directory is late. Raises Invalid for unknown or expired media
     and DuplicateReport for an ``external_id`` that the source used before. Cannot be undone.
     """
-    from reports.actions.directory import stub_accounts
+    from reports.actions.directory import note_changes, stub_accounts
 
     uploads = _uploads_of(source, {"items": payload.items})
     names = [payload.subject.account, payload.reporter.account]
@@ -103,6 +103,11 @@ def submit_report(
     for item, key in zip(items, sorted(item.pk for item in items), strict=True):
         item.pk = key
     Item.objects.bulk_create(items)
+    _keep_links(items, group)
+    note_changes(
+        accounts=[account] if account is not None else [],
+        groups=[group] if group is not None else [],
+    )
     audit.record(
         AuditEvent.REPORT_SUBMITTED,
         actor=actor,
@@ -133,6 +138,7 @@ def submit_scan(source: Source, *, payload: ScanPayload, actor: Actor | Person) 
     account, group = _subject(payload.subject, accounts)
     item = _new_item(payload, source, account, group, accounts, uploads, report=None)
     item.save(force_insert=True)
+    _keep_links([item], group)
     audit.record(
         AuditEvent.SCAN_SUBMITTED,
         actor=actor,
@@ -254,6 +260,15 @@ def _subject(subject: Subject, accounts: dict[str, Account]) -> tuple[Account | 
     if subject.account is not None:
         return accounts[subject.account], None
     return None, stub_group(subject.group or "")  # Subject has exactly one of the two.
+
+
+def _keep_links(items: Iterable[Item], group: Group | None) -> None:
+    """Remember the links of a group that came as items."""
+    from reports.actions.directory import keep_link
+
+    for item in items:
+        if group is not None and item.surface == Surface.INVITE_LINK and item.text:
+            keep_link(group, item.text)
 
 
 def _uploads_of(source: Source, contents: dict[str, Iterable[Content]]) -> dict[str, Upload]:

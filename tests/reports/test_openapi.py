@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from config.wsgi import application
-from hashing.api import MatchPayload
+from hashing.api import LinksPayload, MatchPayload
 from reports.models import ApiKey
 from reports.payloads import AccountPayload, GroupPayload, ReportPayload, ScanPayload, Shape
 from tests.background import answer_lookups_at_once
@@ -41,6 +41,7 @@ OPERATIONS = [
     ("POST", "/api/v1/batches"),
     ("POST", "/api/v1/hash"),
     ("POST", "/api/v1/match"),
+    ("POST", "/api/v1/links"),
 ]
 
 
@@ -82,7 +83,7 @@ def test_every_operation_is_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [ReportPayload, AccountPayload, GroupPayload, ScanPayload, MatchPayload]
+    "shape", [ReportPayload, AccountPayload, GroupPayload, ScanPayload, MatchPayload, LinksPayload]
 )
 def test_no_document_breaks_the_shapes(shape: type[Shape]) -> None:
     from pydantic import ValidationError
