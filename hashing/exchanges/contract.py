@@ -63,8 +63,9 @@ def in_words(failed: BaseException) -> str:
         return "It did not answer in time."
     if isinstance(failed, requests.exceptions.RetryError | MaxRetryError):
         return "It answered with errors, again and again."
-    if isinstance(failed, requests.ConnectionError | OSError):
-        return "It could not be reached."
+    # Before the next one: requests makes it an OSError too.
     if isinstance(failed, json.JSONDecodeError | ParseError | requests.exceptions.JSONDecodeError):
         return "Its answer is not in the form that was expected."
+    if isinstance(failed, requests.ConnectionError | OSError):
+        return "It could not be reached."
     return f"Its answer could not be understood ({type(failed).__name__})."

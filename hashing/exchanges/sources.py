@@ -3,7 +3,8 @@
 * NCMEC: the client writes local times and marks them as UTC; here they are UTC. MD5 and SHA-1 of pictures and SHA-1 of
   videos, which its conversion drops, are kept, and capitals do not matter. Downvotes stand in the note.
 * StopNCII: its conversion compares the digest, not the status, with Withdrawn and Deleted; here the status counts.
-* None follows redirects, and each address is checked before it is contacted.
+* ThreatExchange: the client reads without its session, so without time limit and following redirects; here with it.
+* None follows redirects or leaves its host; answers are bounded (``hashing.exchanges.connection``).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from threatexchange.exchanges.clients.techagainstterrorism.api import TATHashLis
 
 from core.outbound import check_url, resolve
 from hashing.csv_lists import Row
+from hashing.exchanges.connection import careful
 from hashing.exchanges.contract import Page, Trouble, Update
 from hashing.list_files import read_rows
 
@@ -57,8 +60,6 @@ FIELDS: dict[str, dict[str, tuple[str, bool, str]]] = {
 }
 """What each kind asks for: field → (label, is secret, help)."""
 
-_SECONDS = 60
-_LARGEST = 64 * 1024 * 1024
 _FILE_PAGE = 5000
 _TEXT = "text/plain"
 
@@ -95,18 +96,12 @@ def _checked(url: str, allow_private: bool) -> None:  # noqa: FBT001 — named a
     resolve(parts.hostname or "", port, allow_private=allow_private)
 
 
-def _without_redirects(session: requests.Session) -> requests.Session:
-    session.max_redirects = 0
-    session.trust_env = False
-    return session
-
-
 # ── NCMEC ─────────────────────────────────────────────────────────────────────────────────────
 class _Ncmec(ncmec.NCMECHashAPI):
     """The client with times in UTC and without redirects."""
 
     def _get_session(self) -> requests.Session:
-        return _without_redirects(super()._get_session())
+        return careful(super()._get_session(), base=self._base_url)
 
     def get_entries(
         self, *, start_timestamp: int = 0, end_timestamp: int = 0, next_: str = ""
@@ -179,7 +174,7 @@ def _ncmec_pages(
 # ── StopNCII ──────────────────────────────────────────────────────────────────────────────────
 class _StopNcii(stopncii.StopNCIIAPI):
     def _get_session(self, endpoint: Any) -> Any:
-        return _without_redirects(super()._get_session(endpoint))
+        return careful(super()._get_session(endpoint), base=self._base_url)
 
 
 _GONE = {stopncii.StopNCIICaseStatus.Withdrawn, stopncii.StopNCIICaseStatus.Deleted}
@@ -229,6 +224,19 @@ _TE_KINDS = {
 }
 
 
+class _ThreatExchange(ThreatExchangeAPI):
+    """The client with its own session for reading too, which it opens and then does not use."""
+
+    def _get_session(self) -> requests.Session:
+        return careful(super()._get_session(), base=self._base_url)
+
+    def get_json_from_url(self, url: str, params: Any = None, *, json_obj_hook: Any = None) -> Any:
+        with self._get_session() as session:
+            answer = session.get(url, params=params or {})
+            answer.raise_for_status()
+            return answer.json(object_hook=json_obj_hook)
+
+
 def _threatexchange_pages(
     said: Settings,
     checkpoint: Mapping[str, Any],
@@ -236,7 +244,7 @@ def _threatexchange_pages(
     folder: Path | None,
 ) -> Iterator[Page]:
     address = said.get("base_url")
-    client = ThreatExchangeAPI(str(said["api_token"]), endpoint_override=address)
+    client = _ThreatExchange(str(said["api_token"]), endpoint_override=address)
     _checked(client._base_url, allow_private)  # noqa: SLF001
     try:
         group = int(said["privacy_group"])
@@ -274,6 +282,11 @@ def _tat_pages(
     class Client(TATHashListAPI):
         BASE_URL = str(said.get("base_url") or TATHashListAPI.BASE_URL)
 
+        @contextmanager
+        def _get_session(self, auth_token: str | None = None) -> Iterator[requests.Session]:
+            with super()._get_session(auth_token) as session:
+                yield careful(session, base=self.BASE_URL)
+
     _checked(Client.BASE_URL, allow_private)
     client = Client(str(said["username"]), str(said["password"]))
     for answer in client.fetch_hashes_iter(str(checkpoint.get("checkpoint", ""))):
@@ -309,21 +322,12 @@ def _json_pages(
     headers = {"Accept": "application/json"}
     if said.get("token"):
         headers["Authorization"] = f"Bearer {said['token']}"
-    with _without_redirects(requests.Session()) as session:
+    with careful(requests.Session(), base=url) as session:
         while True:
             _checked(url, allow_private)
-            answer = session.get(
-                url,
-                params={"after": next_} if next_ else {},
-                headers=headers,
-                timeout=_SECONDS,
-                stream=True,
-            )
+            answer = session.get(url, params={"after": next_} if next_ else {}, headers=headers)
             answer.raise_for_status()
-            body = answer.raw.read(_LARGEST + 1, decode_content=True)
-            if len(body) > _LARGEST:
-                raise Trouble("A page is larger than 64 MB.")
-            document = requests.models.complexjson.loads(body)
+            document = answer.json()
             entries = document.get("entries") if isinstance(document, dict) else None
             if not isinstance(entries, list):
                 raise Trouble("Its answer holds no list called entries.")

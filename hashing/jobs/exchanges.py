@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from pathlib import Path
 
 from django.conf import settings
@@ -16,6 +17,9 @@ from hashing.models import Exchange
 
 __all__ = ["fetch_exchange", "sweep_exchanges"]
 
+LONGEST_FETCH = 30 * 60.0
+"""Seconds: a source that never ends must not keep a worker; the next fetch goes on where this one stopped."""
+
 log = logging.getLogger(__name__)
 
 
@@ -27,6 +31,7 @@ def fetch_exchange(exchange_id: str) -> None:
         return
     exchange, run = taken
     problem = ""
+    over = time.monotonic() + LONGEST_FETCH
     try:
         said = actions.exchange_credentials(exchange)
         seen: set[str] = set()
@@ -42,8 +47,8 @@ def fetch_exchange(exchange_id: str) -> None:
                 problem = "It sends the same page again and again."
                 break
             seen.add(mark)
-            if not actions.take_page(exchange, run, page):
-                break
+            if not actions.take_page(exchange, run, page) or time.monotonic() > over:
+                break  # The next fetch goes on at this page's checkpoint.
     except Unsealable:
         problem = "Its credentials cannot be opened: the master key that sealed them is missing."
     except Exception as failed:  # noqa: BLE001 — recorded on the row in plain words, and tried again
