@@ -26,7 +26,9 @@ class RiskFilterForm(forms.Form):
         required=False,
         choices=[("", "Groups and accounts"), ("group", "Groups"), ("account", "Accounts")],
     )
-    above = forms.BooleanField(label="Above the threshold only", required=False)
+    above = forms.ChoiceField(
+        label="Score", required=False, choices=[("", "All"), ("yes", "Above the threshold")]
+    )
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ class RiskPolicyForm(forms.Form):
                 signal = next(each for each in risk.signals_of(kind) if each.key == key)
                 factor = 100 if _percent(signal) else 1
                 initial[f"{kind}_{key}_points"] = weight.points
-                initial[f"{kind}_{key}_full"] = round(weight.full * factor, 4)
+                full = round(weight.full * factor, 4)
+                initial[f"{kind}_{key}_full"] = int(full) if full.is_integer() else full
         return cls(data, initial=initial)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -22,6 +23,7 @@ from hashing.risk_forms import LinkImportForm, LinkSearchForm, RiskFilterForm, R
 VIEW, EDIT = Permission.HASHING_RISK_VIEW, Permission.HASHING_RISK_EDIT
 SCORES_A_PAGE = 25
 VERSIONS_SHOWN = 20
+CHANGES_SHOWN = 10
 IMPORTS_A_PAGE = 20
 GROUPS_SHOWN = 50
 BANDS = [f"{start + 1}–{start + 10}" for start in range(0, 100, 10)]
@@ -33,10 +35,10 @@ def listing(request: HttpRequest) -> HttpResponse:
     """Groups and accounts, the riskiest first."""
     form = RiskFilterForm(request.GET or None)
     said: dict[str, Any] = (
-        form.cleaned_data if form.is_valid() else {"q": "", "kind": "", "above": False}
+        form.cleaned_data if form.is_valid() else {"q": "", "kind": "", "above": ""}
     )
     rows = risk_access.scores_for(
-        person_of(request), kind=said["kind"], only_above=said["above"], search=said["q"]
+        person_of(request), kind=said["kind"], only_above=bool(said["above"]), search=said["q"]
     )
     context = {
         "form": form,
@@ -58,7 +60,10 @@ def detail(request: HttpRequest, score_id: int) -> HttpResponse:
         "row": row,
         "silent": [each for each in risk.signals_of(row.kind) if each.key not in named],
         "policy": actions.current_risk_policy(),
-        "history": list(reversed(row.history))[:10],
+        "history": [
+            (datetime.fromisoformat(each["at"]), each["score"])
+            for each in reversed(row.history[-CHANGES_SHOWN:])
+        ],
     }
     return render(request, "hashing/risk.html", context)
 

@@ -617,7 +617,7 @@ def test_the_page_shows_the_riskiest_first_and_why(
     assert "60 of 100" in detail
     assert "5 independent reporters" in detail
     assert "Banned members" in detail  # What does not add is said too.
-    assert "g" in client.get(reverse("hashing:risk") + "?q=g&kind=group&above=on").content.decode()
+    assert "g" in client.get(reverse("hashing:risk") + "?q=g&kind=group&above=yes").content.decode()
     assert "Nothing matches" in client.get(reverse("hashing:risk") + "?q=nobody").content.decode()
 
 
