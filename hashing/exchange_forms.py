@@ -6,8 +6,10 @@ from typing import Any
 
 from django import forms
 
-from hashing.exchanges import FIELDS
+from hashing.exchanges import ENVIRONMENTS, FIELDS, OPTIONAL
 from hashing.models import Category
+
+CHOICES = {"environment": [(each, each.replace("_", " ")) for each in ENVIRONMENTS]}
 
 
 class ExchangeForm(forms.Form):
@@ -23,6 +25,13 @@ class ExchangeForm(forms.Form):
                 choices=Category.choices, help_text="What a match is about."
             )
         for key, (label, is_secret, words) in FIELDS[kind].items():
+            # A secret that is there stays when nothing is typed; it is never sent to a browser again.
+            must = key not in OPTIONAL and (is_new or not is_secret)
+            if key in CHOICES:
+                self.fields[key] = forms.ChoiceField(
+                    label=label, choices=CHOICES[key], help_text=words, required=must
+                )
+                continue
             widget = (
                 forms.PasswordInput(attrs={"autocomplete": "off"})
                 if is_secret
@@ -30,7 +39,7 @@ class ExchangeForm(forms.Form):
             )
             hint = words if is_new or not is_secret else f"{words} Left empty, it stays.".strip()
             self.fields[key] = forms.CharField(
-                label=label, max_length=1000, required=False, widget=widget, help_text=hint
+                label=label, max_length=1000, required=must, widget=widget, help_text=hint
             )
         self.fields["every_minutes"] = forms.IntegerField(
             label="Fetch every … minutes", min_value=5, max_value=43_200, initial=60

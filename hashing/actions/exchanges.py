@@ -19,7 +19,7 @@ from core.errors import Invalid, Refused
 from core.jobs import enqueue
 from hashing.actions.hash_lists import create_hash_list, raise_version
 from hashing.csv_lists import normalised
-from hashing.exchanges import FIELDS, Page
+from hashing.exchanges import FIELDS, OPTIONAL, Page
 from hashing.models import (
     Exchange,
     ExchangeKind,
@@ -400,7 +400,7 @@ def _split(kind: str, values: dict[str, str]) -> tuple[dict[str, str], dict[str,
     errors = {
         key: ["Fill this in."]
         for key in FIELDS[kind]
-        if not values.get(key) and key not in {"token", "environment"}
+        if not values.get(key) and key not in OPTIONAL and key != "environment"
     }
     if errors:
         raise Invalid(errors)

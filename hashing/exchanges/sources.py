@@ -30,15 +30,14 @@ from hashing.exchanges.connection import careful
 from hashing.exchanges.contract import Page, Trouble, Update
 from hashing.list_files import read_rows
 
-__all__ = ["FIELDS", "pages", "test"]
+__all__ = ["ENVIRONMENTS", "FIELDS", "OPTIONAL", "pages", "test"]
 
 FIELDS: dict[str, dict[str, tuple[str, bool, str]]] = {
     "ncmec": {
         "environment": (
             "Environment",
             False,
-            "Industry, NGO, Exploitative, or a test one: "
-            + ", ".join(ncmec.NCMECEnvironment.__members__),
+            "Which of its lists; NCMEC says which one your account may use.",
         ),
         "username": ("User name", False, ""),
         "password": ("Password", True, ""),
@@ -59,6 +58,11 @@ FIELDS: dict[str, dict[str, tuple[str, bool, str]]] = {
     "file": {"path": ("File", False, "Its name below the folder that the operator set.")},
 }
 """What each kind asks for: field → (label, is secret, help)."""
+
+OPTIONAL = frozenset({"token"})
+"""Fields that may stay empty."""
+
+ENVIRONMENTS = tuple(ncmec.NCMECEnvironment.__members__)
 
 _FILE_PAGE = 5000
 _TEXT = "text/plain"

@@ -20,6 +20,14 @@ from hashing.models import ExchangeKind
 from hashing.views.lists import add_errors
 
 RUNS_SHOWN = 15
+KINDS_IN_WORDS = {
+    ExchangeKind.NCMEC: "Digests of pictures and videos, shared among services by the US hotline.",
+    ExchangeKind.STOPNCII: "Digests that adults made of intimate pictures of themselves.",
+    ExchangeKind.THREATEXCHANGE: "A privacy group of Meta's exchange among services.",
+    ExchangeKind.TAT: "Digests of material of designated terrorist organisations.",
+    ExchangeKind.HTTPS_JSON: "A list of a partner's own, or of another installation, as pages of JSON.",
+    ExchangeKind.FILE: "A file that something else puts on the server; read again when it changes.",
+}
 
 
 @require_GET
@@ -28,7 +36,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     """All exchanges, and the kinds that can be set up."""
     context = {
         "exchanges": exchange_access.exchanges_for(person_of(request)),
-        "kinds": ExchangeKind.choices,
+        "kinds": [(each.value, each.label, KINDS_IN_WORDS[each]) for each in ExchangeKind],
     }
     return render(request, "hashing/exchanges.html", context)
 

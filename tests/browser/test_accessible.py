@@ -13,11 +13,12 @@ from playwright.sync_api import Page
 
 from accounts.models import User
 from accounts.permissions import Role
+from core import vault
 from core.audit import SYSTEM
 from hashing import actions as hashing
-from hashing import health
+from hashing import health, jobs
 from hashing.jobs import sweep_detectors
-from hashing.models import Category
+from hashing.models import Category, Exchange, HashImport, HashList, LinkImport, RiskScore
 from moderation import actions as moderation
 from moderation.jobs import make_preview
 from moderation.models import Case, Outcome
@@ -76,6 +77,7 @@ def world(tap: object, casework: Casework, signing_key: Path) -> World:
         name="Drawn pictures", category=Category.CSAM_KNOWN, actor=SYSTEM
     )
     hashing.add_entry(hash_list, algorithm="md5", value="0" * 31 + "1", actor=SYSTEM)
+    exchange, imported, links, score = of_detection(casework, hash_list, people["policy_admin"])
     return World(
         people,
         {
@@ -87,7 +89,12 @@ def world(tap: object, casework: Casework, signing_key: Path) -> World:
                 *("/", "/hash-lists/", f"/hash-lists/{hash_list.pk}/", "/text-rules/"),
                 *("/hash-lists/new/", "/text-rules/new/", "/text-rules/try/", "/policies/"),
                 *("/detectors/", "/detectors/nudity/", "/detectors/nudity/settings/"),
-                "/detectors/known_image/",
+                *("/detectors/known_image/", "/exchanges/", "/exchanges/new/ncmec/"),
+                *(f"/exchanges/{exchange.pk}/", f"/hash-list-imports/{imported.pk}/"),
+                *(f"/hash-lists/{hash_list.pk}/import/", f"/hash-lists/{hash_list.pk}/videos/"),
+                *(f"/hash-lists/{hash_list.pk}/threshold/", "/match/", "/match/digest/"),
+                *("/risk/", f"/risk/{score.pk}/", "/risk/weights/", "/risk/links/new/"),
+                *("/risk/links/", f"/risk/links/{links.pk}/", "/classifiers/"),
             ],
             Role.LEGAL: [
                 *("/", "/referrals/", f"/referrals/{sent[0].pk}/", f"/referrals/{sent[1].pk}/"),
@@ -101,6 +108,30 @@ def world(tap: object, casework: Casework, signing_key: Path) -> World:
             ],
         },
     )
+
+
+def of_detection(
+    casework: Casework, hash_list: HashList, person: User
+) -> tuple[Exchange, HashImport, LinkImport, RiskScore]:
+    """Return an exchange, an import with a bad row, an import of links and a score, all with something to show."""
+    exchange = hashing.create_exchange(
+        kind="file",
+        name="A partner's file",
+        category=Category.CSAM_KNOWN,
+        values={"path": "nowhere.csv"},
+        actor=person,
+    )
+    jobs.fetch_exchange(str(exchange.pk))
+    blob = vault.store_bytes(b"pdq,not a digest\n", name="list.csv")
+    imported = hashing.ask_import(hash_list, blob, file_name="list.csv", actor=person)
+    jobs.read_import(str(imported.pk))
+    blob = vault.store_bytes(b"https://chat.example/join/one\n", name="links.csv")
+    links = hashing.ask_link_import(blob, place="example directory", actor=person)
+    jobs.read_links(str(links.pk))
+    casework.scanned(casework.scan_submission(), hash_finding())
+    while hashing.rate_changed():
+        pass
+    return exchange, imported, links, RiskScore.objects.order_by("-score")[0]
 
 
 def mixed_case(casework: Casework) -> Case:
