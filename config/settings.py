@@ -161,6 +161,7 @@ HOLDFAST_JOBS = {
     "build_index": {"path": "hashing.jobs.build_index", "queue": "package", "timeout": 3600},
     "make_preview": {"path": "moderation.jobs.make_preview", "queue": "scan", "timeout": 60},
     "route_item": {"path": "moderation.jobs.route_item", "queue": "intake", "timeout": 60},
+    "route_items": {"path": "moderation.jobs.route_items", "queue": "intake", "timeout": 120},
     "route_report": {"path": "moderation.jobs.route_report", "queue": "intake", "timeout": 60},
     "publish_decision": {
         "path": "moderation.jobs.publish_decision",

@@ -14,7 +14,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -38,6 +38,7 @@ __all__ = [
     "link",
     "record",
     "record_apart",
+    "record_each",
 ]
 
 GENERAL = "general"
@@ -148,6 +149,26 @@ def record(
     )
 
 
+def record_each(
+    event: AuditEvent | str,
+    *,
+    actor: Actor | Person | None,
+    about: Iterable[tuple[models.Model, str, Mapping[str, Any]]],
+) -> list[AuditEntry]:
+    """Append one line for each of ``about``: its subject, its chain and its data; as ``record`` does.
+
+    No chain may be named twice: ValueError. The chains are locked in the order of their names, so that two
+    calls never wait for each other in a circle. Costs two round trips, however many lines there are.
+    """
+    drafts = [
+        _Draft.of(event, actor, subject, None, chain, dict(data)) for subject, chain, data in about
+    ]
+    if len({draft.chain for draft in drafts}) != len(drafts):
+        raise ValueError("each chain takes one line of a call")
+    drafts.sort(key=lambda draft: draft.chain)
+    return _append_each(connections[DEFAULT_DB_ALIAS], drafts) if drafts else []
+
+
 def record_apart(
     event: AuditEvent | str,
     *,
@@ -230,40 +251,63 @@ _COLUMNS = (
 
 
 def _append(connection: BaseDatabaseWrapper, draft: _Draft) -> AuditEntry:
-    where = context.current()
+    return _append_each(connection, [draft])[0]
+
+
+def _append_each(connection: BaseDatabaseWrapper, drafts: Sequence[_Draft]) -> list[AuditEntry]:
+    """Append to several chains, each named once, and lock them in this order."""
     with _transaction(connection), connection.cursor() as cursor:
-        # Takes the chain's lock and then reads its end, in one round trip (migration 0002).
-        cursor.execute("SELECT seq, hash, at FROM holdfast_audit_begin(%s)", [draft.chain])
-        seq, prev_hash, at = cursor.fetchone()
-        entry = AuditEntry(
-            chain=draft.chain,
-            seq=seq + 1,
-            at=at.astimezone(UTC),
-            event=draft.event.value,
-            actor_kind=draft.actor.kind,
-            actor_id=_plain(draft.actor.id)[:64],
-            actor_label=_plain(draft.actor.label)[:120],
-            subject_type=draft.subject_type,
-            subject_id=draft.subject_id,
-            data=draft.data,
-            ip=where.ip,
-            request_id=where.request_id,
-            user_agent=_plain(where.user_agent)[:200],
-            prev_hash=prev_hash,
+        # Takes each chain's lock and then reads its end, in one round trip (migration 0002).
+        cursor.execute(
+            "SELECT begun.seq, begun.hash, begun.at FROM unnest(%s::text[]) WITH ORDINALITY "
+            "AS named(chain, place), LATERAL holdfast_audit_begin(named.chain) AS begun "
+            "ORDER BY named.place",
+            [[draft.chain for draft in drafts]],
         )
-        entry.line = canonical(document_of(entry))
-        entry.hash = link(prev_hash, entry.line)
-        values = [getattr(entry, column) for column in _COLUMNS]
-        values[_COLUMNS.index("data")] = canonical(entry.data)
+        entries = [
+            _entry(draft, *end) for draft, end in zip(drafts, cursor.fetchall(), strict=True)
+        ]
+        row = f"({', '.join(['%s'] * len(_COLUMNS))})"
         cursor.execute(
             f"INSERT INTO core_auditentry ({', '.join(_COLUMNS)}) "  # noqa: S608 — constants
-            f"VALUES ({', '.join(['%s'] * len(_COLUMNS))}) RETURNING id",
-            values,
+            f"VALUES {', '.join([row] * len(entries))} RETURNING id",
+            [value for entry in entries for value in _values(entry)],
         )
-        entry.pk = cursor.fetchone()[0]
-    entry._state.adding = False  # noqa: SLF001 — what Model.from_db does
-    entry._state.db = connection.alias  # noqa: SLF001
+        for entry, (pk,) in zip(entries, cursor.fetchall(), strict=True):
+            entry.pk = pk
+    for entry in entries:
+        entry._state.adding = False  # noqa: SLF001 — what Model.from_db does
+        entry._state.db = connection.alias  # noqa: SLF001
+    return entries
+
+
+def _entry(draft: _Draft, seq: int, prev_hash: str, at: datetime) -> AuditEntry:
+    where = context.current()
+    entry = AuditEntry(
+        chain=draft.chain,
+        seq=seq + 1,
+        at=at.astimezone(UTC),
+        event=draft.event.value,
+        actor_kind=draft.actor.kind,
+        actor_id=_plain(draft.actor.id)[:64],
+        actor_label=_plain(draft.actor.label)[:120],
+        subject_type=draft.subject_type,
+        subject_id=draft.subject_id,
+        data=draft.data,
+        ip=where.ip,
+        request_id=where.request_id,
+        user_agent=_plain(where.user_agent)[:200],
+        prev_hash=prev_hash,
+    )
+    entry.line = canonical(document_of(entry))
+    entry.hash = link(prev_hash, entry.line)
     return entry
+
+
+def _values(entry: AuditEntry) -> list[Any]:
+    values = [getattr(entry, column) for column in _COLUMNS]
+    values[_COLUMNS.index("data")] = canonical(entry.data)
+    return values
 
 
 def document_of(entry: AuditEntry) -> dict[str, Any]:

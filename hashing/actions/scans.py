@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -194,25 +195,15 @@ def record_scans(scans: Sequence[Scan], *, actor: Actor | Person = audit.SYSTEM)
         _keep_looks(items[scan.item.pk], scan.outcomes)
     _keep_digests([(items[scan.item.pk], scan) for scan in scans])
     _keep_watches([(items[scan.item.pk], scan) for scan in scans])
-    for item, raised in _keep_flags([(items[scan.item.pk], scan) for scan in scans]):
-        audit.record(
-            AuditEvent.ITEM_FLAGGED,
-            actor=actor,
-            subject=item,
-            chain=f"item:{item.pk}",
-            flags=[
-                {
-                    "flag": flag.pk,
-                    "kind": flag.kind,
-                    "detector": flag.detector,
-                    "version": flag.detector_version,
-                    "list": flag.evidence.get("list", ""),
-                    "list_version": flag.evidence.get("list_version"),
-                    "entry": flag.evidence.get("entry"),
-                }
-                for flag in raised
-            ],
-        )
+    flagged = _keep_flags([(items[scan.item.pk], scan) for scan in scans])
+    audit.record_each(
+        AuditEvent.ITEM_FLAGGED,
+        actor=actor,
+        about=[
+            (item, f"item:{item.pk}", {"flags": [_said(flag) for flag in raised]})
+            for item, raised in flagged
+        ],
+    )
     _mark_holders(items.values())
     states = {
         scan.item.pk: scan.state
@@ -236,6 +227,19 @@ def _mark_holders(items: Iterable[Item]) -> None:
     mark_subjects_of(
         [*sharing, *(blobs[each] for each in {other.blob_id for other in sharing} if each)]
     )
+
+
+def _said(flag: Flag) -> dict[str, Any]:
+    """Return what the audit log says of a flag: where it comes from, never what was found."""
+    return {
+        "flag": flag.pk,
+        "kind": flag.kind,
+        "detector": flag.detector,
+        "version": flag.detector_version,
+        "list": flag.evidence.get("list", ""),
+        "list_version": flag.evidence.get("list_version"),
+        "entry": flag.evidence.get("entry"),
+    }
 
 
 def _keep_looks(item: Item, outcomes: Iterable[Outcome]) -> None:

@@ -101,14 +101,15 @@ def _scan(items: list[Item], *, until: float) -> None:
     """Look at items and record what was found; those that are not begun by ``until`` are put back."""
     known = detectors()  # Once for all of them: a switch counts from the next batch on.
     scans: list[Scan] = []
-    for number, item in enumerate(items):
-        if scans and time.monotonic() > until:
-            actions.put_back(items[number:])
-            break
-        try:
-            scans.append(_look_at(item, known))
-        except IndexNotReady as waiting:
-            postpone_scan(item, reason=f"Waits: {waiting.reason}.", seconds=INDEX_SECONDS)
+    with lookup.held():
+        for number, item in enumerate(items):
+            if scans and time.monotonic() > until:
+                actions.put_back(items[number:])
+                break
+            try:
+                scans.append(_look_at(item, known))
+            except IndexNotReady as waiting:
+                postpone_scan(item, reason=f"Waits: {waiting.reason}.", seconds=INDEX_SECONDS)
     if scans:
         actions.record_scans(scans)
     health.flush()

@@ -3,7 +3,7 @@
 from hashing.lookup import nearby
 from hashing.lookup.exact import exact_matches
 from hashing.lookup.lists import SPACES, in_force, is_harmless, is_in_force, reach_of
-from hashing.lookup.nearby import MOST_DELTA, Hit, IndexNotReady, View, current, near, warm
+from hashing.lookup.nearby import MOST_DELTA, Hit, IndexNotReady, View, current, held, near, warm
 from hashing.lookup.sources import Source, register
 from hashing.lookup.status import IndexStatus, index_status
 from hashing.lookup.terms import ActiveTerms, active_terms, forget_terms
@@ -21,6 +21,7 @@ __all__ = [
     "current",
     "exact_matches",
     "forget",
+    "held",
     "in_force",
     "index_status",
     "is_harmless",

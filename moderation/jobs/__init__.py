@@ -5,13 +5,14 @@ from moderation.jobs.claims import sweep_claims
 from moderation.jobs.decisions import publish_decision, sweep_decisions
 from moderation.jobs.previews import make_preview, sweep_previews
 from moderation.jobs.risk import route_risk_case, sweep_risk_cases
-from moderation.jobs.routing import route_item, route_report, sweep_routing
+from moderation.jobs.routing import route_item, route_items, route_report, sweep_routing
 
 __all__ = [
     "carry_out",
     "make_preview",
     "publish_decision",
     "route_item",
+    "route_items",
     "route_report",
     "route_risk_case",
     "sweep_claims",

@@ -21,6 +21,19 @@ def route_item(item_id: str) -> None:
 
 
 @job
+def route_items(*item_ids: str) -> None:
+    """Place items whose scans ended together: one wake-up and one process for all of them.
+
+    Each is placed in a transaction of its own. Safe to repeat and to kill: the sweep finds those left.
+    """
+    for item_id in item_ids:
+        # Loaded one by one: placing one may have placed the report of the next.
+        item = Item.objects.select_related("report").filter(pk=item_id).first()
+        if item is not None:
+            actions.route_item(item)
+
+
+@job
 def route_report(report_id: str) -> None:
     """Place one report with its items."""
     actions.route_report(Report.objects.get(pk=report_id))

@@ -222,15 +222,13 @@ def record_scan_ends(
             route_state=RouteState.WAITING,
             scan_waits_for="",
         )
-    for item in ended:
-        enqueue("route_item", item.pk)
-        audit.record(
-            AuditEvent.SCAN_STATE_RECORDED,
-            actor=actor,
-            subject=item,
-            chain=f"item:{item.pk}",
-            state=states[item.pk].value,
-        )
+    if ended:
+        enqueue("route_items", *(item.pk for item in ended))
+    audit.record_each(
+        AuditEvent.SCAN_STATE_RECORDED,
+        actor=actor,
+        about=[(item, f"item:{item.pk}", {"state": states[item.pk].value}) for item in ended],
+    )
     return list(Item.objects.filter(pk__in=[item.pk for item in ended]))
 
 

@@ -125,6 +125,28 @@ class TestRecording:
         with transaction.atomic(), django_assert_num_queries(2):
             audit.record(EVENT, actor=PERSON)
 
+    def test_lines_of_many_chains_cost_two_round_trips(
+        self, django_assert_num_queries: Any
+    ) -> None:
+        subjects = [Blob(pk=UUID(int=n)) for n in (3, 1, 2)]
+        about = [(blob, f"item:{blob.pk}", {"n": blob.pk.int}) for blob in subjects]
+        audit.record(EVENT, actor=PERSON, chain=f"item:{UUID(int=2)}")
+        with transaction.atomic(), django_assert_num_queries(2):
+            entries = audit.record_each(EVENT, actor=PERSON, about=about)
+        assert {(e.chain, e.seq, e.subject_id, e.data["n"]) for e in entries} == {
+            (f"item:{UUID(int=n)}", 2 if n == 2 else 1, str(UUID(int=n)), n) for n in (1, 2, 3)
+        }
+        for entry in entries:
+            assert AuditEntry.objects.get(pk=entry.pk).line == entry.line
+        assert check().is_intact
+
+    def test_a_chain_named_twice_is_an_error_and_writes_nothing(self) -> None:
+        about = [(Blob(pk=UUID(int=n)), "general", {}) for n in (1, 2)]
+        with pytest.raises(ValueError, match="one line"):
+            audit.record_each(EVENT, actor=PERSON, about=about)
+        assert audit.record_each(EVENT, actor=PERSON, about=[]) == []
+        assert not AuditEntry.objects.exists()
+
     def test_a_rolled_back_action_leaves_no_line_and_no_gap(self) -> None:
         write(1)
         with transaction.atomic():
@@ -379,6 +401,25 @@ class TestConcurrency:
         assert seqs == list(range(1, 121))
         assert check().is_intact
         assert AuditHead.objects.get().seq == 120
+
+    def test_calls_that_name_the_same_chains_do_not_wait_in_a_circle(self) -> None:
+        barrier = threading.Barrier(4)
+        blobs = [Blob(pk=UUID(int=n)) for n in range(1, 9)]
+
+        def work(thread: int) -> None:
+            own = blobs if thread % 2 else blobs[::-1]
+            try:
+                barrier.wait()
+                for n in range(10):
+                    about = [(blob, f"item:{blob.pk}", {"n": n}) for blob in own]
+                    audit.record_each(EVENT, actor=audit.SYSTEM, about=about)
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(work, range(4)))
+        assert {head.seq for head in AuditHead.objects.all()} == {40}
+        assert check().is_intact
 
     def test_a_refusal_survives_the_rollback_of_its_action(self) -> None:
         with transaction.atomic():

@@ -588,3 +588,26 @@ def test_scanning_twice_finds_the_same(scanned: Put, known: HashList) -> None:
     jobs.scan_item(str(item.pk))
     assert list(Flag.objects.filter(item=item).values_list("pk", "fingerprint")) == before
     assert len(before) == 1
+
+
+def test_a_batch_sees_a_change_after_a_second_at_the_latest(
+    known: HashList, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    add(known, away(200))
+    now = 1000.0
+    monkeypatch.setattr(nearby.time, "monotonic", lambda: now)
+    with lookup.held():
+        assert lookup.near("pdq", [QUERY]) == [[]]
+        add(known, QUERY)
+        with django_assert_num_queries(0):
+            assert lookup.near("pdq", [QUERY]) == [[]]
+        now += nearby.HELD_SECONDS
+        assert len(lookup.near("pdq", [QUERY])[0]) == 1
+    assert nearby.HELD_SECONDS <= 2
+
+
+def test_outside_a_batch_a_change_counts_at_once(known: HashList) -> None:
+    with lookup.held(), lookup.held():
+        assert lookup.near("pdq", [QUERY]) == [[]]
+    add(known, QUERY)
+    assert len(lookup.near("pdq", [QUERY])[0]) == 1

@@ -8,13 +8,18 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from core import vault
 from core.audit import SYSTEM
+from core.audit_check import check as audit_check
+from core.jobs import JobFailed
 from core.models import AuditEntry, Blob
 from hashing import actions, images, jobs, lookup
 from hashing.contract import Detector, Finding, ScanItem
@@ -463,3 +468,84 @@ def test_a_kind_of_digest_that_only_a_list_asks_for_is_computed(
     actions.add_entry(known, algorithm="whash", value=whash, actor=SYSTEM)
     (flag,) = flags_of(scanned(pictures.jpeg(5)))
     assert (flag.evidence["algorithm"], flag.evidence["distance"]) == ("whash", 0)
+
+
+def test_a_batch_that_cannot_be_recorded_is_recorded_whole_later(
+    put: Put, known: HashList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All or none: neither findings nor lines are left of a batch in which one item cannot be recorded."""
+    list_picture(known, pictures.jpeg(5))
+    items = [put(pictures.jpeg(number)) for number in (5, 6, 7)]
+    lines = AuditEntry.objects.count()
+
+    def ends(*_: object, **__: object) -> None:
+        raise RuntimeError("an invented failure")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(actions.scans, "record_scan_ends", ends)
+        with pytest.raises(JobFailed):
+            jobs.scan_waiting(0)
+    assert not Flag.objects.exists()
+    assert not Digest.objects.exists()
+    assert AuditEntry.objects.count() == lines
+    assert set(Item.objects.values_list("scan_state", flat=True)) == {ScanState.WAITING}
+    for item in items:
+        make_due(item)
+    jobs.scan_waiting(0)
+    assert set(Item.objects.values_list("scan_state", flat=True)) == {ScanState.SCANNED}
+    assert len(flags_of(items[0])) == 3
+    assert audit_check().is_intact
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_killed_before_it_records_its_batch_loses_nothing(
+    put: Put, known: HashList
+) -> None:
+    """SIGKILL when everything was looked at and nothing recorded: the items are due again, one by one."""
+    from django.db import connections
+
+    list_picture(known, pictures.jpeg(5))
+    items = [put(pictures.jpeg(number)) for number in (5, 6, 7)]
+    reader, writer = os.pipe()
+    connections.close_all()
+    child = os.fork()
+    if child == 0:
+        try:
+
+            def hang(*_: object, **__: object) -> None:
+                os.write(writer, b"!")
+                time.sleep(60)
+
+            actions.record_scans = hang
+            jobs.scan_waiting(0)
+        finally:
+            os._exit(1)
+    os.close(writer)
+    assert os.read(reader, 1) == b"!"
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert not Flag.objects.exists()
+    assert not Digest.objects.exists()
+    assert set(Item.objects.values_list("scan_state", "scan_attempts")) == {(ScanState.WAITING, 1)}
+    for item in items:
+        make_due(item)
+    jobs.scan_waiting(0)
+    assert set(Item.objects.values_list("scan_state", flat=True)) == {ScanState.SCANNED}
+    assert len(flags_of(items[0])) == 3
+    assert audit_check().is_intact
+
+
+def test_a_batch_asks_once_which_lists_there_are_and_wakes_routing_once(
+    put: Put, django_capture_on_commit_callbacks: Any
+) -> None:
+    items = [put(pictures.jpeg(number)) for number in range(5, 11)]
+    with (
+        CaptureQueriesContext(connection) as asked,
+        django_capture_on_commit_callbacks(execute=True),
+    ):
+        jobs.scan_waiting(0)
+    assert sum("hashing_indexbuild" in query["sql"] for query in asked.captured_queries) <= 3
+    from core.jobs import queue
+
+    (woken,) = [job for job in queue("intake").jobs if job.description == "route_items"]
+    assert set(woken.args) == {str(item.pk) for item in items}

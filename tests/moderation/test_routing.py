@@ -13,7 +13,7 @@ from core.models import AuditEntry
 from moderation import actions
 from moderation.jobs import sweep_routing
 from moderation.models import Case, CaseStatus, Preview, RoutingRule
-from reports.models import RouteState, TrustLevel
+from reports.models import Item, RouteState, TrustLevel
 from tests.casework import Casework, hash_finding, term_finding
 from tests.pictures import jpeg
 
@@ -178,6 +178,31 @@ def test_the_jobs_route_by_id(casework: Casework) -> None:
     item = casework.scanned(casework.scan_submission(), term_finding((0, 2)))
     jobs.run_now("route_item", item.pk)
     assert {case.queue.slug for case in Case.objects.all()} == {"suspected-imagery", "grooming"}
+
+
+def test_items_whose_scans_ended_together_are_placed_each_for_itself(
+    casework: Casework, monkeypatch: Any
+) -> None:
+    """One that is gone and one that fails stop nobody; running twice changes nothing."""
+    found = [casework.scanned(casework.scan_submission(), term_finding((0, 2))) for _ in range(3)]
+    gone = "00000000-0000-4000-8000-000000000000"
+    place = actions.routing.place_subject
+
+    def fails_for_one(*args: Any, items: list[Any], **more: Any) -> Any:
+        if items == [found[1]]:
+            raise RuntimeError("an invented failure")
+        return place(*args, items=items, **more)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(actions.routing, "place_subject", fails_for_one)
+        jobs.run_now("route_items", found[0].pk, gone, found[1].pk, found[2].pk)
+    for item in found:
+        item.refresh_from_db()
+    assert [item.route_state for item in found] == ["routed", "failed", "routed"]
+    jobs.run_now("route_items", *(item.pk for item in found))
+    assert set(Item.objects.values_list("route_state", flat=True)) == {"routed"}
+    for item in found:
+        assert item.case_items.count() == 1
 
 
 def test_media_of_a_case_gets_a_preview_row(casework: Casework) -> None:
