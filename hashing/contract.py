@@ -44,6 +44,8 @@ _NOT_PART_OF_IDENTITY = frozenset(
         "detail",
         "language",
         "language_confidence",
+        "pairs",
+        "listed_s",
     }
 )
 """Evidence that may differ between two scans without making it another finding."""
@@ -79,7 +81,7 @@ class Finding:
     characters. ``evidence`` is JSON; keys in use: ``list``, ``list_name``, ``list_version``, ``entry``,
     ``algorithm``, ``value``, ``matched_value``, ``distance``, ``threshold``, ``quality``,
     ``entry_quality_unknown``, ``low_quality``, ``frame``, ``frames_checked``, ``frames_total``, ``also``,
-    ``rule``, ``span``, ``spans``, ``suppressed``, ``folding``, ``language``, ``restricted``, ``reason``;
+    ``pairs``, ``at_ms``, ``rule``, ``span``, ``spans``, ``suppressed``, ``folding``, ``language``, ``restricted``, ``reason``;
     of classifiers ``classifier``, ``classifier_name``, ``classifier_version``, ``terms``, ``base``,
     ``rest``, ``log_odds``;
     ``model``, ``priority`` (a note that raises the order of a case that is there anyway). The ids name rows that the finding points at.

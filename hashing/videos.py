@@ -165,6 +165,8 @@ class Shares:
     run: int
     spans: tuple[tuple[int, int], ...]
     distance: int
+    pairs: tuple[tuple[int, int, int, int], ...] = ()
+    """What shows what, in seconds: from and to in the video that came in, from and to in the listed one."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,7 @@ def match(seen: Iterable[Seen], *, query_ms: Sequence[int], listed_ms: Sequence[
     all; a video without such frames matches nothing.
     """
     mine, theirs, nearest = set(), set(), 256
+    seen = list(seen)
     for each in seen:
         mine.add(each.query_ms // 1000)
         theirs.add(each.listed_ms // 1000)
@@ -195,7 +198,32 @@ def match(seen: Iterable[Seen], *, query_ms: Sequence[int], listed_ms: Sequence[
         run=max((end - start for start, end in runs(theirs)), default=0),
         spans=tuple(runs(mine)),
         distance=nearest,
+        pairs=tuple(_pairs(seen)),
     )
+
+
+def _pairs(seen: Sequence[Seen]) -> list[tuple[int, int, int, int]]:
+    """Return the stretches of the one video that show stretches of the other, in order of the first.
+
+    Each second of the video that came in is paired with the listed second that it looks most like; among
+    equally near ones, with the one that goes on from the pair before. A stretch ends where
+    the listed video jumps by more than three seconds: a loop, a cut, another part.
+    """
+    by_second: dict[int, list[tuple[int, int]]] = {}
+    for each in seen:
+        by_second.setdefault(each.query_ms // 1000, []).append(
+            (each.distance, each.listed_ms // 1000)
+        )
+    found: list[list[int]] = []
+    for second in sorted(by_second):
+        last = found[-1] if found else None
+        expected = last[3] if last else 0
+        listed = min(by_second[second], key=lambda pair: (pair[0], abs(pair[1] - expected)))[1]
+        if last and second - last[1] <= 1 and -1 <= listed - last[3] <= 3:
+            last[1], last[3] = second + 1, max(last[3], listed + 1)
+        else:
+            found.append([second, second + 1, listed, listed + 1])
+    return [(a, b, c, d) for a, b, c, d in found]
 
 
 def runs(seconds: Iterable[int], *, gap: int = 1) -> list[tuple[int, int]]:

@@ -13,6 +13,7 @@ from django.urls import reverse
 from accounts.models import SignIn, User
 from accounts.permissions import Permission
 from core.context import current
+from hashing.film import film_of
 from hashing.list_access import own_lists_for
 from hashing.models import HashList
 from hashing.risk_access import score_of
@@ -125,7 +126,10 @@ def context(
         "items_window": items_window,
         "purposes": evidence.purposes(),
         "matches": [
-            (card, [(flag, evidence.match_facts(flag)) for flag in card.flags])
+            (
+                card,
+                [(flag, evidence.match_facts(flag), film_of(flag.evidence)) for flag in card.flags],
+            )
             for card in cards
             if card.flags
         ],

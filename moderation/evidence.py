@@ -15,6 +15,7 @@ from accounts.permissions import Permission
 from core.errors import in_words
 from hashing.detectors.terms import steps_in_words
 from hashing.models import Flag, FlagKind
+from hashing.videos import clock
 from moderation.models import Case, CaseItem, Preview, PreviewState, Reveal, RevealPurpose
 from moderation.windows import Window, window
 from reports.models import Item, ItemKind, ScanState
@@ -322,6 +323,12 @@ def match_facts(flag: Flag) -> list[tuple[str, Any]]:
         facts.append(
             ("Distance", "Exact" if is_exact else f"{evidence['distance']} of {threshold}")
         )
+    if evidence.get("compared_share") is not None:
+        facts.append(("Of the listed video", f"{evidence['compared_share']:.0%} is seen"))
+        facts.append(("Of this video", f"{evidence.get('query_share', 0):.0%} shows it"))
+        facts.append(("Longest stretch", f"{evidence.get('run_seconds', 0)} s in a row"))
+    if evidence.get("at_ms") is not None:
+        facts.append(("At", clock(int(evidence["at_ms"]))))
     if evidence.get("quality") is not None:
         facts.append(("Quality", evidence["quality"]))
     if evidence.get("entry") is not None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+from uuid import UUID
 
 from hashing import lookup
 from hashing.contract import Finding, FlagKind, ScanItem, could_not_scan
-from hashing.detectors.matches import exact, settled
+from hashing.detectors.matches import Match, exact, settled
 from hashing.images import CannotDecode
-from hashing.models import HashList, VideoFrame
+from hashing.lookup import View
+from hashing.models import Algorithm, HashEntry, HashList, VideoFrame
 from hashing.videos import Seen, Shares, Watched, clock, match, runs
+from hashing.videos import VideoFrame as VideoFrameSeen
 
 __all__ = ["KnownVideo"]
 
@@ -20,16 +23,17 @@ _SPANS = 20
 
 
 class KnownVideo:
-    """Looks up MD5, SHA-1 and SHA-256 of the file, and PDQ of its frames.
+    """Looks up MD5, SHA-1 and SHA-256 of the file, and PDQ of its frames, among listed videos and pictures.
 
     A video matches a listed one when at least one of three holds, each with the list's own figure:
     enough of the listed video's seconds are seen (*compared share*), enough of this video's seconds show
     something of it (*query share*), or so many of its seconds in a row are seen. One finding for each list,
-    resting on the video that is found best.
+    resting on the video that is found best. Besides, a frame that looks like a listed *picture* is a finding:
+    one for each list, resting on the nearest frame.
     """
 
     name = "known_video"
-    version = "1"
+    version = "2"
     kinds = frozenset({"video"})
     surfaces: frozenset[str] | None = None
 
@@ -38,11 +42,12 @@ class KnownVideo:
         if item.media is None:
             raise ValueError("a video without a file")
         view = lookup.current()
-        findings = settled(list(exact(lookup.exact_matches(item.media.file_digests()))))
+        known = list(exact(lookup.exact_matches(item.media.file_digests())))
         try:
             watched = item.media.video()
         except CannotDecode as refused:
-            return [*findings, could_not_scan("The video", refused.reason, code=refused.code)]
+            return [*settled(known), could_not_scan("The video", refused.reason, code=refused.code)]
+        findings = settled([*known, *_pictures(view, watched)])
         queries = [(frame.at_ms, value) for frame in watched.frames for value in frame.queries()]
         hits: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for (at, _), found in zip(
@@ -58,6 +63,57 @@ class KnownVideo:
                 could_not_scan("Part of the video", watched.problem, code="partly_decoded")
             )
         return findings
+
+
+def _pictures(view: View, watched: Watched) -> Iterator[Match]:
+    """Yield for each list of pictures the nearest of its entries that a frame looks like, two frames a second."""
+    queries: dict[str, VideoFrameSeen] = {}
+    halves: set[int] = set()
+    for frame in watched.frames:
+        if frame.at_ms // 500 not in halves:
+            halves.add(frame.at_ms // 500)
+            for value in frame.queries():
+                queries.setdefault(value, frame)  # A still scene is looked up once.
+    best: dict[UUID, tuple[int, int, str, int]] = {}
+    entries: dict[UUID, set[int]] = defaultdict(set)
+    values = list(queries)
+    for value, hits in zip(values, view.near(Algorithm.PDQ.value, values), strict=True):
+        for hit in hits:
+            entries[hit.list_id].add(hit.id)
+            this = (hit.distance, queries[value].at_ms, value, hit.id)
+            if hit.list_id not in best or this < best[hit.list_id]:
+                best[hit.list_id] = this
+    for list_id, (distance, at_ms, value, entry) in best.items():
+        hash_list = view.lists[list_id]
+        threshold = lookup.reach_of(hash_list, Algorithm.PDQ.value)
+        others = sorted(entries[list_id] - {entry})
+        finding = Finding(
+            kind=FlagKind.HASH_MATCH,
+            score=round(0.95 - 0.35 * distance / max(threshold, 1), 4),
+            category=hash_list.category,
+            summary=(
+                f"At {clock(at_ms)} this video looks like a picture on “{hash_list.name}” "
+                f"(PDQ, {distance} of {threshold} bits allowed)."
+            )[:300],
+            evidence={
+                "list": hash_list.slug,
+                "list_name": hash_list.name,
+                "list_version": hash_list.version,
+                "entry": entry,
+                "algorithm": Algorithm.PDQ.value,
+                "value": value,
+                "matched_value": HashEntry.objects.values_list("value", flat=True).get(pk=entry),
+                "distance": distance,
+                "threshold": threshold,
+                "at_ms": at_ms,
+                "frames_checked": len(halves),
+                "also": others[:_ALSO],
+                "also_count": len(others),
+            },
+            hash_list_id=list_id,
+            hash_entry_id=entry,
+        )
+        yield Match(hash_list, finding, Algorithm.PDQ, distance)
 
 
 def _findings(
@@ -86,7 +142,10 @@ def _findings(
         found.sort(key=lambda each: (-each[0], each[2].distance, each[1]))
         _, video, shares = found[0]
         others = [each[1] for each in found[1:]]
-        findings.append(_finding(lists[list_id], video, about[video][1], shares, watched, others))
+        listed_s = max(times[video], default=0) // 1000 + 1
+        findings.append(
+            _finding(lists[list_id], video, about[video][1], shares, watched, others, listed_s)
+        )
     return findings
 
 
@@ -105,6 +164,7 @@ def _finding(
     shares: Shares,
     watched: Watched,
     others: Sequence[int],
+    listed_s: int,
 ) -> Finding:
     spans = shares.spans[:_SPANS]
     seconds = sum(end - start for start, end in shares.spans)
@@ -132,6 +192,8 @@ def _finding(
             "query_share": round(shares.query, 4),
             "run_seconds": shares.run,
             "matched_spans": [list(span) for span in spans],
+            "pairs": [list(pair) for pair in shares.pairs[:_SPANS]],
+            "listed_s": listed_s,
             "duration_s": round(watched.duration_ms / 1000, 1),
             "also": list(others[:_ALSO]),
         },

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import io
 import itertools
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -20,12 +22,15 @@ from core import vault
 from core.audit import SYSTEM
 from core.errors import Invalid, Refused
 from hashing import actions, images, jobs, videos
+from hashing.film import film_of
 from hashing.images import CannotDecode
 from hashing.models import FlagKind, HashList, ListedVideo, VideoWatch
 from hashing.video_files import parse_frames
-from hashing.videos import Seen, VideoLimits, match, runs
+from hashing.videos import Seen, VideoLimits, clock, match, runs
+from moderation.actions import route_report
 from reports.models import Item, ScanState
 from tests import clips
+from tests.casework import Casework, grant_all
 from tests.cast import signed_in
 from tests.hashing.conftest import flags_of
 
@@ -94,6 +99,81 @@ def test_a_copy_of_a_listed_video_is_found(
     if name.startswith("a 10 s clip"):
         assert evidence["matched_spans"] == [[10, 20]]
         assert "0:10–0:20" in flag.summary
+        assert evidence["pairs"] == [[10, 20, 0, 10]]
+    if name.endswith("looped"):
+        assert len(evidence["pairs"]) == 3, "each turn of the loop is a stretch of its own"
+        assert all(listed_from == 0 for _, _, listed_from, _ in evidence["pairs"])
+
+
+@pytest.mark.parametrize("turn", [lambda shot: shot, ImageOps.mirror], ids=["as it is", "mirrored"])
+def test_a_listed_picture_is_found_in_a_video(
+    scanned: Scanned, known: HashList, turn: Callable[..., Any]
+) -> None:
+    still = io.BytesIO()
+    turn(shots()[48]).save(still, "PNG")  # Twelve frames a second: at 0:04.
+    pdq = images.digest(still.getvalue(), algorithms=["pdq"]).digests[0].pdq
+    entry = actions.add_entry(known, algorithm="pdq", value=pdq, actor=SYSTEM)
+    (flag,) = flags_of(scanned(listed_clip(), MP4))
+    assert (flag.hash_list, flag.hash_entry_id) == (known, entry.pk)
+    assert abs(flag.evidence["at_ms"] - 4000) <= 500
+    assert f"At {clock(flag.evidence['at_ms'])} this video looks like a picture" in flag.summary
+    assert flags_of(scanned(clips.clip(72, 6), MP4)) == []
+
+
+def test_a_picture_in_a_video_that_is_known_to_be_harmless_is_a_note(
+    scanned: Scanned, known: HashList
+) -> None:
+    still = io.BytesIO()
+    shots()[48].save(still, "PNG")
+    pdq = images.digest(still.getvalue(), algorithms=["pdq"]).digests[0].pdq
+    harmless = actions.create_hash_list(name="Logos", category="spam_other", actor=SYSTEM)
+    actions.change_hash_list(harmless, is_negative=True, actor=SYSTEM)
+    for hash_list in (known, harmless):
+        actions.add_entry(hash_list, algorithm="pdq", value=pdq, actor=SYSTEM)
+    (flag,) = flags_of(scanned(listed_clip(), MP4))
+    assert flag.kind == FlagKind.NOTE
+    assert "known harmless" in flag.summary
+
+
+def test_the_case_draws_which_part_shows_which(
+    client: Client, lead: User, casework: Casework, listed: ListedVideo
+) -> None:
+    grant_all(lead)
+    video = COPIES["a 10 s clip inside a 30 s video"]()
+    report = casework.report("invented-9", pictures=[video], media_type=MP4)
+    (item,) = report.items.all()
+    jobs.scan_item(str(item.pk))
+    report.refresh_from_db()
+    case = route_report(report)
+    assert case is not None
+    signed_in(client, lead)
+    page = client.get(reverse("moderation:case", args=[case.pk])).content.decode()
+    assert "What this video shows of the listed one: 0:10–0:20 shows 0:00–0:10 of it." in page
+    assert '<polygon class="film__join"' in page
+    assert "100% is seen" in page
+
+
+_moments = st.builds(Seen, st.integers(0, 60_000), st.integers(0, 60_000), st.integers(0, 31))
+
+
+@given(seen=st.lists(_moments, max_size=40))
+def test_stretches_hold_every_second_once(seen: list[Seen]) -> None:
+    shares = match(
+        seen,
+        query_ms=[each.query_ms for each in seen],
+        listed_ms=[each.listed_ms for each in seen],
+    )
+    covered = [second for a, b, _, _ in shares.pairs for second in range(a, b)]
+    assert len(covered) == len(set(covered))
+    assert {each.query_ms // 1000 for each in seen} <= set(covered)
+    assert all(a < b and c < d for a, b, c, d in shares.pairs)
+    film = film_of(
+        {"pairs": [list(pair) for pair in shares.pairs], "duration_s": 61, "listed_s": 61}
+    )
+    assert (film is None) == (not seen)
+    for each in film.stretches if film else ():
+        places = [float(part) for point in each.points.split() for part in point.split(",")]
+        assert all(0 <= place <= 640 for place in places)
 
 
 def test_unlisted_videos_are_not_flagged(scanned: Scanned, listed: ListedVideo) -> None:
