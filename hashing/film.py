@@ -10,7 +10,8 @@ from hashing.videos import clock
 
 __all__ = ["Film", "Stretch", "film_of"]
 
-WIDTH, LEFT, RIGHT = 640, 0, 640
+WIDTH, LEFT, RIGHT = 280, 0, 280
+# Small enough that its words can be read in the narrow pane of a case.
 TOP, BOTTOM, BAR = 18, 74, 12
 
 

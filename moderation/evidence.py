@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ from moderation.windows import Window, window
 from reports.models import Item, ItemKind, ScanState
 
 MOST_CARDS = 200
+DIGESTS_SHOWN = 2
+"""Digests of one kind that are shown of a file: a film or an animation has hundreds."""
 ICONS = {"image": "image", "video": "video", "text": "text", "other": "file"}
 
 
@@ -222,14 +225,21 @@ def _digests(items: list[Item]) -> dict[Any, list[tuple[str, str]]]:
     from hashing.models import Algorithm, Digest
 
     found: dict[Any, list[tuple[str, str]]] = {}
+    counted: Counter[tuple[Any, str]] = Counter()
     rows = Digest.objects.filter(
         blob__in=[item.blob_id for item in items if item.blob_id],
         algorithm__in=[Algorithm.PDQ, Algorithm.PHASH],
-    ).order_by("algorithm")
+    ).order_by("algorithm", "frame")
     for row in rows:
-        quality = f", quality {row.quality}" if row.quality is not None else ""
         label = row.get_algorithm_display()
+        counted[row.blob_id, label] += 1
+        if counted[row.blob_id, label] > DIGESTS_SHOWN:
+            continue
+        quality = f", quality {row.quality}" if row.quality is not None else ""
         found.setdefault(row.blob_id, []).append((label, f"{row.value[:16]}…{quality}"))
+    for (blob, label), count in counted.items():
+        if count > DIGESTS_SHOWN:
+            found[blob].append((label, f"and of {count - DIGESTS_SHOWN} more frames"))
     return found
 
 

@@ -534,6 +534,19 @@ def test_crossing_the_threshold_opens_one_case_with_its_reasons(risky: Group) ->
     assert case.case_items.count() == 1
 
 
+def test_a_risky_account_goes_where_imagery_is_looked_at(world: World) -> None:
+    for number in range(2):
+        world.picture({"account": "a"}, number, hash_finding())
+    for reporter in ("r1", "r2", "r3", "r4"):
+        world.report({"account": "a"}, reporter)
+    world.settle()
+    account = Account.objects.get(external_id="a")
+    case = casework_actions.route_risk_case(score(account))
+    assert case is not None
+    assert (case.account, case.category) == (account, "csam_suspected")
+    assert case.queue.slug == "suspected-imagery"
+
+
 def test_a_rising_score_makes_the_open_case_more_urgent(world: World, risky: Group) -> None:
     casework_actions.route_risk_case(score(risky))
     case = Case.objects.get(group=risky, category="harmful_group")

@@ -173,7 +173,7 @@ def test_stretches_hold_every_second_once(seen: list[Seen]) -> None:
     assert (film is None) == (not seen)
     for each in film.stretches if film else ():
         places = [float(part) for point in each.points.split() for part in point.split(",")]
-        assert all(0 <= place <= 640 for place in places)
+        assert all(0 <= place <= film.width for place in places)
 
 
 def test_unlisted_videos_are_not_flagged(scanned: Scanned, listed: ListedVideo) -> None:
