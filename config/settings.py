@@ -147,6 +147,7 @@ HOLDFAST_JOBS = {
     "watch_listed": {"path": "hashing.jobs.watch_listed", "queue": "video", "timeout": 300},
     "read_import": {"path": "hashing.jobs.read_import", "queue": "default", "timeout": 4 * 3600},
     "fetch_exchange": {"path": "hashing.jobs.fetch_exchange", "queue": "default", "timeout": 3600},
+    "send_review": {"path": "hashing.jobs.send_review", "queue": "default", "timeout": 400},
     "compute_risk": {"path": "hashing.jobs.compute_risk", "queue": "default", "timeout": 120},
     "read_links": {"path": "hashing.jobs.read_links", "queue": "default", "timeout": 1100},
     "route_risk_case": {
@@ -192,6 +193,7 @@ HOLDFAST_SWEEPS = [
     "reports.jobs.sweep_uploads",
     "hashing.jobs.sweep_items",
     "hashing.jobs.sweep_exchanges",
+    "hashing.jobs.sweep_reviews",
     "hashing.jobs.sweep_imports",
     "hashing.jobs.sweep_lists",
     "hashing.jobs.sweep_listed_videos",

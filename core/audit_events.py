@@ -106,6 +106,8 @@ class AuditEvent(StrEnum):
     EXCHANGE_CHANGED = "hashing.exchange.changed"
     EXCHANGE_TESTED = "hashing.exchange.tested"
     EXCHANGE_FETCH_ASKED = "hashing.exchange.fetch_asked"
+    EXCHANGE_REVIEWS_SWITCHED = "hashing.exchange.reviews_switched"
+    EXCHANGE_REVIEW_SENT = "hashing.exchange.review_sent"
     EXCHANGE_FETCHED = "hashing.exchange.fetched"
     RISK_POLICY_CHANGED = "hashing.risk.policy_changed"
     RISK_CROSSED = "hashing.risk.crossed"

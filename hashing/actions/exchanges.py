@@ -99,6 +99,10 @@ def change_exchange(
     _check_schedule(every_minutes)
     known = exchange_credentials(exchange)
     kept = {key: values.get(key) or known.get(key, "") for key in FIELDS[exchange.kind]}
+    if base := values.get("base_url") or known.get("base_url"):
+        kept["base_url"] = (
+            base  # Not on the form: where a test environment is, if somebody set it up so.
+        )
     open_values, secrets_ = _split(exchange.kind, kept)
     exchange.settings, exchange.every_minutes = open_values, every_minutes
     exchange.sealed_credentials = seal(json.dumps(secrets_).encode(), _context(exchange))

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from core import audit
 from core.audit import Actor, AuditEvent, Person
+from hashing.actions.exchange_reviews import note_reviews
 from hashing.actions.risk import mark_subjects_of
 from hashing.models import Verdict
 from reports.models import NOT_SENT, Item
@@ -40,6 +41,7 @@ def record_verdicts(
     new = [row for row in rows if row.item_id not in known]
     Verdict.objects.bulk_create(new, ignore_conflicts=True)
     if new:
+        note_reviews(new)
         mark_subjects_of(row.item for row in new)
         audit.record(
             AuditEvent.VERDICTS_RECORDED,

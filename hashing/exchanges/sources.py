@@ -30,7 +30,7 @@ from hashing.exchanges.connection import careful
 from hashing.exchanges.contract import Page, Trouble, Update
 from hashing.list_files import read_rows
 
-__all__ = ["ENVIRONMENTS", "FIELDS", "OPTIONAL", "pages", "test"]
+__all__ = ["ENVIRONMENTS", "FIELDS", "OPTIONAL", "ncmec_client", "pages", "stopncii_client", "test"]
 
 FIELDS: dict[str, dict[str, tuple[str, bool, str]]] = {
     "ncmec": {
@@ -41,10 +41,20 @@ FIELDS: dict[str, dict[str, tuple[str, bool, str]]] = {
         ),
         "username": ("User name", False, ""),
         "password": ("Password", True, ""),
+        "negative_reason": (
+            "Reason for negative feedback",
+            False,
+            "As NCMEC names it; needed only when reviews are sent back and it knows several.",
+        ),
     },
     "stopncii": {
         "subscription_key": ("Subscription key", True, ""),
         "fetch_key": ("Function key for FetchHashes", True, ""),
+        "feedback_key": (
+            "Function key for SubmitFeedback",
+            True,
+            "Needed only when reviews are sent back.",
+        ),
     },
     "threatexchange": {
         "privacy_group": ("Privacy group (number)", False, ""),
@@ -59,7 +69,7 @@ FIELDS: dict[str, dict[str, tuple[str, bool, str]]] = {
 }
 """What each kind asks for: field → (label, is secret, help)."""
 
-OPTIONAL = frozenset({"token"})
+OPTIONAL = frozenset({"token", "negative_reason", "feedback_key"})
 """Fields that may stay empty."""
 
 ENVIRONMENTS = tuple(ncmec.NCMECEnvironment.__members__)
@@ -85,7 +95,7 @@ def pages(
 def test(kind: str, said: Settings, *, allow_private: bool, folder: Path | None) -> str:
     """Contact a source and return a sentence about what it said. Raises as ``pages`` does."""
     if kind == "ncmec":
-        status = _ncmec(said, allow_private).status()
+        status = ncmec_client(said, allow_private).status()
         return f"Connected as “{status.esp_name}”."
     page = next(iter(pages(kind, said, {}, allow_private=allow_private, folder=folder)), None)
     count = len(page.updates) if page else 0
@@ -119,7 +129,8 @@ def _utc(timestamp: int) -> str:
     return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _ncmec(said: Settings, allow_private: bool) -> _Ncmec:  # noqa: FBT001
+def ncmec_client(said: Settings, allow_private: bool) -> _Ncmec:  # noqa: FBT001
+    """Return NCMEC's client, corrected and careful. Raises Trouble."""
     try:
         environment = ncmec.NCMECEnvironment[str(said.get("environment") or "Industry")]
     except KeyError:
@@ -141,7 +152,7 @@ def _ncmec_pages(
     allow_private: bool,  # noqa: FBT001
     folder: Path | None,
 ) -> Iterator[Page]:
-    client = _ncmec(said, allow_private)
+    client = ncmec_client(said, allow_private)
     start = int(checkpoint.get("start", 0))
     # A page's address is good only with the times that it was made for; those stay until the last page.
     end = int(checkpoint.get("end") or time.time())
@@ -188,17 +199,23 @@ _STOPNCII_KINDS = {
 }
 
 
+def stopncii_client(said: Settings, allow_private: bool) -> _StopNcii:  # noqa: FBT001
+    """Return StopNCII's client, careful. Raises Trouble."""
+    address = str(said.get("base_url") or stopncii.StopNCIIAPI.BASE_URL)
+    _checked(address, allow_private)
+    more = {stopncii.StopNCIIEndpoint.SubmitFeedback: str(said.get("feedback_key") or "")}
+    return _StopNcii(
+        str(said["subscription_key"]), str(said["fetch_key"]), more, base_url_override=address
+    )
+
+
 def _stopncii_pages(
     said: Settings,
     checkpoint: Mapping[str, Any],
     allow_private: bool,  # noqa: FBT001
     folder: Path | None,
 ) -> Iterator[Page]:
-    address = str(said.get("base_url") or stopncii.StopNCIIAPI.BASE_URL)
-    _checked(address, allow_private)
-    client = _StopNcii(
-        str(said["subscription_key"]), str(said["fetch_key"]), base_url_override=address
-    )
+    client = stopncii_client(said, allow_private)
     start = int(checkpoint.get("start", stopncii.StopNCIIAPI.DEFAULT_START_TIME))
     for answer in client.fetch_hashes_iter(start_timestamp=start):
         updates = []

@@ -14,7 +14,12 @@ from hashing.jobs.detectors import (
     sweep_trials,
     try_detector,
 )
-from hashing.jobs.exchanges import fetch_exchange, sweep_exchanges
+from hashing.jobs.exchanges import (
+    fetch_exchange,
+    send_review,
+    sweep_exchanges,
+    sweep_reviews,
+)
 from hashing.jobs.index import build_index, sweep_index
 from hashing.jobs.list_imports import read_import, sweep_imports
 from hashing.jobs.lists import sweep_lists
@@ -37,6 +42,7 @@ __all__ = [
     "scan_video",
     "scan_waiting",
     "score_recent",
+    "send_review",
     "sweep_classifiers",
     "sweep_detectors",
     "sweep_exchanges",
@@ -48,6 +54,7 @@ __all__ = [
     "sweep_lists",
     "sweep_lookups",
     "sweep_pending_looks",
+    "sweep_reviews",
     "sweep_risk",
     "sweep_terms",
     "sweep_trials",

@@ -13,9 +13,9 @@ from core.crypto import Unsealable
 from core.errors import describe
 from core.jobs import enqueue, job
 from hashing import actions, exchanges
-from hashing.models import Exchange
+from hashing.models import Exchange, ExchangeReview
 
-__all__ = ["fetch_exchange", "sweep_exchanges"]
+__all__ = ["fetch_exchange", "send_review", "sweep_exchanges", "sweep_reviews"]
 
 LONGEST_FETCH = 30 * 60.0
 """Seconds: a source that never ends must not keep a worker; the next fetch goes on where this one stopped."""
@@ -67,3 +67,36 @@ def sweep_exchanges() -> int:
 
 def _folder() -> Path | None:
     return Path(settings.HOLDFAST_EXCHANGE_DIR) if settings.HOLDFAST_EXCHANGE_DIR else None
+
+
+@job
+def send_review(review_id: int) -> None:
+    """Tell an exchange what reviewers found of one entry. Killed after sending, it is sent once more: the same counts once."""
+    review = actions.begin_review(ExchangeReview(pk=review_id))
+    if review is None:
+        return
+    problem = ""
+    try:
+        exchanges.send(
+            review.exchange.kind,
+            actions.exchange_credentials(review.exchange),
+            remote_id=review.remote_id,
+            algorithm=review.entry.algorithm,
+            value=review.entry.value,
+            is_violation=review.is_violation,
+            allow_private=settings.HOLDFAST_EXCHANGE_ALLOW_PRIVATE,
+        )
+    except Unsealable:
+        problem = "Its credentials cannot be opened: the master key that sealed them is missing."
+    except Exception as failed:  # noqa: BLE001 — recorded on the row in plain words, and tried again
+        log.warning("exchange %s: %s", review.exchange_id, describe(failed))
+        problem = exchanges.in_words(failed)
+    actions.end_review(review, problem=problem)
+
+
+def sweep_reviews() -> int:
+    """Wake a worker for the reviews that are due; return how many."""
+    due = list(actions.waiting_reviews().values_list("pk", flat=True)[:200])
+    for review_id in due:
+        enqueue("send_review", review_id)
+    return len(due)

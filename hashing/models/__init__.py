@@ -19,7 +19,14 @@ from hashing.models.detectors import (
     DetectorTrial,
     PendingLook,
 )
-from hashing.models.exchanges import Exchange, ExchangeKind, ExchangeRecord, ExchangeRun
+from hashing.models.exchanges import (
+    Exchange,
+    ExchangeKind,
+    ExchangeRecord,
+    ExchangeReview,
+    ExchangeRun,
+    ReviewState,
+)
 from hashing.models.findings import Digest, Flag, FlagKind, Verdict
 from hashing.models.hash_lists import HashEntry, HashImport, HashList, ImportState, StagedRow
 from hashing.models.index_builds import IndexBuild, IndexState
@@ -55,6 +62,7 @@ __all__ = [
     "Exchange",
     "ExchangeKind",
     "ExchangeRecord",
+    "ExchangeReview",
     "ExchangeRun",
     "FileLookup",
     "Flag",
@@ -71,6 +79,7 @@ __all__ = [
     "ListedVideo",
     "LookupState",
     "PendingLook",
+    "ReviewState",
     "RiskPolicy",
     "RiskScore",
     "ScoreDay",

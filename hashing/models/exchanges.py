@@ -31,6 +31,9 @@ class Exchange(models.Model):
     sealed_credentials = models.BinaryField(null=True)
     every_minutes = models.PositiveIntegerField(default=60)
     is_active = models.BooleanField(default=True)
+    sends_reviews = models.BooleanField(
+        default=False, help_text="What reviewers found of its entries is sent back."
+    )
     checkpoint = models.JSONField(default=dict)
     due_at = models.DateTimeField(db_default=Now())
     lease = models.UUIDField(null=True, blank=True)
@@ -87,5 +90,38 @@ class ExchangeRecord(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["exchange", "remote_id", "entry"], name="exchange_record_once"
+            )
+        ]
+
+
+class ReviewState(models.TextChoices):
+    WAITING = "waiting", "Waits to be sent"
+    SENT = "sent", "Sent"
+    FAILED = "failed", "Given up"
+
+
+class ExchangeReview(models.Model):
+    """What reviewers found of an entry of an exchange, on its way back there. The newest decision counts."""
+
+    exchange = models.ForeignKey(Exchange, on_delete=models.CASCADE, related_name="reviews")
+    remote_id = models.CharField(max_length=200)
+    entry = models.ForeignKey(HashEntry, on_delete=models.PROTECT, related_name="exchange_reviews")
+    is_violation = models.BooleanField()
+    state = models.CharField(max_length=8, choices=ReviewState.choices, default=ReviewState.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(db_default=Now())
+    last_error = models.CharField(max_length=300, blank=True)
+    decided_at = models.DateTimeField(db_default=Now())
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["exchange", "remote_id", "entry"], name="exchange_review_once"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["due_at"], condition=Q(state="waiting"), name="exchange_reviews_waiting"
             )
         ]

@@ -74,7 +74,12 @@ def detail(request: HttpRequest, exchange_id: uuid.UUID) -> HttpResponse:
     """One exchange: its state, counters and fetches; asks again by itself while it is fetched."""
     exchange = exchange_access.get_exchange_for(person_of(request), exchange_id)
     runs = exchange_access.runs_of(exchange)[:RUNS_SHOWN]
-    context = {"exchange": exchange, "runs": runs, "is_moving": exchange.lease is not None}
+    context = {
+        "exchange": exchange,
+        "runs": runs,
+        "is_moving": exchange.lease is not None,
+        "reviews": exchange_access.reviews_of(exchange),
+    }
     is_fragment = request.headers.get("HX-Target") == "exchange"
     template = "hashing/_exchange.html" if is_fragment else "hashing/exchange.html"
     return render(request, template, context)
@@ -108,7 +113,7 @@ def edit(request: HttpRequest, exchange_id: uuid.UUID) -> HttpResponse:
 @require_POST
 @requires(Permission.HASHING_EXCHANGES_MANAGE)
 def switch(request: HttpRequest, exchange_id: uuid.UUID, verb: str) -> HttpResponse:
-    """Pause, resume, fetch now, or test the connection."""
+    """Pause, resume, fetch now, test the connection, or send reviews back or not."""
     person = person_of(request)
     exchange = exchange_access.get_exchange_for(person, exchange_id)
     if verb == "pause":
@@ -120,6 +125,14 @@ def switch(request: HttpRequest, exchange_id: uuid.UUID, verb: str) -> HttpRespo
     elif verb == "fetch":
         actions.fetch_now(exchange, actor=person)
         messages.success(request, "A worker fetches what is new.")
+    elif verb in {"reviews-on", "reviews-off"}:
+        is_on = verb == "reviews-on"
+        actions.switch_reviews(exchange, is_on=is_on, actor=person)
+        words = "are sent back from now on" if is_on else "stay here from now on"
+        messages.success(request, f"What reviewers find of its entries: {words}.")
+    elif verb == "reviews-again":
+        count = actions.retry_reviews(exchange, actor=person)
+        messages.success(request, f"{count} reviews are sent again.")
     elif verb == "test":
         folder = Path(settings.HOLDFAST_EXCHANGE_DIR) if settings.HOLDFAST_EXCHANGE_DIR else None
         try:

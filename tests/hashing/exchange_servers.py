@@ -21,6 +21,8 @@ class StandIn:
 
     answers: Callable[[str, dict[str, list[str]], dict[str, str]], Answer]
     asked: list[tuple[str, dict[str, list[str]], dict[str, str]]] = field(default_factory=list)
+    sent: list[tuple[str, str, bytes]] = field(default_factory=list)
+    """What was posted or put: (method, path, body)."""
     url: str = ""
 
 
@@ -34,6 +36,8 @@ def serving(answers: Callable[..., Answer]) -> Iterator[StandIn]:
             parts = urlsplit(self.path)
             query, headers = parse_qs(parts.query), dict(self.headers)
             stand_in.asked.append((parts.path, query, headers))
+            if length := int(headers.get("Content-Length", 0)):
+                stand_in.sent.append((self.command, parts.path, self.rfile.read(length)))
             status, kind, body, *more = stand_in.answers(parts.path, query, headers)
             self.send_response(status)
             self.send_header("Content-Type", kind)
@@ -43,7 +47,7 @@ def serving(answers: Callable[..., Answer]) -> Iterator[StandIn]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_GET  # noqa: N815
+        do_POST = do_PUT = do_GET  # noqa: N815
 
         def log_message(self, *_: Any) -> None:
             pass
