@@ -17,6 +17,31 @@ Pictures
     zero bytes, by hand             reports/test_entry_pages.py::test_an_empty_file_is_named_and_the_others_stay
     no preview possible             moderation/test_previews.py::test_a_picture_that_cannot_be_drawn_says_why
 
+Videos
+    truncated film                  hashing/test_videos.py::test_a_truncated_video_is_looked_at_as_far_as_it_goes
+    a lying container               hashing/test_videos.py::test_a_file_that_only_says_it_is_a_video_goes_to_a_person
+    longer than allowed             hashing/test_videos.py::test_a_film_beyond_the_limits_is_looked_at_within_them
+    too many points a frame         hashing/test_videos.py::test_frames_of_too_many_pixels_are_refused
+    no frame at all                 hashing/test_videos.py::test_a_video_without_frames_and_an_empty_file_are_refused
+    decoding without end            hashing/test_videos.py::test_a_film_that_takes_too_long_is_ended_and_the_next_one_watched
+
+Lists, exchanges, the index, risk
+    any bytes as a list             hashing/test_list_lifecycle.py::test_any_bytes_are_rows_problems_or_a_sentence
+    any bytes as links              hashing/test_risk.py::test_any_bytes_are_rows_problems_or_refused_with_a_sentence
+    a bad row                       hashing/test_list_lifecycle.py::test_one_bad_row_and_nothing_is_kept_unless_the_good_ones_are_wanted
+    killed -9 in an import          faults/test_killed_detection.py::test_killed_while_it_reads_a_list
+    killed -9 while rating          faults/test_killed_detection.py::test_killed_while_it_rates
+    an import that kills workers    hashing/test_list_lifecycle.py::test_an_import_that_kills_every_worker_is_given_up
+    an exchange sends garbage       hashing/test_exchange_faults.py::test_garbage
+    an exchange never stops         hashing/test_exchange_faults.py::test_an_answer_without_end
+    an exchange drips               hashing/test_exchange_faults.py::test_an_answer_that_drips
+    an exchange repeats itself      hashing/test_exchanges.py::test_the_same_page_for_ever_is_noticed
+    an exchange leads elsewhere     hashing/test_exchange_faults.py::test_a_redirect_is_not_followed
+    an index file is deleted        hashing/test_nearby.py::test_a_file_that_is_deleted_under_a_running_worker_stays_readable
+    an index file is torn           hashing/test_index.py::test_a_file_cut_short_anywhere_is_refused
+    no index at all                 hashing/test_nearby.py::test_a_scan_waits_for_the_index_and_says_so
+    two change the weights          hashing/test_risk.py::test_two_people_change_the_weights_and_the_second_is_told
+
 Detectors of others
     a plug-in hangs, breaks, eats   hashing/test_plugins.py::test_whatever_it_does_ends_in_a_flag_with_the_reason
     a plug-in cannot be started     hashing/test_plugins.py::test_one_that_cannot_be_started_says_why_and_cannot_be_turned_on
