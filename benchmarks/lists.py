@@ -1,6 +1,6 @@
 """How fast a hash list is imported, and how much memory the worker needs.
 
-    python benchmarks/lists.py [--quick] [--json]
+    python benchmarks/lists.py [--quick | --n ROWS …] [--json]
 
 A file of random PDQ hashes is stored in the vault and read by ``read_import`` in a process of its own over a
 private PostgreSQL with fsync on. Peak memory is that process's; reading, staging and putting in force are timed apart.
@@ -52,9 +52,10 @@ def main() -> None:
     """Measure every size and print a table, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="100,000 rows only")
+    parser.add_argument("--n", type=int, action="append", help="rows; may be given several times")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
-    sizes = [100_000] if options.quick else [100_000, 1_000_000, 10_000_000]
+    sizes = options.n or ([100_000] if options.quick else [100_000, 1_000_000, 10_000_000])
     rows: list[dict[str, Any]] = []
     with installation() as (_, env):
         own = env | {"DJANGO_SETTINGS_MODULE": "config.settings", "PYTHONPATH": str(REPOSITORY)}
