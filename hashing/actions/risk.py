@@ -310,19 +310,27 @@ def waiting_risk_cases() -> QuerySet[RiskScore]:
     ).order_by("case_due_at")
 
 
+@transaction.atomic
 def take_risk_case(score: RiskScore) -> RiskScore | None:
-    """Lock a score that waits for its case, in the caller's transaction; None if it does not any more."""
-    return (
-        RiskScore.objects.select_for_update(of=("self",))
-        .select_related("account", "group")
-        .filter(pk=score.pk, case_state__in=[CaseState.WAITING, CaseState.FAILED])
-        .first()
-    )
+    """Take a score whose case is due; None if somebody else has it or there is nothing to do.
+
+    It is due again after two minutes if nobody records what came of it. No lock outlasts this: whoever places it
+    locks the case first and the score last, as decisions do.
+    """
+    taken = waiting_risk_cases().filter(pk=score.pk)
+    if not taken.update(case_due_at=Now() + CASE_LEASE):
+        return None
+    return RiskScore.objects.select_related("account", "group").get(pk=score.pk)
 
 
 def record_risk_case(score: RiskScore, *, error: str = "") -> None:
-    """Note that a score got its case, or why not yet: it is due again in two minutes. Safe to repeat."""
-    RiskScore.objects.filter(pk=score.pk).update(
+    """Note that a score got its case, or why not yet: it is due again in two minutes. Safe to repeat.
+
+    A score that rose meanwhile and asks again keeps asking.
+    """
+    RiskScore.objects.filter(pk=score.pk, asked_score=score.asked_score).exclude(
+        case_state=CaseState.PLACED
+    ).update(
         case_state=CaseState.FAILED if error else CaseState.PLACED,
         case_error=error[:300],
         case_due_at=Now() + CASE_LEASE if error else None,

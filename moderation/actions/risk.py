@@ -26,11 +26,11 @@ def route_risk_case(score: RiskScore, *, actor: Actor = SYSTEM) -> Case | None:
 
     What goes wrong is recorded on the score, shown, and tried again by the sweep.
     """
+    taken = hashing.take_risk_case(score)
+    if taken is None:
+        return None
     try:
         with transaction.atomic():
-            taken = hashing.take_risk_case(score)
-            if taken is None:
-                return None
             facts = routing.Facts(
                 subject=taken.kind,
                 source_kind="",
@@ -44,7 +44,7 @@ def route_risk_case(score: RiskScore, *, actor: Actor = SYSTEM) -> Case | None:
             return case
     except Exception as failed:  # noqa: BLE001 — recorded on the row, shown, and tried again
         said = failed.message if isinstance(failed, Refused) else describe(failed)
-        hashing.record_risk_case(score, error=said)
+        hashing.record_risk_case(taken, error=said)
         return None
 
 

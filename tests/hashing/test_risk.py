@@ -547,6 +547,15 @@ def test_a_risky_account_goes_where_imagery_is_looked_at(world: World) -> None:
     assert case.queue.slug == "suspected-imagery"
 
 
+def test_a_score_that_rises_while_its_case_is_placed_asks_again(risky: Group) -> None:
+    taken = actions.take_risk_case(score(risky))
+    assert taken is not None
+    assert actions.take_risk_case(score(risky)) is None, "somebody has it"
+    RiskScore.objects.filter(pk=taken.pk).update(asked_score=taken.score + 10)
+    actions.record_risk_case(taken)
+    assert score(risky).case_state == CaseState.WAITING
+
+
 def test_a_rising_score_makes_the_open_case_more_urgent(world: World, risky: Group) -> None:
     casework_actions.route_risk_case(score(risky))
     case = Case.objects.get(group=risky, category="harmful_group")
