@@ -238,6 +238,8 @@ def run_sweeps(*, is_over: Callable[[], bool] = lambda: False) -> dict[str, str]
             detail["error"] = describe(failed)
             outcome[path] = detail["error"]
             log.error("sweep %s failed: %s", path, detail["error"])
+            if is_over():
+                break  # Its sign of life would wait for the same database once more.
         detail["ms"] = round((time.monotonic() - began) * 1000)
         beat(path, Heartbeat.Kind.SWEEP, **detail)
     return outcome

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
+from django.db import OperationalError
 from django.db.models.functions import Now
 from django.utils import timezone
 from redis.exceptions import TimeoutError as Unanswered
 
 from core import sweeps
-from core.jobs import beat
+from core.jobs import beat, run_sweeps
 from core.models import Heartbeat
 
 pytestmark = pytest.mark.django_db
@@ -66,6 +68,25 @@ def test_without_valkey_old_rows_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     make_session("over", -1)
     assert sweeps.sweep_old_rows() == 0
     assert Session.objects.count() == 1
+
+
+def test_one_that_fails_while_the_scheduler_stops_waits_for_the_database_only_once(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> None:
+        raise OperationalError("the database has ended")
+
+    asked: list[bool] = []
+
+    def is_over() -> bool:
+        asked.append(True)
+        return len(asked) > 1
+
+    settings.HOLDFAST_SWEEPS = ["core.sweeps.sweep_old_rows", "core.sweeps.sweep_staged_blobs"]
+    monkeypatch.setattr(sweeps, "sweep_old_rows", away)
+    outcome = run_sweeps(is_over=is_over)
+    assert list(outcome) == ["core.sweeps.sweep_old_rows"]
+    assert not Heartbeat.objects.filter(kind=Heartbeat.Kind.SWEEP).exists()
 
 
 def test_the_scheduler_runs_them() -> None:

@@ -127,6 +127,14 @@ class Installation:
                 found.append(" ".join(words))
         return found
 
+    def log_ends(self) -> list[str]:
+        """Return the last lines of every program's log, for a failure to show."""
+        return [
+            f"{file.name}: {line}"
+            for file in sorted((self.var / "log").glob("*.log"))
+            for line in file.read_text(errors="replace").splitlines()[-8:]
+        ]
+
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -224,7 +232,13 @@ def test_nothing_outlives_a_killed_launcher_and_the_next_start_works(
 ) -> None:
     installation.process.kill()
     installation.process.wait()
-    wait_until(lambda: not installation.leftovers(), seconds=30, what="the end of all processes")
+    try:
+        wait_until(
+            lambda: not installation.leftovers(), seconds=30, what="the end of all processes"
+        )
+    except BaseException:
+        print("left:", *installation.leftovers(), *installation.log_ends(), sep="\n")
+        raise
 
     installation.start_again()
     installation.await_ready()

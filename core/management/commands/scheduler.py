@@ -67,6 +67,8 @@ class Command(BaseCommand):
             began = time.monotonic()
             lock.check()
             outcome = run_sweeps(is_over=self._stop.is_set)
+            if self._stop.is_set():
+                return  # The database may end with us: its sign of life would wait for it.
             failing = [path for path, came_to in outcome.items() if not _is_count(came_to)]
             beat(
                 "scheduler",
