@@ -6,7 +6,8 @@ What a decision found not violating does not count.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,15 @@ from django.db import connection
 from hashing.models import FlagKind
 from hashing.risk import AccountFacts, GroupFacts
 
-__all__ = ["BANNED", "GONE", "REPORT_DAYS", "account_facts", "group_facts", "outward_of"]
+__all__ = [
+    "BANNED",
+    "GONE",
+    "REPORT_DAYS",
+    "account_facts",
+    "group_facts",
+    "moved_in",
+    "outward_of",
+]
 
 BANNED = ("banned", "suspended", "disabled", "removed")
 """What platforms call an account that may not be used any more (lower case)."""
@@ -35,16 +44,20 @@ _TEXT_KINDS = (FlagKind.TERM_MATCH, FlagKind.CLASSIFIER)
 _HIT = "f.kind = 'hash_match' AND f.score >= 0.5"
 """A weak match (a picture with little detail) is no known material."""
 
-# The newest verdict of an item; items that were found not violating leave the count.
-_DISMISSED = """
+_NEWEST = """
     NOT EXISTS (
-        SELECT 1 FROM hashing_verdict v WHERE v.item_id = i.id AND NOT v.is_violation
-        AND NOT EXISTS (
-            SELECT 1 FROM hashing_verdict w WHERE w.item_id = i.id
-            AND (w.decided_at, w.id) > (v.decided_at, v.id)
-        )
+        SELECT 1 FROM hashing_verdict w WHERE w.item_id = v.item_id
+        AND (w.decided_at, w.id) > (v.decided_at, v.id)
     )
 """
+"""Of the verdicts ``v`` about an item the newest counts: decisions are overturned."""
+
+_DISMISSED = f"""
+    NOT EXISTS (
+        SELECT 1 FROM hashing_verdict v
+        WHERE v.item_id = i.id AND NOT v.is_violation AND {_NEWEST}
+    )
+"""  # noqa: S608 — constants of this module
 
 _GROUP_FLAGS = f"""
     SELECT i.group_id,
@@ -74,18 +87,18 @@ _MEMBERS = f"""
     GROUP BY m.group_id
 """  # noqa: S608
 
-_REPORTERS = """
-    SELECT {subject}, count(DISTINCT coalesce(
+_REPORTERS = f"""
+    SELECT {{subject}}, count(DISTINCT coalesce(
         reporter_account_id::text,
         CASE WHEN reporter_ref <> '' THEN source_id::text || ':' || reporter_ref END,
         source_id::text))
     FROM reports_report
-    WHERE {subject} = ANY(%(ids)s) AND NOT scan_only
+    WHERE {{subject}} = ANY(%(ids)s) AND NOT scan_only
         AND received_at >= now() - make_interval(days => %(days)s)
         AND NOT EXISTS (SELECT 1 FROM reports_item i JOIN hashing_verdict v ON v.item_id = i.id
-            WHERE i.report_id = reports_report.id AND NOT v.is_violation)
-    GROUP BY {subject}
-"""
+            WHERE i.report_id = reports_report.id AND NOT v.is_violation AND {_NEWEST})
+    GROUP BY {{subject}}
+"""  # noqa: S608
 
 _LISTINGS = """
     SELECT g.group_id, count(DISTINCT l.place)
@@ -169,17 +182,17 @@ _ACCOUNT_FLAGS = f"""
     ) found GROUP BY owner
 """  # noqa: S608
 
-_CONFIRMED = """
+_CONFIRMED = f"""
     SELECT owner, count(DISTINCT decision) FROM (
         SELECT i.account_id AS owner, v.decision FROM reports_item i
-            JOIN hashing_verdict v ON v.item_id = i.id AND v.is_violation
+            JOIN hashing_verdict v ON v.item_id = i.id AND v.is_violation AND {_NEWEST}
             WHERE i.account_id = ANY(%(ids)s)
         UNION ALL
         SELECT i.sender_id, v.decision FROM reports_item i
-            JOIN hashing_verdict v ON v.item_id = i.id AND v.is_violation
+            JOIN hashing_verdict v ON v.item_id = i.id AND v.is_violation AND {_NEWEST}
             WHERE i.sender_id = ANY(%(ids)s) AND i.surface <> 'report_description'
     ) said GROUP BY owner
-"""
+"""  # noqa: S608
 
 _RISKY_GROUPS = """
     SELECT m.account_id, count(*), count(*) FILTER (WHERE m.role IN ('owner', 'admin'))
@@ -347,6 +360,20 @@ def members_of(groups: Iterable[UUID]) -> list[UUID]:
         "WHERE group_id = ANY(%(ids)s) AND left_at IS NULL",
         list(groups),
     )
+
+
+def moved_in(groups: Mapping[UUID, datetime]) -> list[UUID]:
+    """Return who joined or left groups, or got another role there, since a moment for each of them."""
+    if not groups:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT m.account_id FROM unnest(%s::uuid[], %s::timestamptz[]) "
+            "AS g(id, since) JOIN reports_membership m ON m.group_id = g.id "
+            "AND m.updated_at >= g.since",
+            [list(groups), list(groups.values())],
+        )
+        return [row[0] for row in cursor.fetchall()]
 
 
 def sharers_of(accounts: Iterable[UUID]) -> list[UUID]:

@@ -39,6 +39,8 @@ __all__ = [
 BATCH = 400
 """Marks that are worked off in one transaction."""
 HISTORY_KEPT = 40
+LONGEST_TRANSACTION = timedelta(minutes=10)
+"""A membership bears the time at which its transaction began, and may be seen this much later."""
 CASE_LEASE = timedelta(minutes=2)
 _LOCK = 7_421_301
 """PostgreSQL's advisory lock of whoever rates: two at once could leave the older of two answers."""
@@ -118,6 +120,7 @@ def _rate(kind: str, ids: Sequence[UUID], policy: RiskPolicy, now: datetime) -> 
     seen_anew: list[UUID] = []
     banned_anew: list[UUID] = []
     crossed: list[UUID] = []
+    still_above: dict[UUID, datetime] = {}
     for key in ids:
         row = standing.get(key)
         outward = (
@@ -129,7 +132,7 @@ def _rate(kind: str, ids: Sequence[UUID], policy: RiskPolicy, now: datetime) -> 
         if row is None and not contributions and not any(outward.values()):
             continue  # Nothing is known that counts, and nothing was.
         row = row or RiskScore(**{f"{kind}_id": key})
-        was_above, members = row.is_above, row.facts.get("members")
+        was_above, rated_at = row.is_above, row.computed_at
         if any(getattr(row, name) != value for name, value in outward.items()):
             seen_anew.append(key)
             if row.is_banned != outward["is_banned"]:
@@ -138,10 +141,10 @@ def _rate(kind: str, ids: Sequence[UUID], policy: RiskPolicy, now: datetime) -> 
         gone = status.get(key, "") in risk_facts.GONE
         if _ask(row, terms=terms, now=now, gone=gone, opens_cases=policy.opens_cases):
             asking.append(key)
-        if kind == "group" and (
-            row.is_above != was_above or (row.is_above and row.facts["members"] != members)
-        ):
+        if kind == "group" and row.is_above != was_above:
             crossed.append(key)
+        elif kind == "group" and row.is_above and rated_at is not None:
+            still_above[key] = rated_at - LONGEST_TRANSACTION
         written.append(row)
     RiskScore.objects.bulk_create(
         written, update_conflicts=True, unique_fields=[kind], update_fields=_WRITTEN
@@ -159,7 +162,11 @@ def _rate(kind: str, ids: Sequence[UUID], policy: RiskPolicy, now: datetime) -> 
         )
     note_changes(
         groups=risk_facts.groups_of(seen_anew),
-        accounts={*risk_facts.sharers_of(banned_anew), *risk_facts.members_of(crossed)},
+        accounts={
+            *risk_facts.sharers_of(banned_anew),
+            *risk_facts.members_of(crossed),
+            *risk_facts.moved_in(still_above),
+        },
     )
 
 
@@ -326,9 +333,9 @@ def take_risk_case(score: RiskScore) -> RiskScore | None:
 def record_risk_case(score: RiskScore, *, error: str = "") -> None:
     """Note that a score got its case, or why not yet: it is due again in two minutes. Safe to repeat.
 
-    A score that rose meanwhile and asks again keeps asking.
+    A score that asked again since it was taken is due at another time, and keeps asking.
     """
-    RiskScore.objects.filter(pk=score.pk, asked_score=score.asked_score).exclude(
+    RiskScore.objects.filter(pk=score.pk, case_due_at=score.case_due_at).exclude(
         case_state=CaseState.PLACED
     ).update(
         case_state=CaseState.FAILED if error else CaseState.PLACED,

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from hashing import lookup
 from hashing.contract import Finding, FlagKind, ScanItem, could_not_scan
-from hashing.detectors.matches import Match, exact, settled
+from hashing.detectors.matches import Match, exact, score_near, settled
 from hashing.digests import LOW_QUALITY, PERCEPTUAL, FrameDigests
 from hashing.images import CannotDecode
 from hashing.lookup import Hit, View
@@ -18,13 +18,6 @@ from hashing.pdq import TURNS
 
 __all__ = ["KnownImage"]
 
-_NEAR = {
-    Algorithm.PDQ: (0.95, 0.60),
-    Algorithm.PHASH: (0.85, 0.50),
-    Algorithm.DHASH: (0.80, 0.45),
-    Algorithm.WHASH: (0.80, 0.45),
-}
-"""Score at distance 0 and at the threshold. The others have 64 bits and err more often than PDQ's 256."""
 _LABEL = {
     Algorithm.PDQ: "PDQ",
     Algorithm.PHASH: "pHash",
@@ -150,8 +143,7 @@ def _finding(
 ) -> Finding:
     query, hit, is_weak = nearest
     frame, threshold = query.frame, lookup.reach_of(hash_list, algorithm.value)
-    highest, lowest = _NEAR[algorithm]
-    score = highest - (highest - lowest) * hit.distance / max(threshold, 1)
+    score = score_near(algorithm, hit.distance, threshold)
     what = f"Frame {frame.frame + 1} of {frames_total} looks" if frames_total > 1 else "Looks"
     how = f", {query.turned}" if query.turned else ""
     summary = (

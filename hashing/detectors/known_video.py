@@ -9,7 +9,7 @@ from uuid import UUID
 
 from hashing import lookup
 from hashing.contract import Finding, FlagKind, ScanItem, could_not_scan
-from hashing.detectors.matches import Match, exact, settled
+from hashing.detectors.matches import Match, exact, score_near, settled
 from hashing.images import CannotDecode
 from hashing.lookup import View
 from hashing.models import Algorithm, HashEntry, HashList, VideoFrame
@@ -89,7 +89,7 @@ def _pictures(view: View, watched: Watched) -> Iterator[Match]:
         others = sorted(entries[list_id] - {entry})
         finding = Finding(
             kind=FlagKind.HASH_MATCH,
-            score=round(0.95 - 0.35 * distance / max(threshold, 1), 4),
+            score=round(score_near(Algorithm.PDQ, distance, threshold), 4),
             category=hash_list.category,
             summary=(
                 f"At {clock(at_ms)} this video looks like a picture on “{hash_list.name}” "

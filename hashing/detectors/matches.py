@@ -11,8 +11,15 @@ from hashing import lookup
 from hashing.contract import Finding, FlagKind
 from hashing.models import Algorithm, HashEntry, HashList
 
-__all__ = ["Match", "exact", "settled", "silenced"]
+__all__ = ["Match", "exact", "score_near", "settled", "silenced"]
 
+_NEAR = {
+    Algorithm.PDQ: (0.95, 0.60),
+    Algorithm.PHASH: (0.85, 0.50),
+    Algorithm.DHASH: (0.80, 0.45),
+    Algorithm.WHASH: (0.80, 0.45),
+}
+"""Score at distance 0 and at the threshold. The others have 64 bits and err more often than PDQ's 256."""
 _STRENGTH = {Algorithm.MD5: 0, Algorithm.SHA1: 1, Algorithm.SHA256: 2}
 
 
@@ -35,6 +42,12 @@ class Match:
             and self.distance <= other.distance
             and not self.is_weak
         )
+
+
+def score_near(algorithm: Algorithm, distance: int, threshold: int) -> float:
+    """Return the score of a digest that differs by ``distance`` bits where ``threshold`` are allowed, 0 to 1."""
+    highest, lowest = _NEAR[algorithm]
+    return highest - (highest - lowest) * distance / max(threshold, 1)
 
 
 def settled(matches: Sequence[Match]) -> list[Finding]:

@@ -436,6 +436,64 @@ def test_what_people_found_not_violating_does_not_count(world: World) -> None:
     assert "text_score" in said_of(group)
 
 
+def test_a_confirmation_that_was_overturned_bans_nobody(world: World) -> None:
+    group = world.group("g", [f"m{n}" for n in range(10)])
+    item = world.item({"account": "m1"}, "profile_name")
+    account = Account.objects.get(external_id="m1")
+    for is_violation in (True, False, True):
+        actions.record_verdicts(
+            [item], decision=uuid.uuid4(), is_violation=is_violation, category="grooming"
+        )
+        world.settle()
+        assert score(account).is_banned is is_violation
+        assert ("confirmed" in said_of(account)) is is_violation
+        assert ("banned" in said_of(group)) is is_violation
+
+
+def test_reports_count_by_the_newest_decision_about_their_items(world: World) -> None:
+    for reporter in ("r1", "r2", "r3"):
+        said = {
+            "subject": {"group": "g"},
+            "reason": "csam",
+            "reporter": {"account": reporter},
+            "items": [{"surface": "reported_message", "text": "an invented text"}],
+        }
+        submit_report(world.source, payload=ReportPayload.model_validate(said), actor=SYSTEM)
+    group = Group.objects.get(external_id="g")
+    items = list(group.items.all())
+    for is_violation, reporters in ((False, 0), (True, 3)):
+        actions.record_verdicts(
+            items, decision=uuid.uuid4(), is_violation=is_violation, category="harmful_group"
+        )
+        SubjectChange.objects.create(group=group)
+        world.settle()
+        known = RiskScore.objects.filter(group=group).first()
+        assert (known.facts["reporters"] if known else 0) == reporters
+
+
+def test_who_joins_or_leaves_a_risky_group_is_rated(world: World) -> None:
+    world.picture({"group": "g"}, 1, hash_finding())
+    for reporter in ("r1", "r2", "r3", "r4", "r5"):
+        world.report({"group": "g"}, reporter)
+    # The platform counts more members than it has told of: the number says nothing of who they are.
+    group = world.group("g", ["m0"], member_count=200)
+    world.settle()
+    assert score(group).is_above
+
+    def tell(**said: Any) -> None:
+        members = MembersPayload.model_validate({"members": [{"account": "late", **said}]})
+        upsert_memberships(world.source, "g", members=members, actor=SYSTEM)
+        world.settle()
+
+    tell()
+    late = Account.objects.get(external_id="late")
+    assert set(said_of(late)) == {"groups"}
+    tell(role="owner")
+    assert set(said_of(late)) == {"groups", "runs"}
+    tell(left_at=AN_HOUR_AGO.isoformat())
+    assert said_of(late) == {}
+
+
 def test_a_device_that_everybody_has_says_nothing(world: World) -> None:
     zeros = [{"kind": "device", "value": "00000000"}]
     for number in range(60):
@@ -551,9 +609,18 @@ def test_a_score_that_rises_while_its_case_is_placed_asks_again(risky: Group) ->
     taken = actions.take_risk_case(score(risky))
     assert taken is not None
     assert actions.take_risk_case(score(risky)) is None, "somebody has it"
-    RiskScore.objects.filter(pk=taken.pk).update(asked_score=taken.score + 10)
+    RiskScore.objects.filter(pk=taken.pk).update(case_due_at=timezone.now())  # It asks again.
     actions.record_risk_case(taken)
     assert score(risky).case_state == CaseState.WAITING
+
+
+def test_a_decision_while_its_case_is_placed_does_not_place_it_twice(risky: Group) -> None:
+    RiskScore.objects.update(asked_score=50)  # It was asked about lower, and rose a little since.
+    taken = actions.take_risk_case(score(risky))
+    assert taken is not None
+    actions.quiet_risk(risky)
+    actions.record_risk_case(taken)
+    assert score(risky).case_state == CaseState.PLACED
 
 
 def test_a_rising_score_makes_the_open_case_more_urgent(world: World, risky: Group) -> None:
