@@ -102,12 +102,12 @@ class HashListSettingsForm(HashListForm):
 
 
 class ImportForm(forms.Form):
-    """A CSV file for a list."""
+    """A file for a list."""
 
     file = forms.FileField(
-        label="CSV file",
+        label="File",
         allow_empty_file=True,
-        help_text="Columns: algorithm (md5, sha1, sha256, pdq, phash), value, note.",
+        help_text="CSV, JSON, NDJSON or an exchange file. Kinds: md5, sha1, sha256, pdq, phash, dhash, whash.",
     )
     skip_bad_rows = forms.BooleanField(
         label="Keep the good rows if some rows are bad",
