@@ -51,9 +51,9 @@ class _Careful(HTTPAdapter):
     def send(
         self,
         request: requests.PreparedRequest,
-        stream: bool = False,  # noqa: FBT001, FBT002
+        stream: bool = False,  # noqa: FBT001, FBT002 — the signature is that of requests
         timeout: Any = None,
-        verify: bool | str = True,  # noqa: FBT001, FBT002
+        verify: bool | str = True,  # noqa: FBT001, FBT002 — as above
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
@@ -79,5 +79,5 @@ class _Careful(HTTPAdapter):
         finally:
             answer.close()
         answer._content = bytes(body)  # noqa: SLF001 — what Response.content itself keeps
-        answer._content_consumed = True  # noqa: SLF001
+        answer._content_consumed = True  # noqa: SLF001 — and this with it
         return answer

@@ -54,13 +54,15 @@ def send(
     if missing := missing_for_feedback(kind, said):
         raise Trouble(missing)
     if kind == "ncmec":
-        _to_ncmec(said, remote_id, algorithm, is_violation, allow_private)
+        _to_ncmec(
+            said, remote_id, algorithm, is_violation=is_violation, allow_private=allow_private
+        )
         return
     signal = _STOPNCII.get(algorithm)
     if signal is None:
         raise Trouble(f"It knows no digests of the kind {algorithm}.")
     values = stopncii.StopNCIICSPFeedbackValue
-    stopncii_client(said, allow_private).submit_feedback(
+    stopncii_client(said, allow_private=allow_private).submit_feedback(
         signal, value, values.Blocked if is_violation else values.NotBlocked
     )
 
@@ -69,14 +71,15 @@ def _to_ncmec(
     said: Mapping[str, Any],
     remote_id: str,
     algorithm: str,
-    is_violation: bool,  # noqa: FBT001
-    allow_private: bool,  # noqa: FBT001
+    *,
+    is_violation: bool,
+    allow_private: bool,
 ) -> None:
     member, _, entry = remote_id.partition("-")
     kind = _NCMEC.get(algorithm)
     if kind is None or not member.isdecimal() or not entry:
         raise Trouble("The entry has no name that it would know.")
-    client = ncmec_client(said, allow_private)
+    client = ncmec_client(said, allow_private=allow_private)
     if is_violation:
         client.submit_feedback(int(member), entry, kind, ncmec.FeedbackType.upvote)
         return

@@ -95,7 +95,7 @@ def pages(
 def test(kind: str, said: Settings, *, allow_private: bool, folder: Path | None) -> str:
     """Contact a source and return a sentence about what it said. Raises as ``pages`` does."""
     if kind == "ncmec":
-        status = ncmec_client(said, allow_private).status()
+        status = ncmec_client(said, allow_private=allow_private).status()
         return f"Connected as “{status.esp_name}”."
     page = next(iter(pages(kind, said, {}, allow_private=allow_private, folder=folder)), None)
     count = len(page.updates) if page else 0
@@ -129,7 +129,7 @@ def _utc(timestamp: int) -> str:
     return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def ncmec_client(said: Settings, allow_private: bool) -> _Ncmec:  # noqa: FBT001
+def ncmec_client(said: Settings, *, allow_private: bool) -> _Ncmec:
     """Return NCMEC's client, corrected and careful. Raises Trouble."""
     try:
         environment = ncmec.NCMECEnvironment[str(said.get("environment") or "Industry")]
@@ -152,7 +152,7 @@ def _ncmec_pages(
     allow_private: bool,  # noqa: FBT001
     folder: Path | None,
 ) -> Iterator[Page]:
-    client = ncmec_client(said, allow_private)
+    client = ncmec_client(said, allow_private=allow_private)
     start = int(checkpoint.get("start", 0))
     # A page's address is good only with the times that it was made for; those stay until the last page.
     end = int(checkpoint.get("end") or time.time())
@@ -199,7 +199,7 @@ _STOPNCII_KINDS = {
 }
 
 
-def stopncii_client(said: Settings, allow_private: bool) -> _StopNcii:  # noqa: FBT001
+def stopncii_client(said: Settings, *, allow_private: bool) -> _StopNcii:
     """Return StopNCII's client, careful. Raises Trouble."""
     address = str(said.get("base_url") or stopncii.StopNCIIAPI.BASE_URL)
     _checked(address, allow_private)
@@ -215,7 +215,7 @@ def _stopncii_pages(
     allow_private: bool,  # noqa: FBT001
     folder: Path | None,
 ) -> Iterator[Page]:
-    client = stopncii_client(said, allow_private)
+    client = stopncii_client(said, allow_private=allow_private)
     start = int(checkpoint.get("start", stopncii.StopNCIIAPI.DEFAULT_START_TIME))
     for answer in client.fetch_hashes_iter(start_timestamp=start):
         updates = []

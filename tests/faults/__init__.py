@@ -27,7 +27,7 @@ Videos
 
 Lists, exchanges, the index, risk
     any bytes as a list             hashing/test_list_lifecycle.py::test_any_bytes_are_rows_problems_or_a_sentence
-    any bytes as links              hashing/test_risk.py::test_any_bytes_are_rows_problems_or_refused_with_a_sentence
+    any bytes as links              hashing/test_links.py::test_any_bytes_are_rows_problems_or_refused_with_a_sentence
     a bad row                       hashing/test_list_lifecycle.py::test_one_bad_row_and_nothing_is_kept_unless_the_good_ones_are_wanted
     killed -9 in an import          faults/test_killed_detection.py::test_killed_while_it_reads_a_list
     killed -9 while rating          faults/test_killed_detection.py::test_killed_while_it_rates
@@ -40,7 +40,7 @@ Lists, exchanges, the index, risk
     an index file is deleted        hashing/test_nearby.py::test_a_file_that_is_deleted_under_a_running_worker_stays_readable
     an index file is torn           hashing/test_index.py::test_a_file_cut_short_anywhere_is_refused
     no index at all                 hashing/test_nearby.py::test_a_scan_waits_for_the_index_and_says_so
-    two change the weights          hashing/test_risk.py::test_two_people_change_the_weights_and_the_second_is_told
+    two change the weights          hashing/test_risk_cases.py::test_two_people_change_the_weights_and_the_second_is_told
 
 Detectors of others
     a plug-in hangs, breaks, eats   hashing/test_plugins.py::test_whatever_it_does_ends_in_a_flag_with_the_reason

@@ -14,6 +14,8 @@ from hashing.models import Category, Flag, HashList
 from reports.actions import create_source, create_upload, submit_scan
 from reports.models import Item, Source, SourceKind, Surface
 from reports.payloads import ScanPayload
+from tests.casework import Casework
+from tests.hashing.risk_world import World
 
 Put = Callable[..., Item]
 
@@ -78,3 +80,9 @@ def known(db: None) -> HashList:
 def flags_of(item: Item) -> list[Flag]:
     """Return the flags that stand, the surest first."""
     return list(Flag.objects.filter(item=item, superseded_at=None).order_by("-score", "pk"))
+
+
+@pytest.fixture
+def world(casework: Casework) -> World:
+    """Return a small platform that is told of by the real actions."""
+    return World(casework)

@@ -1,0 +1,253 @@
+"""Risk: the cases that a score asks for, its pages, and its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import User
+from hashing import actions, risk, risk_access
+from hashing.models import CaseState, RiskPolicy, RiskScore
+from moderation import actions as casework_actions
+from moderation import jobs as casework_jobs
+from moderation.models import Case, CaseStatus, Outcome, RoutingReason
+from reports.models import Account, Group, SubjectChange
+from tests.casework import grant_all, hash_finding
+from tests.cast import signed_in
+from tests.hashing.risk_world import World, score
+
+GROUP_WEIGHTS = risk.weights_of({}, "group")
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def risky(world: World) -> Group:
+    """Return a group that has just crossed the threshold."""
+    world.picture({"group": "g"}, 1, hash_finding())
+    for reporter in ("r1", "r2", "r3", "r4", "r5"):
+        world.report({"group": "g"}, reporter)
+    group = world.group("g", [f"m{n}" for n in range(20)])
+    world.settle()
+    assert score(group).score == 60
+    return group
+
+
+def test_crossing_the_threshold_opens_one_case_with_its_reasons(risky: Group) -> None:
+    assert score(risky).case_state == CaseState.WAITING
+    assert casework_jobs.sweep_risk_cases() == 1
+    casework_jobs.route_risk_case(str(score(risky).pk))
+    casework_jobs.route_risk_case(str(score(risky).pk))
+    case = Case.objects.get(group=risky, category="harmful_group")
+    reason = RoutingReason.objects.get(case=case)
+    assert "60 of 100" in reason.text
+    assert "+40: 1 item of the group is known material" in reason.text
+    assert score(risky).case_state == CaseState.PLACED
+    assert casework_jobs.sweep_risk_cases() == 0
+    assert case.case_items.count() == 1
+
+
+def test_a_risky_account_goes_where_imagery_is_looked_at(world: World) -> None:
+    for number in range(2):
+        world.picture({"account": "a"}, number, hash_finding())
+    for reporter in ("r1", "r2", "r3", "r4"):
+        world.report({"account": "a"}, reporter)
+    world.settle()
+    account = Account.objects.get(external_id="a")
+    case = casework_actions.route_risk_case(score(account))
+    assert case is not None
+    assert (case.account, case.category) == (account, "csam_suspected")
+    assert case.queue.slug == "suspected-imagery"
+
+
+def test_a_score_that_rises_while_its_case_is_placed_asks_again(risky: Group) -> None:
+    taken = actions.take_risk_case(score(risky))
+    assert taken is not None
+    assert actions.take_risk_case(score(risky)) is None, "somebody has it"
+    RiskScore.objects.filter(pk=taken.pk).update(case_due_at=timezone.now())  # It asks again.
+    actions.record_risk_case(taken)
+    assert score(risky).case_state == CaseState.WAITING
+
+
+def test_a_decision_while_its_case_is_placed_does_not_place_it_twice(risky: Group) -> None:
+    RiskScore.objects.update(asked_score=50)  # It was asked about lower, and rose a little since.
+    taken = actions.take_risk_case(score(risky))
+    assert taken is not None
+    actions.quiet_risk(risky)
+    actions.record_risk_case(taken)
+    assert score(risky).case_state == CaseState.PLACED
+
+
+def test_a_rising_score_makes_the_open_case_more_urgent(world: World, risky: Group) -> None:
+    casework_actions.route_risk_case(score(risky))
+    case = Case.objects.get(group=risky, category="harmful_group")
+    for number in range(3):
+        world.account(f"m{number}", platform_status="banned")
+    world.settle()
+    casework_actions.route_risk_case(score(risky))
+    raised = Case.objects.get(group=risky, category="harmful_group")
+    assert raised.pk == case.pk
+    assert raised.score > case.score
+    assert raised.reasons.count() == 2
+
+
+def test_a_decision_of_no_violation_keeps_it_quiet(
+    world: World, risky: Group, reviewer: User
+) -> None:
+    grant_all(reviewer)
+    casework_actions.route_risk_case(score(risky))
+    case = Case.objects.get(group=risky, category="harmful_group")
+    world.casework.published(case, by=reviewer, outcome=Outcome.NOT_VIOLATING)
+    quiet = score(risky)
+    assert quiet.quiet_until is not None
+    assert quiet.quiet_until > timezone.now() + timedelta(days=29)
+    world.settle()
+    fallen = score(risky)  # What was dismissed does not count any more.
+    assert fallen.score == 20
+    world.picture({"group": "g"}, 2, hash_finding())
+    world.settle()
+    assert score(risky).score == 60
+    assert casework_actions.route_risk_case(score(risky)) is None
+    assert "no violation" in score(risky).reason
+    assert not Case.objects.filter(group=risky, category="harmful_group").exclude(
+        status=CaseStatus.DECIDED
+    )
+
+
+def test_a_group_that_is_closed_already_opens_no_case(world: World) -> None:
+    world.picture({"group": "g"}, 1, hash_finding())
+    for reporter in ("r1", "r2", "r3", "r4", "r5"):
+        world.report({"group": "g"}, reporter)
+    group = world.group("g", ["m"], platform_status="closed")
+    world.settle()
+    assert score(group).case_state == CaseState.NONE
+    assert "closed it already" in score(group).reason
+
+
+def test_a_case_that_cannot_be_placed_is_shown_and_tried_again(
+    risky: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any, **more: Any) -> Any:
+        raise RuntimeError("no")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("moderation.actions.risk.place_subject", broken)
+        assert casework_actions.route_risk_case(score(risky)) is None
+    assert score(risky).case_state == CaseState.FAILED
+    assert "RuntimeError" in score(risky).case_error
+    RiskScore.objects.update(case_due_at=timezone.now())
+    assert casework_jobs.sweep_risk_cases() == 1
+    assert casework_actions.route_risk_case(score(risky)) is not None
+
+
+# ── Pages ─────────────────────────────────────────────────────────────────────────────────────
+def form_of(policy: RiskPolicy, **changes: Any) -> dict[str, Any]:
+    from hashing.risk_forms import RiskPolicyForm
+
+    form = RiskPolicyForm.of(policy)
+    said = {name: "" if value is None else value for name, value in form.initial.items()}
+    if said["opens_cases"]:
+        said["opens_cases"] = "on"
+    return said | {"note": "tried"} | changes
+
+
+def test_the_page_shows_the_riskiest_first_and_why(
+    client: Client, lead: User, world: World, risky: Group
+) -> None:
+    signed_in(client, lead)
+    page = client.get(reverse("hashing:risk")).content.decode()
+    assert "+40: 1 item of the group is known material" in page
+    detail = client.get(reverse("hashing:risk_detail", args=[score(risky).pk])).content.decode()
+    assert "60 of 100" in detail
+    assert "5 independent reporters" in detail
+    assert "Banned members" in detail  # What does not add is said too.
+    assert "g" in client.get(reverse("hashing:risk") + "?q=g&kind=group&above=yes").content.decode()
+    assert "Nothing matches" in client.get(reverse("hashing:risk") + "?q=nobody").content.decode()
+
+
+def test_the_case_shows_why_its_group_is_rated_so(client: Client, lead: User, risky: Group) -> None:
+    grant_all(lead)
+    case = casework_actions.route_risk_case(score(risky))
+    assert case is not None
+    signed_in(client, lead)
+    page = client.get(reverse("moderation:case", args=[case.pk])).content.decode()
+    assert "Risk 60 of 100" in page
+    assert "1 item of the group is known material" in page
+
+
+def test_a_dry_run_says_what_would_change_and_writes_nothing(
+    client: Client, policy_admin: User, risky: Group
+) -> None:
+    signed_in(client, policy_admin)
+    said = form_of(RiskPolicy.objects.get(), group_open_at=70) | {"try": "1"}
+    page = client.post(reverse("hashing:risk_policy"), said).content.decode()
+    assert "Fewer would be above the threshold: 0 instead of 1" in page
+    assert "Would fall below it" in page
+    assert RiskPolicy.objects.count() == 1
+    assert not SubjectChange.objects.exists()
+
+
+def test_new_weights_are_a_version_and_rate_everything_again(
+    client: Client, policy_admin: User, world: World, risky: Group
+) -> None:
+    signed_in(client, policy_admin)
+    said = form_of(RiskPolicy.objects.get(), group_known_media_points=5)
+    assert client.post(reverse("hashing:risk_policy"), said).status_code == 302
+    assert RiskPolicy.objects.get(version=2).created_by == policy_admin
+    world.settle()
+    assert score(risky).score == 25
+    assert score(risky).policy == RiskPolicy.objects.get(version=2)
+    earlier = client.get(reverse("hashing:risk_policy") + "?version=1").content.decode()
+    assert "Values of an earlier version" in earlier
+
+
+def test_two_people_change_the_weights_and_the_second_is_told(
+    client: Client, policy_admin: User, risky: Group
+) -> None:
+    signed_in(client, policy_admin)
+    said = form_of(RiskPolicy.objects.get())
+    assert client.post(reverse("hashing:risk_policy"), said).status_code == 302
+    answer = client.post(reverse("hashing:risk_policy"), said)
+    assert answer.status_code == 422
+    assert "Somebody made version 2" in answer.content.decode()
+    assert RiskPolicy.objects.count() == 2
+
+
+def test_bad_weights_are_refused_at_their_row(client: Client, policy_admin: User, db: None) -> None:
+    signed_in(client, policy_admin)
+    said = form_of(RiskPolicy.objects.get(), group_banned_full=0, drop=50)
+    answer = client.post(reverse("hashing:risk_policy"), said)
+    assert answer.status_code == 422
+    page = answer.content.decode()
+    assert "“in full at”" in page
+    assert "smaller than both thresholds" in page
+
+
+def test_scores_open_no_cases_when_that_is_turned_off(
+    client: Client, policy_admin: User, world: World
+) -> None:
+    signed_in(client, policy_admin)
+    said = form_of(RiskPolicy.objects.get(), opens_cases="")
+    assert client.post(reverse("hashing:risk_policy"), said).status_code == 302
+    world.picture({"group": "g"}, 1, hash_finding())
+    for reporter in ("r1", "r2", "r3", "r4", "r5"):
+        world.report({"group": "g"}, reporter)
+    world.settle()
+    row = RiskScore.objects.get(group__external_id="g")
+    assert row.is_above
+    assert row.case_state == CaseState.NONE
+    assert "turned that off" in row.reason
+
+
+def test_dry_runs_and_lists_are_for_those_who_may_see_them(
+    reviewer: User, lead: User, risky: Group
+) -> None:
+    assert not risk_access.scores_for(reviewer).exists()
+    assert risk_access.scores_for(lead).exists()
+    run: Callable[..., Any] = risk_access.dry_run
+    assert run(reviewer, "group", weights=GROUP_WEIGHTS, open_at=50, now_open_at=50).rated == 0
