@@ -1,5 +1,6 @@
 # make up                 run Holdfast (SAMPLE=0 starts empty; PORT=8001 HOST=… choose the address)
 # make test               run all tests (TESTS=tests/core for a part, WORKERS=4 for more at once)
+# make proofs             try every promise on a real installation (QUICK=1 for minutes, ONLY=name for one)
 # make check              lint, types, templates, migrations, deployment settings
 # make bench              print every measured claim side by side (QUICK= for the full sizes)
 # make lock               write the hash-pinned lock files anew from pyproject.toml (needs uv)
@@ -11,13 +12,16 @@ TESTS ?= tests
 WORKERS ?= 2
 QUICK ?= --quick
 
-.PHONY: up test check bench lock screenshots clean venv venv-dev
+.PHONY: up test proofs check bench lock screenshots clean venv venv-dev
 
 up: venv
 	@exec $(PYTHON_ENV) -m config.runtime.up
 
 test: venv-dev
 	@exec $(PYTHON_ENV) -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+proofs: venv-dev
+	@exec $(PYTHON_ENV) -m tests.proofs $(if $(filter-out 0 --quick,$(QUICK)),--quick) $(if $(ONLY),--only $(ONLY))
 
 check: venv-dev
 	.venv/bin/ruff check .
