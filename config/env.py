@@ -101,6 +101,22 @@ def attach(var: Path) -> None:
             os.environ.setdefault(name, value)
 
 
+_POOL = {"min_size": 0, "max_size": 16, "timeout": 6, "max_idle": 120, "reconnect_timeout": 2}
+"""How long a query waits for a session, and how long the pool goes on trying by itself, in seconds.
+
+The pool doubles its waits up to ``reconnect_timeout``, and nobody else may try meanwhile: with the five minutes
+that psycopg sets, a process would notice up to a minute late that the database is back."""
+
+_NOTICE_DEAD_PEERS = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 10_000,
+}
+"""A server that vanished without a word (a failover, a firewall that forgot) is noticed after about 10 s, not
+after the kernel's two hours. Of no effect on unix sockets."""
+
+
 def database(*, testing: bool, command: str = "") -> dict[str, Any]:
     """Return Django's database settings from ``DATABASE_URL`` (postgresql://…).
 
@@ -116,9 +132,9 @@ def database(*, testing: bool, command: str = "") -> dict[str, Any]:
     query = dict(parse_qsl(parts.query))
     host = query.pop("host", None) or parts.hostname or ""
     port = query.pop("port", None) or parts.port or ""
-    options: dict[str, Any] = {"connect_timeout": 10, **query}
+    options: dict[str, Any] = {"connect_timeout": 5, **_NOTICE_DEAD_PEERS, **query}
     if not testing:
-        options["pool"] = {"min_size": 0, "max_size": 16, "timeout": 15, "max_idle": 120}
+        options["pool"] = dict(_POOL)
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")) or "holdfast",

@@ -8,5 +8,10 @@ class CoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the start-up checks."""
-        from core import checks  # noqa: F401 — importing registers them
+        """Register the start-up checks, and what a forked process must forget."""
+        from core import (
+            checks,  # noqa: F401 — importing registers them
+            forks,
+        )
+
+        forks.register()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # RQ's own intervals let the job of a killed worker lie for about ten minutes.
 MAINTENANCE_SECONDS = 30
 MONITORING_SECONDS = 5
+# RQ waits up to a minute between two attempts to reach Valkey.
+RECONNECT_SECONDS = 5.0
 
 
 class AppWorker(Worker):
@@ -24,6 +26,8 @@ class AppWorker(Worker):
     Notices abandoned jobs within about a minute, and takes its running job along when it dies: a job that
     outlived its worker would run beside the repetition that the sweep starts.
     """
+
+    max_connection_wait_time = RECONNECT_SECONDS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("maintenance_interval", MAINTENANCE_SECONDS)
@@ -37,6 +41,13 @@ class AppWorker(Worker):
 
             lookup.warm()
         return super().work(*args, **kwargs)
+
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        """Fork, with nothing open that both sides could use (``core.forks``)."""
+        from core import forks
+
+        forks.close_stores()
+        super().fork_work_horse(job, queue)
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         if bind := die_with_parent(signal.SIGKILL):
@@ -52,6 +63,8 @@ class WarmWorker(SimpleWorker):
     decoder and not here, so a hostile file does not cost the worker; a job that never ends is ended by
     its time limit. Start it with ``--max-jobs``: whatever leaks is given back when a successor takes over.
     """
+
+    max_connection_wait_time = RECONNECT_SECONDS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("maintenance_interval", MAINTENANCE_SECONDS)

@@ -85,5 +85,6 @@ Processes and stores
     Valkey down                     reports/test_api_keys.py::test_without_valkey_reports_are_still_taken
     PostgreSQL restarted under load faults/test_lost_stores.py::test_postgres_killed_and_restarted_under_load
     a session of it ends            reports/test_api_idempotency.py::test_a_connection_that_dies_in_the_middle_is_503_and_the_repeat_succeeds_once
+    all its sessions end            faults/test_lost_sessions.py::test_every_process_works_again_after_its_sessions_were_ended
     either store killed             runtime/test_up.py::test_a_killed_store_comes_back
 """
