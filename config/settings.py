@@ -313,6 +313,8 @@ HOLDFAST_CLASSIFIER_ALLOW_PRIVATE = env_bool(
 )
 # Directories with installed plug-ins (`pip install --target`), besides the application's own packages.
 HOLDFAST_PLUGIN_PATH = env_list("HOLDFAST_PLUGIN_PATH", [])
+# Refuse to start where a part of the decoders' sandbox is missing (hashing.confinement).
+HOLDFAST_REQUIRE_SANDBOX = env_bool("HOLDFAST_REQUIRE_SANDBOX", default=False)
 
 # ── Language, time, logs ──────────────────────────────────────────────────────────────────────
 LANGUAGE_CODE = "en"
