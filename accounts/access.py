@@ -19,9 +19,8 @@ from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponseBase
 
 from accounts import confirming
-from accounts.destinations import go, here
 from accounts.models import Invitation, SignIn, User
-from accounts.permissions import SECOND_FACTOR, Permission, Role
+from accounts.permissions import Permission, Role
 from core import audit
 from core.audit_events import AuditEvent
 from core.models import AuditEntry
@@ -29,20 +28,23 @@ from core.models import AuditEntry
 View = Callable[..., HttpResponseBase]
 
 
-def requires(permission: Permission, *, recent_login: bool = False) -> Callable[[View], View]:
+def requires(
+    permission: Permission, *, recent_login: bool = False, before_second_factor: bool = False
+) -> Callable[[View], View]:
     """Let a view run only for people whose role holds ``permission``.
 
     * Nobody signed in never gets here: ``LoginRequiredMiddleware`` sends them to sign in.
     * The role lacks the permission: 403, and the refusal is audited.
-    * The permission is in ``SECOND_FACTOR`` and this session was opened without one: the person is led
-      to set it up (people who have one cannot sign in without it).
+    * The session saw no second factor and the role needs one: ``SessionGuardMiddleware`` leads the person
+      to set it up, whatever the address. ``before_second_factor=True`` marks the few views that setting it
+      up needs (people who have one cannot sign in without it).
     * ``recent_login=True`` and the person last proved their presence more than
       ``HOLDFAST_REAUTH_MINUTES`` ago: a GET is sent to confirm and comes back; a POST is answered with
       a page that holds its fields and sends them again together with the password or code, so nothing
       typed is lost (see ``accounts.confirming``).
 
-    The decorator leaves ``holdfast_permission`` and ``holdfast_recent_login`` on the view for the
-    permission matrix test.
+    The decorator leaves ``holdfast_permission``, ``holdfast_recent_login`` and
+    ``holdfast_before_second_factor`` on the view, for the middleware and the permission matrix test.
     """
 
     def decorate(view: View) -> View:
@@ -59,8 +61,6 @@ def requires(permission: Permission, *, recent_login: bool = False) -> Callable[
                     method=request.method,
                 )
                 raise PermissionDenied
-            if permission in SECOND_FACTOR and sign_in.second_factor_at is None:
-                return go(request, "accounts:totp_set_up", next=here(request))
             if recent_login and (
                 answer := confirming.ask_if_stale(request, sign_in=sign_in, user=user)
             ):
@@ -69,6 +69,7 @@ def requires(permission: Permission, *, recent_login: bool = False) -> Callable[
 
         guarded.holdfast_permission = permission  # type: ignore[attr-defined]
         guarded.holdfast_recent_login = recent_login  # type: ignore[attr-defined]
+        guarded.holdfast_before_second_factor = before_second_factor  # type: ignore[attr-defined]
         return guarded
 
     return decorate
@@ -113,7 +114,10 @@ def find_open_sign_in(id: object, user: User) -> SignIn | None:
         "age": _since("started_at"),
         "since_confirmed": _since("confirmed_at"),
     }
-    return SignIn.objects.filter(pk=key, user=user, ended_at=None).annotate(**durations).first()
+    found = SignIn.objects.filter(pk=key, user=user, ended_at=None).annotate(**durations).first()
+    if found is not None:
+        found.user = user  # It is known already: no second query for it.
+    return found
 
 
 def open_sign_ins_of(user: User) -> QuerySet[SignIn]:

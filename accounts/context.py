@@ -21,13 +21,16 @@ def permissions(request: HttpRequest) -> dict[str, Any]:
     """
     user = getattr(request, "user", None)
     person = user if isinstance(user, User) else None
-    is_signed_in = getattr(request, "sign_in", None) is not None
+    sign_in = getattr(request, "sign_in", None)
+    is_signed_in = sign_in is not None
+    # A session that owes its second factor can do nothing yet, so pages offer it nothing.
+    may_act = is_signed_in and not sign_in.lacks_second_factor
     return {
         "can": {
-            permission.name.lower(): is_signed_in and user_can(user, permission)  # type: ignore[arg-type]
+            permission.name.lower(): may_act and user_can(user, permission)  # type: ignore[arg-type]
             for permission in Permission
         },
-        "has_second_factor": is_signed_in and request.sign_in.second_factor_at is not None,  # type: ignore[attr-defined]
+        "owes_second_factor": is_signed_in and not may_act,
         "theme": person.theme if person else request.COOKIES.get(THEME_COOKIE, "auto"),
         "keys_off": person is not None and not person.keys_enabled,
         "idle_wait": idle_state(None)["idle_wait"] if is_signed_in else None,

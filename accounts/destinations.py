@@ -71,3 +71,14 @@ def go_sign_in(request: HttpRequest) -> HttpResponse:
     if is_htmx(request):
         response.status_code = HTTPStatus.UNAUTHORIZED
     return response
+
+
+def go_set_up(request: HttpRequest) -> HttpResponse:
+    """Send a session that owes its second factor to set it up, and afterwards back to its page.
+
+    The 403 tells our own scripts that nothing was done; htmx obeys ``HX-Redirect`` all the same.
+    """
+    response = go(request, "accounts:totp_set_up", next=here(request))
+    if is_htmx(request):
+        response.status_code = HTTPStatus.FORBIDDEN
+    return response

@@ -1,10 +1,11 @@
-"""Ends sessions that are idle, too old or ended by somebody, whatever the browser says."""
+"""Ends sessions that are idle, too old or ended by somebody; holds back those without a second factor."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
 from http import HTTPStatus
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import logout
@@ -12,9 +13,11 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from accounts import access, actions
-from accounts.destinations import go_sign_in, is_htmx
+from accounts.destinations import go_set_up, go_sign_in, is_htmx
 from accounts.models import SignIn, User
 from accounts.signing_in import SESSION_KEY
+from core import audit
+from core.audit_events import AuditEvent
 
 BACKGROUND_HEADER = "X-Background"
 """Requests the page sends by itself carry it (``hx-headers='{"X-Background": "1"}'``): they keep a lease
@@ -40,6 +43,31 @@ class SessionGuardMiddleware:
         if request.session.session_key and isinstance(request.user, User):
             request.sign_in = self._open_sign_in(request, request.user)  # type: ignore[attr-defined]
         return _lead_to_sign_in(request, self.get_response(request))
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        """Lead a session that owes its second factor to set it up. Nothing else of the request happens.
+
+        By session, not by verb: a password that was guessed or handed over must not read one case. Views
+        that answer people who are not signed in stay open; they show nothing of the person's.
+        """
+        sign_in: SignIn | None = request.sign_in  # type: ignore[attr-defined]
+        if sign_in is None or not sign_in.lacks_second_factor:
+            return None
+        is_public = not getattr(view, "login_required", True)
+        if is_public or getattr(view, "holdfast_before_second_factor", False):
+            return None
+        if request.method not in {"GET", "HEAD"}:
+            match = request.resolver_match
+            audit.record_apart(
+                AuditEvent.PERMISSION_REFUSED,
+                actor=sign_in.user,
+                permission="second factor",
+                view=match.view_name if match else "",
+                method=request.method,
+            )
+        return go_set_up(request)
 
     def _open_sign_in(self, request: HttpRequest, user: User) -> SignIn | None:
         sign_in = access.find_open_sign_in(request.session.get(SESSION_KEY), user)

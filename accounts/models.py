@@ -11,7 +11,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower, Now
 
-from accounts.permissions import SECOND_FACTOR, Permission, Role, permissions_of, role_may
+from accounts.permissions import Permission, Role, needs_second_factor, role_may
 
 
 class UserManager(BaseUserManager["User"]):
@@ -59,8 +59,8 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def needs_second_factor(self) -> bool:
-        """Whether the role holds a permission that only a session with a second factor may use."""
-        return bool(permissions_of(self.role) & SECOND_FACTOR)
+        """Whether a session of this person can do nothing before its second factor was checked."""
+        return needs_second_factor(self.role)
 
 
 class Invitation(models.Model):
@@ -135,6 +135,7 @@ class SignIn(models.Model):
         ROLE_CHANGED = "role_changed", "Role changed"
         PASSWORD_CHANGED = "password_changed", "Password changed"
         SECOND_FACTOR_RESET = "second_factor_reset", "Second factor reset"
+        SECOND_FACTOR_SET_UP = "second_factor_set_up", "Second factor set up in another browser"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="sign_ins")
@@ -169,3 +170,8 @@ class SignIn(models.Model):
 
     def __str__(self) -> str:
         return f"Sign-in {self.pk}"
+
+    @property
+    def lacks_second_factor(self) -> bool:
+        """Whether the session saw only a password, and its person's role needs more."""
+        return self.second_factor_at is None and self.user.needs_second_factor

@@ -162,30 +162,8 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     ),
 }
 
-SECOND_FACTOR: frozenset[Permission] = frozenset(
-    {
-        _P.MEDIA_REVEAL,
-        _P.REFERRALS_APPROVE,
-        _P.REFERRALS_EXPORT,
-        _P.AUDIT_EXPORT,
-        _P.PEOPLE_MANAGE,
-        _P.SOURCES_MANAGE,
-        _P.WEBHOOKS_MANAGE,
-        _P.QUEUES_MANAGE,
-        _P.RECIPIENTS_MANAGE,
-        _P.HASHING_LISTS_EDIT,
-        _P.HASHING_RULES_EDIT,
-        _P.HASHING_LISTS_APPROVE,
-        _P.HASHING_ENTRIES_ADD,
-        _P.HASHING_EXCHANGES_MANAGE,
-        _P.HASHING_CLASSIFIERS_EDIT,
-        _P.HASHING_CLASSIFIERS_ACTIVATE,
-        _P.HASHING_DETECTORS_EDIT,
-        _P.HASHING_RISK_EDIT,
-        _P.HASHING_LINKS_IMPORT,
-    }
-)
-"""Permissions that count only in a session whose second factor was checked."""
+WITHOUT_SECOND_FACTOR: frozenset[Permission] = frozenset({_P.OWN_ACCOUNT, _P.POLICIES_VIEW})
+"""All that a role may hold and still sign in with a password alone. Every role there is holds more."""
 
 
 class _Holder(Protocol):
@@ -205,6 +183,11 @@ def permissions_of(role: str) -> frozenset[Permission]:
 def role_may(role: str, permission: Permission) -> bool:
     """Return whether ``role`` holds ``permission``. An unknown role holds nothing."""
     return permission in permissions_of(role)
+
+
+def needs_second_factor(role: str) -> bool:
+    """Return whether people of ``role`` can do nothing in a session that saw no second factor."""
+    return bool(permissions_of(role) - WITHOUT_SECOND_FACTOR)
 
 
 def user_can(user: _Holder | AnonymousUser, permission: Permission) -> bool:

@@ -6,7 +6,6 @@ from django.http import HttpRequest
 
 from accounts.access import current_sign_in
 from accounts.models import User
-from accounts.permissions import SECOND_FACTOR
 
 
 def may_upload(request: HttpRequest) -> bool:
@@ -23,6 +22,6 @@ def may_upload(request: HttpRequest) -> bool:
     permission = getattr(match.func, "holdfast_permission", None) if match else None
     if not isinstance(user, User) or sign_in is None or permission is None:
         return False
-    if permission in SECOND_FACTOR and sign_in.second_factor_at is None:
+    if sign_in.lacks_second_factor:
         return False
     return user.may(permission)

@@ -25,7 +25,6 @@ urlpatterns: list[URLPattern] = [
     path("account/password/", own.password, name="password"),
     path("account/sessions/end/", own.end_other_sessions, name="end_other_sessions"),
     path("account/second-factor/", second_factor.set_up, name="totp_set_up"),
-    path("account/second-factor/remove/", second_factor.remove, name="totp_remove"),
     path("account/recovery-codes/", second_factor.recovery_codes, name="recovery_codes"),
     # Administration
     path("people/", people.index, name="people"),

@@ -120,7 +120,6 @@ def context(
         "lost": _lost(case, user) if is_open and mine is None else "",
         "may_take_over": works and is_open and user.may(Permission.CASES_TAKE_OVER),
         "may_move": works and is_open and user.may(Permission.CASES_MOVE),
-        "needs_second_factor": bool(works and mine and not has_second_factor),
         "viewers": presence.seen(case.pk, user.pseudonym),
         "cards": cards,
         "items_window": items_window,

@@ -79,7 +79,6 @@ ACCOUNTS = (
     Row("accounts:password", EVERYBODY, get=200, post=422),
     Row("accounts:end_other_sessions", EVERYBODY, post=302),
     Row("accounts:totp_set_up", EVERYBODY, get=200, post=422),
-    Row("accounts:totp_remove", EVERYBODY, get=200, post=409),
     Row("accounts:recovery_codes", EVERYBODY, post=200),
     Row("accounts:people", only(ADMIN), get=200),
     Row("accounts:invite", only(ADMIN), get=200, post=422),

@@ -21,7 +21,7 @@ from django.urls.converters import IntConverter, SlugConverter, StringConverter,
 import moderation.actions
 import referrals.actions
 from accounts.models import SignIn, User
-from accounts.permissions import SECOND_FACTOR, Role, permissions_of
+from accounts.permissions import Role, permissions_of
 from moderation.jobs import make_preview
 from tests.casework import Casework, grant_all
 from tests.cast import make_person, signed_in
@@ -179,23 +179,58 @@ def test_whoever_is_not_signed_in_is_led_to_sign_in() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+BEFORE_A_SECOND_FACTOR = {
+    "accounts:sign_out",
+    "accounts:confirm",
+    "accounts:idle",
+    "accounts:stay",
+    "accounts:totp_set_up",
+}
+"""All that a session may use before its second factor was checked: setting it up, and leaving."""
+
+
 @pytest.mark.parametrize("role", list(Role))
-def test_what_needs_a_second_factor_is_closed_to_a_session_without_one(role: Role) -> None:
+def test_a_session_without_a_second_factor_reaches_nothing(
+    role: Role, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each address, by each method: led to set-up, and no view is run."""
     session = session_of(make_person("Somebody", role, totp=False), second_factor=False)
     everywhere = addresses()
-    wrong, seen = [], 0
+    run: list[str] = []
+    may = User.may
+    monkeypatch.setattr(
+        User, "may", lambda self, asked: run.append(asked.value) or may(self, asked)
+    )
+    wrong = []
     for row in MATRIX:
-        address = everywhere[row.name]
-        if role not in row.roles or address.view.holdfast_permission not in SECOND_FACTOR:  # type: ignore[attr-defined]
-            continue
-        for method, _ in offered(row):
-            seen += 1
-            answer = ask(session, address, method)
+        for method in METHODS:
+            if row.name in BEFORE_A_SECOND_FACTOR:
+                continue
+            run.clear()
+            answer = ask(session, everywhere[row.name], method)
             led = answer.headers.get("Location", "").startswith("/account/second-factor/")
-            if answer.status_code != 302 or not led:
-                wrong.append(f"{method.upper()} {row.name}: {answer.status_code}")
+            if answer.status_code != 302 or not led or run:
+                wrong.append(f"{method.upper()} {row.name}: {answer.status_code} {run}")
     assert not wrong, "\n".join(wrong)
-    assert seen, "no row of this role needs a second factor"
+
+
+def test_a_fragment_leads_the_whole_page_to_set_the_second_factor_up() -> None:
+    session = session_of(make_person("Robin", Role.REVIEWER, totp=False), second_factor=False)
+    everywhere = addresses()
+    for name, method in (("moderation:heartbeat", "post"), ("moderation:preview", "get")):
+        answer = ask(session, everywhere[name], method, HX_Request="true")
+        assert answer.status_code == 403
+        assert answer["HX-Redirect"].startswith("/account/second-factor/")
+        assert not answer.content
+
+
+def test_what_a_session_may_use_before_its_second_factor_is_this_list() -> None:
+    marked = {
+        address.name
+        for address in addresses().values()
+        if getattr(address.view, "holdfast_before_second_factor", False)
+    }
+    assert marked == BEFORE_A_SECOND_FACTOR
 
 
 @pytest.mark.parametrize("role", list(Role))
@@ -287,7 +322,6 @@ IRREVERSIBLE = {
     "accounts:reset_second_factor",
     "accounts:recovery_codes",
     "accounts:totp_set_up",
-    "accounts:totp_remove",
     "moderation:webhook",
     "moderation:webhook_new",
     "moderation:webhook_rotate",

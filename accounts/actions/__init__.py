@@ -36,7 +36,6 @@ from accounts.actions.second_factor import (
     has_totp,
     new_recovery_codes,
     recovery_codes_left,
-    remove_totp,
 )
 from accounts.actions.sign_ins import (
     confirm,
@@ -74,7 +73,6 @@ __all__ = [
     "open_sign_in",
     "reactivate",
     "recovery_codes_left",
-    "remove_totp",
     "rename",
     "reset_second_factor",
     "revoke_invitation",

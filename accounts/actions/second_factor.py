@@ -81,7 +81,9 @@ def enable_totp(
     """Set up (or replace) the authenticator app and return ten new recovery codes, shown once.
 
     ``code`` proves that the app holds ``secret``; a wrong one raises Invalid. The session ``sign_in``
-    counts as verified from here on. Can be undone by ``remove_totp`` or ``reset_second_factor``.
+    counts as verified from here on. Sessions of the person that
+    saw no second factor end: whoever opened one with the password alone must not set up another. Can be
+    undone by ``reset_second_factor``.
     """
     user = lock_person(user)
     counter = totp_counter(secret, normalize_user_code(code))
@@ -94,25 +96,16 @@ def enable_totp(
     codes = RecoveryCodes.activate(user).generate_codes()
     if sign_in is not None:
         SignIn.objects.filter(pk=sign_in.pk, user=user).update(second_factor_at=Now())
+    weak = SignIn.objects.filter(user=user, ended_at=None, second_factor_at=None)
+    ended = weak.update(ended_at=Now(), ended_because=SignIn.Ended.SECOND_FACTOR_SET_UP)
     audit.record(
-        AuditEvent.SECOND_FACTOR_SET_UP, actor=actor, subject=user, replaced=bool(replaced)
+        AuditEvent.SECOND_FACTOR_SET_UP,
+        actor=actor,
+        subject=user,
+        replaced=bool(replaced),
+        ended=ended,
     )
     return codes
-
-
-@transaction.atomic
-def remove_totp(user: User, *, actor: User) -> None:
-    """Remove the authenticator app and the recovery codes. Can be undone by setting one up again."""
-    user = lock_person(user)
-    if user.needs_second_factor:
-        raise Refused(
-            "Your role needs a second factor, so it cannot be removed. "
-            "You can replace it with a new device instead.",
-            code="second_factor_needed",
-        )
-    if not remove_all(user):
-        raise Refused("There is no second factor to remove.", code="no_second_factor")
-    audit.record(AuditEvent.SECOND_FACTOR_REMOVED, actor=actor, subject=user)
 
 
 @transaction.atomic

@@ -1,12 +1,11 @@
-"""Setting up, replacing and removing one's second factor."""
+"""Setting up and replacing one's second factor."""
 
 from __future__ import annotations
 
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.totp.internal.auth import generate_totp_secret
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils.safestring import mark_safe
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -27,7 +26,7 @@ _SECRET_KEY = "holdfast_totp_secret"  # noqa: S105 — a name in the session
 @never_cache
 @sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
-@requires(Permission.OWN_ACCOUNT, recent_login=True)
+@requires(Permission.OWN_ACCOUNT, recent_login=True, before_second_factor=True)
 def set_up(request: HttpRequest) -> HttpResponse:
     """Show a new secret as QR code and text; the first right code makes it the second factor."""
     user, destination = person_of(request), next_path(request)
@@ -60,19 +59,6 @@ def set_up(request: HttpRequest) -> HttpResponse:
         "must": user.needs_second_factor,
     }
     return render(request, "accounts/totp_set_up.html", context, status=status)
-
-
-@require_http_methods(["GET", "POST"])
-@requires(Permission.OWN_ACCOUNT, recent_login=True)
-def remove(request: HttpRequest) -> HttpResponse:
-    """Ask, then remove the second factor of somebody whose role does not need one."""
-    user = person_of(request)
-    if request.method == "POST":
-        actions.remove_totp(user, actor=user)
-        messages.success(request, "Your second factor is removed.")
-        return redirect("accounts:profile")
-    context = {"must": user.needs_second_factor, "has_totp": actions.has_totp(user)}
-    return render(request, "accounts/totp_remove.html", context)
 
 
 @never_cache

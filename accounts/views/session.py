@@ -90,7 +90,7 @@ def second_factor(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@requires(Permission.OWN_ACCOUNT)
+@requires(Permission.OWN_ACCOUNT, before_second_factor=True)
 def sign_out(request: HttpRequest) -> HttpResponse:
     """End this session."""
     signing_in.end(request, sign_in_of(request), person_of(request))
@@ -101,7 +101,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 @never_cache
 @sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
-@requires(Permission.OWN_ACCOUNT)
+@requires(Permission.OWN_ACCOUNT, before_second_factor=True)
 def confirm(request: HttpRequest) -> HttpResponse:
     """Ask password or code again before a verb that cannot be undone, then go back to it."""
     user, destination = person_of(request), next_path(request)
@@ -124,7 +124,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_safe
-@requires(Permission.OWN_ACCOUNT)
+@requires(Permission.OWN_ACCOUNT, before_second_factor=True)
 def idle(request: HttpRequest) -> HttpResponse:
     """Return the idle warning when its time has come, else the moment to ask again.
 
@@ -135,7 +135,7 @@ def idle(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@requires(Permission.OWN_ACCOUNT)
+@requires(Permission.OWN_ACCOUNT, before_second_factor=True)
 def stay(request: HttpRequest) -> HttpResponse:
     """Keep the session: the person pressed the button of the warning."""
     actions.mark_seen(sign_in_of(request))

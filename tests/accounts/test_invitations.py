@@ -42,7 +42,8 @@ def test_a_link_creates_the_account_and_leads_to_the_second_factor(
     assert answer["Location"] == "/account/second-factor/"
     nils = User.objects.get(email="nils@holdfast.example")
     assert (nils.name, nils.role) == ("Nils N.", Role.LEGAL)
-    assert new.get("/account/").status_code == 200
+    assert new.get("/account/second-factor/").status_code == 200
+    assert new.get("/account/")["Location"].startswith("/account/second-factor/")
     events = AuditEntry.objects.values_list("event", flat=True)
     assert AuditEvent.INVITATION_ACCEPTED.value in events
     assert AuditEvent.INVITATION_CREATED.value in events

@@ -14,24 +14,17 @@ from accounts import actions
 from accounts.models import SignIn, User
 from accounts.permissions import Role
 from core.audit_events import AuditEvent
+from core.errors import Refused
 from core.models import AuditEntry
 from tests.cast import PASSWORD, make_person, signed_in, totp_code
 
 pytestmark = pytest.mark.django_db
 SET_UP = "/account/second-factor/"
-REMOVE = "/account/second-factor/remove/"
 
 
 @pytest.fixture
 def newcomer() -> User:
     return make_person("Nora New", Role.ADMINISTRATOR, totp=False)
-
-
-@pytest.fixture
-def free(monkeypatch: pytest.MonkeyPatch) -> User:
-    """Somebody whose role needs no second factor, as another table of roles might have it."""
-    monkeypatch.setattr(User, "needs_second_factor", property(lambda self: False))
-    return make_person("Fred Free", Role.AUDITOR)
 
 
 def offered_secret(client: Client) -> str:
@@ -96,19 +89,16 @@ def test_replacing_the_device_voids_the_old_one(client: Client, reviewer: User) 
     assert actions.try_code(reviewer, code=totp_code(secret, steps=1))
 
 
-def test_the_second_factor_stays_while_the_role_needs_it(client: Client, reviewer: User) -> None:
-    signed_in(client, reviewer)
-    assert "Your role needs a second factor" in client.get(REMOVE).content.decode()
-    assert client.post(REMOVE).status_code == 409
-    assert actions.has_totp(reviewer)
-
-
-def test_a_role_without_the_need_may_remove_it(client: Client, free: User) -> None:
-    signed_in(client, free)
-    assert "Remove second factor" in client.get(REMOVE).content.decode()
-    assert client.post(REMOVE).status_code == 302
-    assert not Authenticator.objects.filter(user=free).exists()
-    assert client.post(REMOVE).status_code == 409
+def test_setting_up_ends_sessions_that_saw_only_the_password(
+    client: Client, newcomer: User
+) -> None:
+    """Else whoever opened one with a stolen password could put in a device of their own."""
+    thief = signed_in(Client(), newcomer, second_factor=False)
+    stolen = offered_secret(thief)
+    signed_in(client, newcomer, second_factor=False)
+    assert client.post(SET_UP, {"code": totp_code(offered_secret(client))}).status_code == 200
+    assert thief.post(SET_UP, {"code": totp_code(stolen)})["Location"].startswith("/sign-in/")
+    assert client.get("/people/").status_code == 200
 
 
 def test_an_administrator_resets_a_lost_device(client: Client, admin: User, reviewer: User) -> None:
@@ -131,11 +121,9 @@ def test_new_recovery_codes_replace_the_old_ones(client: Client, reviewer: User)
     assert actions.try_code(reviewer, code=new[0])
 
 
-def test_without_a_second_factor_there_are_no_recovery_codes(
-    client: Client, newcomer: User
-) -> None:
-    signed_in(client, newcomer, second_factor=False)
-    assert client.post("/account/recovery-codes/").status_code == 409
+def test_without_a_second_factor_there_are_no_recovery_codes(newcomer: User) -> None:
+    with pytest.raises(Refused, match="Set up an authenticator app first"):
+        actions.new_recovery_codes(newcomer, actor=newcomer)
 
 
 def test_a_new_password_needs_the_old_one_and_signs_out_other_browsers(

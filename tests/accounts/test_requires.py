@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from accounts.models import SignIn, User
-from accounts.permissions import SECOND_FACTOR, Permission, Role, permissions_of, user_can
+from accounts.permissions import Permission, Role, needs_second_factor, permissions_of, user_can
 from core.audit_events import AuditEvent
 from core.models import AuditEntry
 from tests.cast import PASSWORD, code_for, make_person, signed_in
@@ -137,7 +137,10 @@ def test_administration_is_not_access() -> None:
 def test_every_permission_is_held_by_some_role() -> None:
     held = frozenset().union(*(permissions_of(role) for role in Role))
     assert held == frozenset(Permission)
-    assert held >= SECOND_FACTOR
+
+
+def test_every_role_needs_a_second_factor() -> None:
+    assert all(needs_second_factor(role) for role in Role)
 
 
 def test_templates_see_no_permission_without_an_open_session(reviewer: User) -> None:

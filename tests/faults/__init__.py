@@ -71,6 +71,8 @@ People
     decision after the lease        moderation/test_leases.py::test_a_lease_that_ran_out_decides_nothing
     the lease ends while deciding   test_concurrency.py::test_a_lease_that_runs_out_between_reading_and_deciding_decides_nothing
     one decision sent eight times   test_concurrency.py::test_one_form_sent_eight_times_at_once_decides_once
+    only the password is known      test_permissions.py::test_a_session_without_a_second_factor_reaches_nothing
+    a stolen password, set-up race  accounts/test_own_account.py::test_setting_up_ends_sessions_that_saw_only_the_password
     approver equal to author        referrals/test_referral_approval.py::test_the_author_cannot_approve
 
 Processes and stores

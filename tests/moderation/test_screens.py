@@ -196,14 +196,6 @@ def test_everybody_reads_the_policies_and_their_versions(auditor: Any, session_o
     read(client, reverse("moderation:policy", args=["CS-1"]) + "?version=9", status=404)
 
 
-def test_without_a_second_factor_the_page_says_how_to_get_one(
-    held: Case, robin: Any, session_of: Any
-) -> None:
-    page = read(session_of(robin, second_factor=False), url("case", held))
-    assert "Originals need a second factor" in page
-    assert "data-reveal-url" not in page
-
-
 def test_every_seeded_policy_can_be_decided_on() -> None:
     from moderation.access import current_policies
     from moderation.models import Verb
