@@ -12,15 +12,22 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import queue
 import secrets
 import socket
+import ssl
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 from standardwebhooks import Webhook
+
+from core.timed_transport import TimedTransport
 
 __all__ = [
     "Address",
@@ -31,6 +38,7 @@ __all__ = [
     "posting",
     "resolve",
     "sign",
+    "words_for",
 ]
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -100,19 +108,41 @@ def is_allowed(address: Address, *, allow_private: bool) -> bool:
     )
 
 
-def resolve(host: str, port: int, *, allow_private: bool) -> str:
-    """Return a checked address of a host. Raises AddressRefused, or OSError when there is none.
+def resolve(host: str, port: int, *, allow_private: bool, seconds: float = 10.0) -> str:
+    """Return a checked address of a host. Raises AddressRefused, or OSError when there is none in time.
 
     One private address among several is enough to refuse: which one a library picks is chance.
     """
     found = {
         ipaddress.ip_address(str(info[4][0]).partition("%")[0])
-        for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for info in _look_up(host, port, seconds)
     }
     if not all(is_allowed(address, allow_private=allow_private) for address in found):
         raise AddressRefused("the name leads to a private address")
     # IPv4 first: where IPv6 is configured but does not work, every delivery would wait for it.
     return str(min(found, key=lambda address: (address.version, int(address))))
+
+
+def _look_up(host: str, port: int, seconds: float) -> list[Any]:
+    """Ask the system's resolver, in a thread: it knows no time limit and may hang for half a minute."""
+    answers: queue.SimpleQueue[list[Any] | OSError] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+        except OSError as failed:
+            answers.put(failed)
+        except UnicodeError:  # A label that is too long, or empty.
+            answers.put(OSError("not a host name"))
+
+    threading.Thread(target=ask, name="resolve", daemon=True).start()
+    try:
+        answer = answers.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError("the host name was not resolved in time") from None
+    if isinstance(answer, OSError):
+        raise answer
+    return answer
 
 
 def sign(message_id: str, at: datetime, body: str, signing_secrets: list[str]) -> dict[str, str]:
@@ -132,31 +162,66 @@ def posting(
     headers: dict[str, str],
     *,
     connect_seconds: float,
-    answer_seconds: float,
+    seconds: float,
     allow_private: bool,
 ) -> Iterator[httpx.Response]:
     """POST to a checked address; within the block the answer's body can be read piece by piece.
 
-    Raises AddressRefused, OSError when the name does not resolve, and httpx's exceptions.
+    ``seconds`` is one deadline over all of it: the name, connecting, TLS, sending, waiting and the body that is
+    read, however the receiver drips. Raises AddressRefused, OSError when the name does not resolve, and httpx's
+    exceptions, for which ``words_for`` has a sentence.
     """
     if refused := check_url(url, allow_private=allow_private):
         raise AddressRefused(refused)
+    end = time.monotonic() + seconds
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    address = resolve(host, port, allow_private=allow_private)
+    address = resolve(
+        host, port, allow_private=allow_private, seconds=min(connect_seconds, seconds)
+    )
     with (
         httpx.Client(
-            timeout=httpx.Timeout(answer_seconds, connect=connect_seconds),
+            transport=TimedTransport(
+                address=address, seconds=end - time.monotonic(), connect_seconds=connect_seconds
+            ),
             follow_redirects=False,
             trust_env=False,
         ) as client,
-        client.stream(
-            "POST",
-            httpx.URL(url).copy_with(host=address, port=port),
-            content=body,
-            headers={"Host": parts.netloc} | headers,
-            extensions={"sni_hostname": host},
-        ) as response,
+        client.stream("POST", url, content=body, headers=headers) as response,
     ):
         yield response
+
+
+def words_for(failed: Exception) -> str:
+    """Return what became of a request that got no answer, as a sentence for people."""
+    causes = list(_causes(failed))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            why = getattr(cause, "verify_message", "") or "the reason is not known"
+            return f"No answer: its certificate was not accepted ({why})."
+        if isinstance(cause, ssl.SSLError):
+            return "No answer: no secure connection (TLS) could be agreed on."
+        if isinstance(cause, ConnectionRefusedError):
+            return "No answer: the connection was refused, nobody listens at this address."
+    if isinstance(failed, httpx.ConnectTimeout):
+        return "No connection in time."
+    if isinstance(failed, httpx.TimeoutException):
+        return "No answer in time."
+    if isinstance(failed, httpx.ConnectError):
+        return "No answer: the address could not be reached."
+    if isinstance(failed, httpx.NetworkError):
+        return "No answer: the receiver broke the connection off before it answered."
+    if isinstance(failed, httpx.RemoteProtocolError):
+        return "No answer: what came back is not a whole HTTP answer."
+    if isinstance(failed, TimeoutError):
+        return "The host name was not resolved in time."
+    if isinstance(failed, OSError):
+        return "The host name could not be resolved."
+    return "Not sent: the request cannot be written as HTTP. Look at the address."
+
+
+def _causes(failed: BaseException | None) -> Iterator[BaseException]:
+    while failed is not None:
+        yield failed
+        failed = failed.__cause__ or failed.__context__

@@ -24,7 +24,7 @@ from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from core.context import VERSION
-from core.outbound import AddressRefused, posting, sign
+from core.outbound import AddressRefused, posting, sign, words_for
 from hashing import opinions
 from hashing.images import Frame, Picture
 from hashing.opinions import BadAnswer, Opinion
@@ -165,7 +165,7 @@ def _post(
             body.encode(),
             headers,
             connect_seconds=min(CONNECT_SECONDS, left),
-            answer_seconds=left,
+            seconds=left,
             allow_private=settings.HOLDFAST_CLASSIFIER_ALLOW_PRIVATE,
         ) as response:
             _check_status(response)
@@ -177,9 +177,9 @@ def _post(
     except httpx.TimeoutException:
         raise NoAnswer("too_slow", "No answer in time.") from None
     except (httpx.HTTPError, httpx.InvalidURL) as failed:
-        raise NoAnswer("no_connection", f"No answer: {type(failed).__name__}.") from None
-    except OSError:
-        raise NoAnswer("no_connection", "The host name could not be resolved.") from None
+        raise NoAnswer("no_connection", words_for(failed)) from None
+    except OSError as failed:
+        raise NoAnswer("no_connection", words_for(failed)) from None
 
 
 def _check_status(response: httpx.Response) -> None:

@@ -51,6 +51,11 @@ Detectors of others
     a service is away, and back     hashing/test_external.py::test_a_service_that_fails_is_left_alone_and_its_items_are_scanned_when_it_is_back
     a model file was changed        hashing/test_nudity.py::test_a_model_file_that_was_changed_is_not_used
 
+Receivers outside
+    drips, hangs, 100 Continue      core/test_outbound.py::test_a_receiver_that_drips_or_hangs_gets_its_seconds_and_no_more
+    a TLS handshake without end     core/test_outbound.py::test_a_handshake_that_never_ends_is_ended
+    a resolver that hangs           core/test_outbound.py::test_a_resolver_that_hangs_is_not_waited_for
+
 Requests
     100 MB and one byte             reports/test_api_reports.py::test_an_upload_of_100_mb_and_one_byte_is_413_by_default
     over the limit, nothing kept    core/test_uploads.py::test_one_byte_over_the_limit_is_413_in_words_and_nothing_is_kept

@@ -131,7 +131,7 @@ def test_a_receiver_that_is_down_gets_it_once_when_it_is_back(
     delivery_jobs.carry_out(str(enforcement.pk))
     attempt = DeliveryAttempt.objects.get()
     assert attempt.status is None
-    assert attempt.error == "No answer: ConnectError."
+    assert "nobody listens" in attempt.error
     back = Receiver(port)
     back.secret = receiver.secret
     try:
