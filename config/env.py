@@ -67,7 +67,7 @@ def store(name: str, folder: Path) -> dict[str, Any]:
     bucket = os.environ.get("HOLDFAST_S3_BUCKET")
     if not bucket:
         return {
-            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "BACKEND": "core.vault.folder.DurableFolder",
             "OPTIONS": {
                 "location": str(folder),
                 "file_permissions_mode": 0o600,

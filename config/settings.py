@@ -123,6 +123,8 @@ FILE_UPLOAD_HANDLERS = ["core.uploads.VaultUploadHandler"]
 HOLDFAST_MAY_UPLOAD = "accounts.sending.may_upload"  # Asked before a file's first byte is taken.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 HOLDFAST_MAX_UPLOAD_BYTES = env_int("HOLDFAST_MAX_UPLOAD_BYTES", 100 * 1024 * 1024)
+# A disk with less left than this is full: uploads stop before a database on the same disk has to.
+HOLDFAST_DISK_RESERVE_BYTES = env_int("HOLDFAST_DISK_RESERVE_BYTES", 64 * 1024 * 1024)
 # Perceptual digests of every picture: pdq always, phash, dhash, and whash, which costs ten times the others.
 HOLDFAST_DIGESTS = frozenset(env_list("HOLDFAST_DIGESTS", ["pdq", "phash", "dhash"]))
 HOLDFAST_KEYRING = Path(os.environ.get("HOLDFAST_KEYRING", VAR_DIR / "keys" / "masterkeys.json"))
@@ -187,6 +189,7 @@ HOLDFAST_JOBS = {
 }
 HOLDFAST_SWEEPS = [
     "core.sweeps.sweep_staged_blobs",
+    "core.sweeps.sweep_half_written",
     "core.sweeps.sweep_old_rows",
     "core.sweeps.sweep_audit_check",
     "accounts.sweeps.sweep_sign_ins",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ninja import NinjaAPI
 
 RETRY_AFTER_SECONDS = 5
+DISK_RETRY_SECONDS = 60
+"""When to ask again after a full disk: somebody has to make room first."""
 
 
 class Refused(Exception):
@@ -61,6 +63,17 @@ class UploadRefused(PermissionDenied):
     """Somebody who may not send files tried to (403)."""
 
 
+class DiskFull(Exception):
+    """A disk is full. Nothing of what was asked was kept; it can be repeated (503).
+
+    ``holds`` says in words what lies on that disk, such as "the stored originals".
+    """
+
+    def __init__(self, holds: str) -> None:
+        self.holds = holds
+        super().__init__(f"The disk that holds {holds} is full.")
+
+
 class VaultDamage(Exception):
     """A stored original cannot be read as it was received. Never ignore it, never decide on it."""
 
@@ -73,6 +86,14 @@ class VaultDamage(Exception):
 
 class VaultDestroyed(VaultDamage):
     """The original was destroyed on purpose; its row and its digests remain."""
+
+
+def disk_full_sentence(holds: str) -> str:
+    """Return what a sender is told of a full disk."""
+    return (
+        f"The disk that holds {holds} is full. Nothing of this request was taken: send it again "
+        "later. What was acknowledged before is kept."
+    )
 
 
 def in_words(size: int) -> str:
@@ -171,6 +192,8 @@ def problem(status: int, title: str, detail: str = "", **extra: Any) -> HttpResp
 
 def problem_for(exc: BaseException) -> HttpResponse | None:
     """Return the problem document for one of our exceptions, or None for a stranger."""
+    from core.disk import full_disk
+
     response: HttpResponse | None = None
     if isinstance(exc, Refused):
         response = problem(exc.status, "Refused", exc.message, code=exc.code)
@@ -195,6 +218,10 @@ def problem_for(exc: BaseException) -> HttpResponse | None:
         response = problem(403, "Forbidden", str(exc) or "This is not allowed.", code="forbidden")
     elif isinstance(exc, MultiPartParserError | SuspiciousOperation):
         response = problem(400, "Bad request", "The request could not be read.", code="bad_request")
+    elif (holds := full_disk(exc)) is not None:
+        # 503 rather than 507: it is the answer that senders repeat by themselves, with Retry-After.
+        response = problem(503, "Disk full", disk_full_sentence(holds), code="disk_full")
+        response["Retry-After"] = str(DISK_RETRY_SECONDS)
     elif is_database_down(exc):
         response = problem(
             503,
@@ -253,6 +280,8 @@ def install_problem_handlers(api: NinjaAPI) -> None:
         MultiPartParserError,
         PermissionDenied,
         Http404,
+        DiskFull,
+        OSError,
         OperationalError,
         InterfaceError,
     ):

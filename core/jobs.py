@@ -11,7 +11,8 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ParamSpec
@@ -19,7 +20,8 @@ from typing import Any, ParamSpec
 import redis
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
-from django.db import connections, transaction
+from django.db import connections, models, transaction
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from redis.backoff import NoBackoff
@@ -29,8 +31,9 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
+from core import disk
 from core.context import RequestContext, working_for
-from core.errors import describe
+from core.errors import DiskFull, describe
 from core.models import Heartbeat
 
 log = logging.getLogger(__name__)
@@ -43,6 +46,9 @@ ANSWER_SECONDS = 5.0
 REST_SECONDS = 5.0
 """How long a process sends no wake-ups after one that was not answered: a request with several of them
 waits once, and the sweep finds the rows."""
+
+ROOM_AFTER = timedelta(minutes=1)
+"""How long a row that met a full disk waits before it is tried again."""
 
 PROCESS_KEPT = timedelta(days=7)
 """How long the last sign of life of a process is kept: long enough to see that one went missing."""
@@ -191,12 +197,38 @@ def job(function: Callable[P, Any]) -> Callable[P, Any]:
         except ObjectDoesNotExist:
             log.info("job %s: its row is gone, nothing to do", function.__name__)
         except Exception as failed:  # noqa: BLE001 — raised again, without its message
+            _note_full_disk(failed)
             log.error("job %s failed: %s", function.__name__, describe(failed))
             raise JobFailed(describe(failed)) from None
         finally:
             _fresh_connections()
 
     return run
+
+
+@contextmanager
+def waits_for_room(row: models.Model) -> Iterator[None]:
+    """Let a row with ``attempts`` and ``due_at`` wait a minute when work on it met a full disk.
+
+    The attempt does not count: rows that failed too often are given up, and this one did nothing wrong.
+    Raises DiskFull then.
+    """
+    try:
+        yield
+    except Exception as failed:
+        holds = disk.full_disk(failed)
+        if holds is None:
+            raise
+        disk.note(holds)
+        type(row)._base_manager.filter(  # noqa: SLF001 — all rows, whatever the default manager shows
+            pk=row.pk, attempts__gt=0
+        ).update(attempts=F("attempts") - 1, due_at=Now() + ROOM_AFTER)
+        raise DiskFull(holds) from failed
+
+
+def _note_full_disk(failed: Exception) -> None:
+    if (holds := disk.full_disk(failed)) is not None:
+        disk.note(holds)
 
 
 def _fresh_connections() -> None:
@@ -235,6 +267,7 @@ def run_sweeps(*, is_over: Callable[[], bool] = lambda: False) -> dict[str, str]
             detail["found"] = found if isinstance(found, int) else None
             outcome[path] = str(detail["found"])
         except Exception as failed:  # noqa: BLE001 — isolation is the point
+            _note_full_disk(failed)
             detail["error"] = describe(failed)
             outcome[path] = detail["error"]
             log.error("sweep %s failed: %s", path, detail["error"])

@@ -6,10 +6,12 @@ from importlib import import_module
 
 from django.conf import settings
 from django.core.cache import cache
+from django.core.files.storage import storages
 from redis.exceptions import RedisError
 
 from core import jobs, vault
 from core.audit_job import sweep_audit_check
+from core.vault.folder import DurableFolder
 
 STAGED_EVERY = 600
 """Seconds between two looks for originals that nobody refers to.
@@ -19,7 +21,13 @@ The look compares every original with every table that may refer to it, and they
 DAILY = 24 * 3600
 """Seconds between two sweeps of rows that only grow old."""
 
-__all__ = ["is_time_for", "sweep_audit_check", "sweep_old_rows", "sweep_staged_blobs"]
+__all__ = [
+    "is_time_for",
+    "sweep_audit_check",
+    "sweep_half_written",
+    "sweep_old_rows",
+    "sweep_staged_blobs",
+]
 
 
 def is_time_for(name: str, seconds: int) -> bool:
@@ -37,6 +45,12 @@ def sweep_staged_blobs() -> int:
     """Destroy originals nobody referred to for a day, and finish interrupted destructions."""
     is_time = is_time_for("staged", STAGED_EVERY)
     return (vault.sweep_staged() if is_time else 0) + vault.sweep_removed()
+
+
+def sweep_half_written() -> int:
+    """Remove files that a killed process left half written in the folders of the stores; return how many."""
+    stores = (storages[name] for name in ("vault", "packages"))
+    return sum(store.sweep_incoming() for store in stores if isinstance(store, DurableFolder))
 
 
 def sweep_old_rows() -> int:

@@ -21,7 +21,7 @@ from django.http.multipartparser import MultiPartParserError
 from django.utils.module_loading import import_string
 
 from core import vault
-from core.errors import UploadRefused, UploadTooLarge
+from core.errors import DiskFull, UploadRefused, UploadTooLarge
 from core.models import Blob
 
 
@@ -120,6 +120,7 @@ class VaultUploadHandler(FileUploadHandler):
         self._receiving: vault.Receiving | None = None
         self._uploads: list[VaultUpload] = []
         self._too_large = False
+        self._full: DiskFull | None = None
         self._thrown_away = 0
         self._interrupted = False
 
@@ -129,16 +130,27 @@ class VaultUploadHandler(FileUploadHandler):
         if not may_upload(self.request):
             self._forget()
             raise UploadRefused("Sign in to send files.")
-        self._receiving = None if self._too_large else vault.Receiving()
+        if self._too_large or self._full:
+            return
+        try:
+            self._receiving = vault.Receiving()
+        except DiskFull as full:
+            self._full = full
+            self._forget()
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        """Encrypt the next bytes; past the limit everything is forgotten and the rest thrown away."""
+        """Encrypt the next bytes; past the limit, or without room, all is forgotten and the rest thrown away."""
         if self._receiving is not None and self._receiving.size + len(raw_data) > self._limit:
             self._too_large = True
             self._forget()
         if self._receiving is not None:
-            self._receiving.write(raw_data)
-            return
+            try:
+                self._receiving.write(raw_data)
+            except DiskFull as full:
+                self._full = full
+                self._forget()
+            else:
+                return
         # Reading on lets the sender hear the answer instead of a broken connection, but a sender who never
         # ends must not keep a worker for ever.
         self._thrown_away += len(raw_data)
@@ -164,10 +176,18 @@ class VaultUploadHandler(FileUploadHandler):
         if self._too_large:
             self._forget()
             raise UploadTooLarge(self._limit)
+        if self._full:
+            raise self._full
         if self._interrupted:
             raise MultiPartParserError("The request ended inside a file.")
-        for upload in self._uploads:
-            upload.keep()
+        try:
+            for upload in self._uploads:
+                upload.keep()
+        except BaseException:
+            # Those that are stored already are in the vault without a row that refers to them: the same
+            # bytes sent again join them, and after a day they are destroyed.
+            self._forget()
+            raise
 
     def _forget(self) -> None:
         if self._receiving is not None:

@@ -16,7 +16,9 @@ from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+from core import disk
 from core.errors import (
+    DISK_RETRY_SECONDS,
     RETRY_AFTER_SECONDS,
     Invalid,
     Refused,
@@ -25,6 +27,7 @@ from core.errors import (
     VaultDamage,
     VaultDestroyed,
     describe,
+    disk_full_sentence,
     is_contention,
     is_database_down,
     problem,
@@ -120,6 +123,11 @@ def response_for(request: HttpRequest, exc: BaseException) -> HttpResponse | Non
                 "administrator: they can run verify_vault to see how far the damage goes."
             ),
         )
+    elif (holds := disk.full_disk(exc)) is not None:
+        log.error("disk full: %s: %s", holds, describe(exc))
+        answered = _page(request, 503, "A disk is full", disk_full_sentence(holds), retry=True)
+        answered["Retry-After"] = str(DISK_RETRY_SECONDS)
+        return answered
     elif is_database_down(exc):
         log.error("database not reachable: %s", describe(exc))
         return _page(
@@ -196,7 +204,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 @login_not_required
 def health(request: HttpRequest) -> HttpResponse:
     """Say whether the installation can work: 200 or 503, without any detail worth stealing."""
-    parts = {"database": _database(), "valkey": _valkey(), "scheduler": "unknown"}
+    parts = {"database": _database(), "valkey": _valkey(), "scheduler": "unknown", "disk": _disk()}
     if parts["database"] == "ok":
         parts["scheduler"] = _scheduler()
     # Without Valkey or the scheduler reports are still taken; only the database is vital.
@@ -226,6 +234,16 @@ def _valkey() -> str:
     except (redis.RedisError, OSError):
         return "down"
     return "ok"
+
+
+def _disk() -> str:
+    """Return ``ok``, or ``full: `` and what lies on the full disks."""
+    try:
+        found = disk.full()
+    except OSError as failed:
+        log.warning("health: disk: %s", describe(failed))
+        return "unknown"
+    return f"full: {', '.join(found)}" if found else "ok"
 
 
 def _scheduler() -> str:

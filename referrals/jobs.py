@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import Storage, storages
+from django.db.models import Sum
 
+from core import disk
 from core.jobs import enqueue, job
 from referrals import actions
 from referrals.actions import BuildSuperseded
 from referrals.custody import CustodyBroken
 from referrals.describing import describe
-from referrals.models import Referral
+from referrals.models import Exhibit, Referral
 from referrals.package import BuiltPackage, PackageRefused, PackageSpec
 from referrals.package import build_package as build
 from referrals.sshsig import SignatureRefused, SigningKey
@@ -109,7 +111,11 @@ def build_package(referral_id: str) -> None:
     Runs twice without harm: the second run finds nothing to do. A builder that dies is replaced when
     its sign of life is stale; the result of a builder that lost its place is thrown away.
     """
-    referral = actions.start_build(uuid.UUID(str(referral_id)))
+    key = uuid.UUID(str(referral_id))
+    if reason := _no_room(key):
+        actions.note_waiting(key, reason=reason)
+        return
+    referral = actions.start_build(key)
     if referral is None:
         return
     try:
@@ -118,8 +124,35 @@ def build_package(referral_id: str) -> None:
         return
     except (PackageRefused, CustodyBroken, NoKey) as refusal:
         actions.fail_build(referral, sentence=str(refusal))
-    # Anything else, such as a database that restarts or a full disk, may be over in a minute: the
-    # sweep tries again when the sign of life is stale, up to the limit in start_build.
+    except Exception as failed:
+        holds = disk.full_disk(failed)
+        if holds is None:
+            # Such as a database that restarts: it may be over in a minute. The sweep tries again when the
+            # sign of life is stale, up to the limit in start_build.
+            raise
+        disk.note(holds)
+        actions.put_back_build(referral, reason=_full(holds))
+
+
+def _full(holds: str) -> str:
+    return f"Waits: the disk that holds {holds} is full."
+
+
+def _no_room(referral_id: uuid.UUID) -> str:
+    """Return why there is no room for a package, or an empty text: asked before a build begins.
+
+    A package is as large as its originals, is written as a temporary file first, and then stored.
+    """
+    size = Exhibit.objects.filter(referral=referral_id, is_included=True).aggregate(
+        size=Sum("item__blob__size", default=0)
+    )["size"]
+    for space in disk.spaces():
+        if space.holds in {disk.PACKAGES, disk.SCRATCH}:
+            short = space.free < size + settings.HOLDFAST_DISK_RESERVE_BYTES
+            if short:
+                disk.note(space.holds)
+                return _full(space.holds)
+    return ""
 
 
 def _build_and_store(referral: Referral, storage: Storage) -> None:
@@ -134,9 +167,10 @@ def _build_and_store(referral: Referral, storage: Storage) -> None:
         path = Path(folder) / spec.file_name
         name = _storage_name(referral, spec.file_name)
         try:
-            built = build(spec, path)
+            with disk.holding(disk.SCRATCH):
+                built = build(spec, path)
             actions.beat(referral, percent=99)
-            with _Lively(path, progress) as stream:
+            with _Lively(path, progress) as stream, disk.holding(disk.PACKAGES):
                 name = storage.save(name, File(stream))
             _record(referral, spec, built, name)
         except BuildSuperseded:

@@ -88,6 +88,9 @@ class Referral(models.Model):
     build_beat_at = models.DateTimeField(
         null=True, blank=True, help_text="Last sign of life of the build; stale means it died."
     )
+    build_waits_for = models.CharField(
+        max_length=200, blank=True, db_default="", help_text="Why the build cannot go on just now."
+    )
     build_progress = models.PositiveSmallIntegerField(default=0, help_text="Percent.")
     bagged_at = models.DateTimeField(null=True, blank=True, help_text="Date inside the package.")
 

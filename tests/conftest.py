@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.stack",
     "tests.cast",
     "tests.casework",
+    "tests.small_disk",
     "tests.moderation.receiver",
     "tests.hashing.classifier",
 ]

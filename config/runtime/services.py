@@ -60,7 +60,7 @@ def private_services(
     """
     (var / "log").mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
-        cache = Valkey(var / "valkey", var / "log", durable=durable) if valkey else None
+        cache = Valkey(var / "valkey", var / "log") if valkey else None
         if cache:
             stack.callback(cache.stop)
             cache.start()

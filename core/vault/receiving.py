@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
 import secrets
 import tempfile
 import uuid
@@ -17,7 +17,7 @@ from django.core.files.storage import FileSystemStorage, Storage, storages
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from core import audit, crypto
+from core import audit, crypto, disk
 from core.audit_events import AuditEvent
 from core.models import Blob
 from core.vault import cipher
@@ -45,6 +45,7 @@ class Receiving:
 
     def __init__(self) -> None:
         crypto.key_ring()  # Without a key ring nothing is received: say so before the first byte.
+        disk.check_room("vault", disk.ORIGINALS)
         self.size = 0
         self._cipher_id = uuid.uuid4()
         self._key = secrets.token_bytes(cipher.KEY_BYTES)
@@ -59,7 +60,7 @@ class Receiving:
         self._sealed.write(cipher.header(self._cipher_id))
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes of the original."""
+        """Take the next bytes of the original. Raises DiskFull."""
         self._sha256.update(data)
         self._md5.update(data)
         self.size += len(data)
@@ -70,16 +71,16 @@ class Receiving:
             del self._buffer[: cipher.CHUNK]
 
     def _emit(self, plaintext: bytes | bytearray, *, final: bool) -> None:
-        self._sealed.write(
-            cipher.seal_chunk(
-                self._sealer, self._cipher_id, self._index, bytes(plaintext), final=final
-            )
+        sealed = cipher.seal_chunk(
+            self._sealer, self._cipher_id, self._index, bytes(plaintext), final=final
         )
+        with disk.holding(disk.ORIGINALS):
+            self._sealed.write(sealed)
         self._index += 1
 
     def discard(self) -> None:
         """Forget everything. Nothing of it remains on disk."""
-        self._sealed.close()
+        self._let_go()
         self._buffer.clear()
 
     def __del__(self) -> None:
@@ -91,12 +92,18 @@ class Receiving:
         """Store the original and return its blob; the same bytes are stored once.
 
         The file is on disk (fsync) before the row commits, so that a row never promises what is not there.
+        Raises DiskFull; nothing remains on disk then.
         """
-        self._emit(self._buffer, final=True)
-        self._buffer.clear()
         try:
+            self._emit(self._buffer, final=True)
+            self._buffer.clear()
             return self._keep(media_type)
         finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        # Closing writes what is buffered: on a full disk that fails, and nobody wants it any more.
+        with contextlib.suppress(OSError):
             self._sealed.close()
 
     def _keep(self, media_type: str) -> Blob:
@@ -105,7 +112,6 @@ class Receiving:
             if blob := self._join(sha256):
                 return blob
             name = self._store_file()
-            wrapped = crypto.seal(self._key, key_context(self._cipher_id, sha256, self.size))
             try:
                 with transaction.atomic():
                     blob = Blob.objects.create(
@@ -113,10 +119,7 @@ class Receiving:
                         md5=self._md5.hexdigest(),
                         size=self.size,
                         media_type=(media_type or "")[:100],
-                        cipher_id=self._cipher_id,
-                        storage_name=name,
-                        wrapped_key=wrapped,
-                        key_name=crypto.sealed_with(wrapped),
+                        **self._as_stored(name, sha256),
                     )
                 blob.refresh_from_db()
                 return blob
@@ -133,47 +136,49 @@ class Receiving:
         Marking it fresh under the row's lock is what keeps the sweep of unreferenced blobs away until the
         caller has referred to it.
         """
-        with transaction.atomic():
-            blob = (
-                Blob.objects.select_for_update()
-                .filter(sha256=sha256, destroyed_at__isnull=True)
-                .first()
-            )
-            if blob is None:
-                return None
-            fields: dict[str, Any] = {"staged_at": Now()}
-            if not vault_storage().exists(blob.storage_name):
-                # The row promises bytes that are gone, and here they are again: put them back.
-                lost = blob.storage_name
-                wrapped = crypto.seal(self._key, key_context(self._cipher_id, sha256, self.size))
-                fields |= {
-                    "storage_name": self._store_file(),
-                    "cipher_id": self._cipher_id,
-                    "wrapped_key": wrapped,
-                    "key_name": crypto.sealed_with(wrapped),
-                }
-                audit.record(
-                    AuditEvent.VAULT_BLOB_HEALED, actor=audit.SYSTEM, subject=blob, lost=lost
+        healed = ""
+        try:
+            with transaction.atomic():
+                blob = (
+                    Blob.objects.select_for_update()
+                    .filter(sha256=sha256, destroyed_at__isnull=True)
+                    .first()
                 )
-            Blob.objects.filter(pk=blob.pk).update(**fields)
+                if blob is None:
+                    return None
+                fields: dict[str, Any] = {"staged_at": Now()}
+                if not vault_storage().exists(blob.storage_name):
+                    # The row promises bytes that are gone, and here they are again: put them back.
+                    lost, healed = blob.storage_name, self._store_file()
+                    fields |= self._as_stored(healed, sha256)
+                    audit.record(
+                        AuditEvent.VAULT_BLOB_HEALED, actor=audit.SYSTEM, subject=blob, lost=lost
+                    )
+                Blob.objects.filter(pk=blob.pk).update(**fields)
+        except BaseException:
+            if healed:
+                vault_storage().delete(healed)
+            raise
         blob.refresh_from_db()
         return blob
+
+    def _as_stored(self, name: str, sha256: str) -> dict[str, Any]:
+        wrapped = crypto.seal(self._key, key_context(self._cipher_id, sha256, self.size))
+        return {
+            "storage_name": name,
+            "cipher_id": self._cipher_id,
+            "wrapped_key": wrapped,
+            "key_name": crypto.sealed_with(wrapped),
+        }
 
     def _store_file(self) -> str:
         storage = vault_storage()
         text = self._cipher_id.hex
         # 4096 folders keep each one small up to a hundred million files; the name says nothing about
         # the content.
-        folder = text[:3]
-        root = _root(storage)
-        is_new_folder = root is not None and not (root / folder).exists()
-        self._sealed.seek(0)
-        name = storage.save(f"{folder}/{text}", _Whole(self._sealed))
-        if root is not None:
-            path = root / name
-            path.chmod(0o600)
-            _make_durable(path, path.parent, *([root] if is_new_folder else []))
-        return name
+        with disk.holding(disk.ORIGINALS):
+            self._sealed.seek(0)
+            return storage.save(f"{text[:3]}/{text}", _Whole(self._sealed))
 
 
 class _Whole(File):
@@ -218,13 +223,3 @@ def _spool_directory() -> str | None:
         return None
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     return str(root)
-
-
-def _make_durable(*paths: Path) -> None:
-    """Wait until files and folders are on disk. Object stores answer only when they have it."""
-    for target in paths:
-        descriptor = os.open(target, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

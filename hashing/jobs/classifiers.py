@@ -15,8 +15,8 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from core import audit, vault
-from core.errors import VaultDamage, describe
-from core.jobs import enqueue, job
+from core.errors import DiskFull, VaultDamage, describe
+from core.jobs import enqueue, job, waits_for_room
 from hashing import actions, classifying, examples
 from hashing.actions.scores import SCORING
 from hashing.learning import drift, figures
@@ -47,8 +47,10 @@ def train_classifier(version_id: str) -> None:
     if version is None:
         return
     try:
-        with _memory_limit(MEMORY):
+        with waits_for_room(version), _memory_limit(MEMORY):
             _train(version)
+    except DiskFull:
+        raise
     except TooLittle as little:
         reason = " ".join(little.sentences)
     except MemoryError:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 from uuid import UUID
 
-from core import vault
+from core import disk, vault
 from core.errors import describe
 from core.jobs import enqueue, job
 from hashing import actions, index
@@ -45,7 +45,9 @@ def build_index(build_id: int) -> None:
     try:
         _build(build)
     except Exception as failed:
-        actions.fail_index_build(build, problem=describe(failed))
+        holds = disk.full_disk(failed)
+        why = f"the disk that holds {holds} is full" if holds else describe(failed)
+        actions.fail_index_build(build, problem=why)
         raise
 
 

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from core import vault
 from core.errors import VaultDamage, describe
-from core.jobs import enqueue, job
+from core.jobs import enqueue, job, waits_for_room
 from hashing import actions
 from hashing.csv_lists import Problem, Row
 from hashing.list_files import read_rows
@@ -27,10 +27,11 @@ def read_import(import_id: str) -> None:
     if file_import is None or file_import.blob is None:
         return
     try:
-        with vault.open(file_import.blob) as stream:
-            if not _stage(file_import, _Counted(stream)):
-                return
-        actions.finish_import(file_import)
+        with waits_for_room(file_import):
+            with vault.open(file_import.blob) as stream:
+                if not _stage(file_import, _Counted(stream)):
+                    return
+            actions.finish_import(file_import)
     except ValueError as unreadable:
         actions.fail_import(file_import, problem=str(unreadable))
     except VaultDamage as damage:

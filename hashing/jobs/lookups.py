@@ -7,8 +7,8 @@ import logging
 from django.conf import settings
 
 from core import vault
-from core.errors import VaultDamage, describe
-from core.jobs import enqueue, job
+from core.errors import DiskFull, VaultDamage, describe
+from core.jobs import enqueue, job, waits_for_room
 from hashing import actions, answering
 from hashing.images import Limits
 from hashing.media import Media
@@ -32,7 +32,10 @@ def look_up(lookup_id: str) -> None:
         algorithms=settings.HOLDFAST_DIGESTS,
     )
     try:
-        result = answering.of_file(lookup, media)
+        with waits_for_room(lookup):
+            result = answering.of_file(lookup, media)
+    except DiskFull:
+        raise
     except VaultDamage as damage:
         actions.end_lookup(lookup, problem=f"The file could not be read: {damage.reason}.")
     except Exception as failed:  # noqa: BLE001 — whoever waits is told; the log says where

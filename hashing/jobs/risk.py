@@ -7,7 +7,7 @@ import time
 
 from core import vault
 from core.errors import VaultDamage, describe
-from core.jobs import enqueue, job
+from core.jobs import enqueue, job, waits_for_room
 from hashing import actions
 from hashing.models import LinkImport
 from reports.models import SubjectChange
@@ -48,7 +48,7 @@ def read_links(import_id: str) -> None:
     if link_import is None or link_import.blob is None:
         return
     try:
-        with vault.open(link_import.blob) as stream:
+        with waits_for_room(link_import), vault.open(link_import.blob) as stream:
             actions.finish_link_import(link_import, stream)
     except ValueError as unreadable:
         actions.fail_link_import(link_import, problem=str(unreadable))

@@ -11,8 +11,8 @@ from dataclasses import replace
 from django.conf import settings
 from django.utils import timezone
 
-from core import vault
-from core.errors import VaultDamage, describe
+from core import disk, vault
+from core.errors import DiskFull, VaultDamage, describe
 from core.jobs import enqueue, job
 from hashing import actions, health, lookup
 from hashing.actions import Outcome, Scan
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 ENOUGH_AT_ONCE = 1000
 INDEX_SECONDS = 10.0
 """How long an item waits before it is looked at again when there was no index to look things up in."""
+DISK_SECONDS = 60.0
+"""How long items wait when a disk was full: the attempt does not count, the file did nothing wrong."""
 BATCH = 16
 """Items that are taken, and recorded, together."""
 BATCH_SECONDS = 10.0
@@ -98,6 +100,20 @@ def sweep_items() -> int:
 
 
 def _scan(items: list[Item], *, until: float) -> None:
+    """Look at items and record what was found; on a full disk all of them wait, and say for what."""
+    try:
+        _scan_each(items, until=until)
+    except Exception as failed:
+        holds = disk.full_disk(failed)
+        if holds is None:
+            raise
+        disk.note(holds)
+        for item in items:
+            reason = f"Waits: the disk that holds {holds} is full."
+            postpone_scan(item, reason=reason, seconds=DISK_SECONDS)
+
+
+def _scan_each(items: list[Item], *, until: float) -> None:
     """Look at items and record what was found; those that are not begun by ``until`` are put back."""
     known = detectors()  # Once for all of them: a switch counts from the next batch on.
     scans: list[Scan] = []
@@ -214,11 +230,15 @@ def _ask(detector: Detector, item: ScanItem) -> tuple[Outcome, bool]:
         return Outcome(detector.name, detector.version, detector.scan(item)), True
     except IndexNotReady:
         raise  # Nothing is known of the item, and soon it will be: it waits.
+    except DiskFull:
+        raise  # Says nothing of the item.
     except Unavailable as away:
         finding = could_not_scan("The item", away.reason, code=away.code, detail=away.detail)
     except VaultDamage as damage:
         finding = could_not_scan("The original", damage.reason, code="vault_damage")
-    except Exception as failed:  # noqa: BLE001 — isolation is the point; a person is told
+    except Exception as failed:
+        if (holds := disk.full_disk(failed)) is not None:
+            raise DiskFull(holds) from failed
         # Its message could quote the item: the kind and the place must do.
         log.error("detector %s failed: %s", detector.name, describe(failed))
         finding = could_not_scan(

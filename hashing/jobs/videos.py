@@ -6,9 +6,10 @@ import logging
 
 from django.conf import settings
 
-from core import vault
+from core import disk, vault
 from core.errors import VaultDamage, describe
-from core.jobs import enqueue, job
+from core.jobs import enqueue, job, waits_for_room
+from core.models import Blob
 from hashing import actions, videos
 from hashing.images import CannotDecode
 from hashing.models import ListedVideo
@@ -26,15 +27,21 @@ def watch_listed(video_id: int) -> None:
     video = actions.begin_watching(ListedVideo(pk=video_id))
     if video is None or video.blob is None:
         return
+    with waits_for_room(video):
+        _watch(video, video.blob)
+
+
+def _watch(video: ListedVideo, blob: Blob) -> None:
     limits = VideoLimits(bytes=settings.HOLDFAST_MAX_UPLOAD_BYTES)
     try:
-        with vault.open(video.blob) as stream:
+        with vault.open(blob) as stream:
             watched = videos.watch(stream, every=LISTED_EVERY, limits=limits)
     except CannotDecode as refused:
         actions.refuse_video(video, problem=f"{refused.reason[0].upper()}{refused.reason[1:]}.")
     except VaultDamage as damage:
         actions.refuse_video(video, problem=f"The file could not be read: {damage.reason}.")
     except Exception as failed:  # noqa: BLE001 — whoever waits for it is told; the log says where
+        disk.raise_if_full(failed)
         log.error("watching a listed video failed: %s", describe(failed))
         actions.refuse_video(video, problem="Watching it failed. The log says where.")
     else:

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from core import vault
 from core.errors import VaultDamage
-from core.jobs import enqueue, job
+from core.jobs import enqueue, job, waits_for_room
 from core.models import Blob
 from hashing import images
 from hashing.images import CannotDecode, Limits
@@ -27,6 +27,11 @@ def make_preview(blob_id: str) -> None:
     preview = actions.begin_preview(Blob(pk=blob_id))
     if preview is None:
         return
+    with waits_for_room(preview):
+        _make(preview)
+
+
+def _make(preview: Preview) -> None:
     watch = VideoWatch.objects.filter(blob=preview.blob).first()
     if watch is not None and watch.storyboard:
         _draw_film(preview, watch)

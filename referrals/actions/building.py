@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Greatest, Now
 
 from accounts.models import User
 from core import audit
@@ -55,6 +55,7 @@ def start_build(referral_id: uuid.UUID) -> Referral | None:
     referral.build_token = uuid.uuid4()
     referral.build_attempts += 1
     referral.build_progress = 0
+    referral.build_waits_for = ""
     referral.build_beat_at = Now()
     if referral.bagged_at is None:
         referral.bagged_at = Now()
@@ -80,6 +81,29 @@ def beat(referral: Referral, *, percent: int) -> None:
         raise BuildSuperseded
 
 
+def note_waiting(referral_id: uuid.UUID, *, reason: str) -> None:
+    """Record why a build cannot begin just now, for its page. Ends by itself when it begins. Safe to repeat."""
+    Referral.objects.filter(
+        pk=referral_id, state__in=[ReferralState.APPROVED, ReferralState.BUILDING]
+    ).exclude(build_waits_for=reason[:200]).update(build_waits_for=reason[:200])
+
+
+def put_back_build(referral: Referral, *, reason: str) -> None:
+    """Record that a build stopped for a reason outside of it: the attempt does not count, and it is tried again.
+
+    Safe to repeat; does nothing when another build took over. Ends by itself with the next build.
+    """
+    Referral.objects.filter(
+        pk=referral.pk, state=ReferralState.BUILDING, build_token=referral.build_token
+    ).update(
+        build_token=None,
+        build_beat_at=Now(),
+        build_progress=0,
+        build_attempts=Greatest(F("build_attempts") - 1, 0),
+        build_waits_for=reason[:200],
+    )
+
+
 @transaction.atomic
 def fail_build(referral: Referral, *, sentence: str) -> None:
     """Record that the build stopped and why, in words without content. A person decides what next."""
@@ -92,6 +116,7 @@ def fail_build(referral: Referral, *, sentence: str) -> None:
 def _fail(referral: Referral, sentence: str) -> None:
     referral.state = ReferralState.BUILD_FAILED
     referral.build_error = sentence
+    referral.build_waits_for = ""
     referral.build_token = referral.build_beat_at = None
     referral.version += 1
     referral.save()
@@ -140,6 +165,7 @@ def record_built(
     locked.state = ReferralState.SEALED
     locked.build_token = locked.build_beat_at = None
     locked.build_progress = 100
+    locked.build_waits_for = ""
     locked.version += 1
     locked.save()
     audit.record(

@@ -19,7 +19,7 @@ def private_vault(tmp_path: Path, settings: Any) -> Path:
     settings.HOLDFAST_KEYRING = tmp_path / "keys" / "masterkeys.json"
     settings.STORAGES = settings.STORAGES | {
         "vault": {
-            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "BACKEND": "core.vault.folder.DurableFolder",
             "OPTIONS": {"location": str(root)},
         }
     }

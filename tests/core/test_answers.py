@@ -193,6 +193,7 @@ class TestHealth:
             "database": "ok",
             "valkey": "ok",
             "scheduler": "late",
+            "disk": "ok",
         }
 
     def test_where_all_else_is_led_to_https_it_still_answers_over_plain_http(

@@ -80,6 +80,15 @@ People
     a stolen password, set-up race  accounts/test_own_account.py::test_setting_up_ends_sessions_that_saw_only_the_password
     approver equal to author        referrals/test_referral_approval.py::test_the_author_cannot_approve
 
+Full disks
+    an upload                       reports/test_full_disk.py::test_an_upload_on_a_full_disk_says_so_leaves_nothing_and_is_taken_later
+    little is left                  reports/test_full_disk.py::test_uploads_stop_while_a_database_on_the_same_disk_still_has_room
+    the database's disk             reports/test_full_disk.py::test_a_full_database_is_named_and_not_called_unreachable
+    in a scan                       reports/test_full_disk.py::test_a_scan_that_meets_a_full_disk_waits_without_an_attempt_and_goes_on
+    before a package is built       referrals/test_full_disk.py::test_a_package_waits_for_its_disk_says_so_and_is_built_when_there_is_room
+    while a package is built        referrals/test_full_disk.py::test_a_disk_that_fills_up_in_the_middle_of_a_build_costs_no_attempt
+    half a file after kill -9       reports/test_full_disk.py::test_what_a_killed_process_left_half_written_is_swept
+
 Processes and stores
     killed -9 in scan               faults/test_killed_workers.py::test_killed_while_it_scans
     killed -9 in decoding           hashing/test_scanning.py::test_a_worker_killed_while_it_decodes_loses_nothing

@@ -93,10 +93,10 @@ def test_a_damaged_pid_file_does_not_stop_the_start(short_folder: Path, content:
 
 def test_servers_that_outlived_their_launcher_are_replaced(short_folder: Path) -> None:
     first = Postgres(short_folder / "postgres", short_folder, durable=False).start()
-    cache = Valkey(short_folder / "valkey", short_folder, durable=False).start()
+    cache = Valkey(short_folder / "valkey", short_folder).start()
 
     second = Postgres(short_folder / "postgres", short_folder, durable=False).start()
-    other_cache = Valkey(short_folder / "valkey", short_folder, durable=False).start()
+    other_cache = Valkey(short_folder / "valkey", short_folder).start()
 
     wait_until(first.died, what="the end of the first PostgreSQL")
     wait_until(cache.died, what="the end of the first Valkey")
