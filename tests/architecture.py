@@ -160,6 +160,42 @@ def actions_know_no_request(path: str, source: str) -> Iterator[str]:
             yield f"{path}:{node.lineno} {node.name}() takes actor by position"
 
 
+ASKS_NO_ROLE = {
+    "accounts/actions/people.py create_person": "who accepts an invitation has no role yet; asked if somebody acts",
+    "accounts/actions/people.py lock_for_change": "a step of the verbs above it",
+    "accounts/actions/sign_ins.py confirm": "proves presence; any session may",
+    "accounts/actions/sign_ins.py end_sign_in": "leaving is never refused",
+    "accounts/actions/sign_ins.py end_other_sign_ins": "leaving is never refused; also a step of other verbs",
+    "reports/actions/submissions.py record_scan_state": "a step of scanning and of releasing a list",
+    "hashing/actions/hash_lists.py put_entry": "a step of adding by hand and of adding from a case",
+    "moderation/actions/reveals.py record_served": "what was looked at is recorded whatever became of the role",
+    "moderation/actions/reveals.py finish_reveal": "how long it was shown is recorded whatever became of the role",
+}
+"""Verbs with a person as actor that do not begin by asking for a permission, and why."""
+
+
+def actions_ask_the_role(path: str, source: str) -> Iterator[str]:
+    """A view is one door of several: who comes by another one has to be asked as well.
+
+    Every public verb whose ``actor`` may be a person begins with ``require(actor, Permission.…)``. A verb
+    that only machines call says so in its annotation (``actor: Actor``); other exceptions have a reason.
+    """
+    parts = path.split("/")
+    if parts[0] not in ROOMS or ("actions" not in parts and parts[-1] != "actions.py"):
+        return
+    for node in ast.parse(source).body:
+        if not isinstance(node, ast.FunctionDef) or node.name.startswith(_QUESTIONS):
+            continue
+        actor = next((arg for arg in node.args.kwonlyargs if arg.arg == "actor"), None)
+        if actor is None or f"{path} {node.name}" in ASKS_NO_ROLE:
+            continue
+        if actor.annotation is not None and ast.unparse(actor.annotation) == "Actor":
+            continue
+        first = node.body[1 if ast.get_docstring(node) is not None else 0 :][:1]
+        if not first or not ast.unparse(first[0]).startswith("require(actor, Permission."):
+            yield f"{path}:{node.lineno} {node.name}() does not ask what its actor may do"
+
+
 def names_say_what_is_inside(path: str, source: str) -> Iterator[str]:
     """Everything fits into ``utils``, so nothing is ever found there."""
     if path in NAMED_ON_PURPOSE:
@@ -257,6 +293,7 @@ PYTHON_RULES: tuple[Rule, ...] = (
     only_actions_write,
     views_ask_access,
     actions_know_no_request,
+    actions_ask_the_role,
     names_say_what_is_inside,
     files_stay_short,
     pure_modules_stay_pure,

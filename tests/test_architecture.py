@@ -102,6 +102,25 @@ def test_templates_follow_the_rule(rule: Rule) -> None:
             "def submit(report, actor): ...",
             "def submit(report, *, actor): ...",
         ),
+        (
+            rules.actions_ask_the_role,
+            "reports/actions/verbs.py",
+            "def submit(report, *, actor: Actor | Person):\n    report.save()",
+            """def submit(report, *, actor: User):
+    'Says why.'
+    require(actor, Permission.REPORTS_CREATE)
+def scan(item, *, actor: Actor): ...
+""",
+        ),
+        (
+            rules.actions_ask_the_role,
+            "reports/actions.py",
+            """def submit(report, *, actor: User):
+    report.save()
+    require(actor, Permission.REPORTS_CREATE)
+""",
+            "def check_lease(case, *, actor: User): ...",
+        ),
         (rules.pure_modules_stay_pure, "moderation/routing.py", "import django", "import re"),
         (
             rules.pure_modules_stay_pure,
@@ -184,6 +203,19 @@ def test_exceptions_are_still_needed() -> None:
     ):
         gone = [path for path in listed if not (REPOSITORY / path).exists()]
         assert not gone, f"listed in tests/architecture.py but not there: {gone}"
+
+
+def test_verbs_that_ask_no_role_are_still_there_and_still_do_not_ask(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    listed = set(rules.ASKS_NO_ROLE)
+    monkeypatch.setattr(rules, "ASKS_NO_ROLE", {})
+    found = {
+        f"{path} {sentence.split('()')[0].split()[-1]}"
+        for path, source in sources(*ROOMS, suffix=".py")
+        for sentence in rules.actions_ask_the_role(path, source)
+    }
+    assert listed == found
 
 
 @pytest.mark.parametrize("name", sorted(settings.HOLDFAST_JOBS))

@@ -13,6 +13,7 @@ from django.core.cache import caches
 from django.test import Client
 
 from core import jobs
+from core.audit import SYSTEM
 from reports import actions, rates
 from reports.models import Report, Scope, SourceKind
 from tests.cast import PASSWORD, code_for
@@ -61,8 +62,8 @@ def test_people_sign_in_after_one_wait_a_step(silent_valkey: None, reviewer: Any
 def test_reports_are_taken_after_one_wait_for_the_count_and_one_for_the_wake_ups(
     silent_valkey: None,
 ) -> None:
-    source = actions.create_source(slug="m", name="M", kind=SourceKind.PLATFORM, actor=None)
-    key = actions.issue_key(source, scopes=list(Scope.values), actor=None)[1]
+    source = actions.create_source(slug="m", name="M", kind=SourceKind.PLATFORM, actor=SYSTEM)
+    key = actions.issue_key(source, scopes=list(Scope.values), actor=SYSTEM)[1]
     items = [{"surface": "reported_message", "text": f"markerword-{n}"} for n in range(8)]
     report = {"subject": {"account": "u-1"}, "reason": "spam", "items": items}
     began = time.monotonic()

@@ -11,8 +11,9 @@ from django.db.models.functions import Now
 
 from accounts.actions.locking import lock_roster
 from accounts.actions.people import TAKEN, create_person
+from accounts.guards import require
 from accounts.models import Invitation, User
-from accounts.permissions import Role
+from accounts.permissions import Permission, Role
 from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused
@@ -32,6 +33,7 @@ def invite(*, email: str, name: str, role: Role, actor: User) -> tuple[Invitatio
     Can be undone by ``revoke_invitation``. Raises Invalid when the address has an account or an open
     invitation.
     """
+    require(actor, Permission.PEOPLE_MANAGE)
     lock_roster()
     email = email.strip().lower()
     if User.objects.filter(email=email).exists():
@@ -66,6 +68,7 @@ def find_invitation(token: str) -> Invitation | None:
 @transaction.atomic
 def revoke_invitation(invitation: Invitation, *, actor: User) -> Invitation:
     """Make an invitation's link useless. Cannot be undone; invite again instead."""
+    require(actor, Permission.PEOPLE_MANAGE)
     invitation = Invitation.objects.select_for_update().get(pk=invitation.pk)
     if invitation.accepted_at is not None:
         raise Refused("The invitation was already accepted.", code="already_accepted")

@@ -6,7 +6,9 @@ from django.db import transaction
 
 from accounts.actions.locking import count_failure, is_locked, lock_person
 from accounts.actions.sign_ins import end_other_sign_ins
+from accounts.guards import require
 from accounts.models import SignIn, User
+from accounts.permissions import Permission
 from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Refused
@@ -15,6 +17,7 @@ from core.errors import Refused
 @transaction.atomic
 def rename(user: User, *, name: str, actor: User) -> User:
     """Change the name colleagues see. The pseudonym stays. Can be undone by changing it back."""
+    require(actor, Permission.OWN_ACCOUNT)
     user = lock_person(user)
     user.name = name.strip()
     user.save(update_fields=["name"])
@@ -30,6 +33,7 @@ def change_password(
 
     A wrong current password counts towards the lock. Can be undone by changing it again.
     """
+    require(actor, Permission.OWN_ACCOUNT)
     user = lock_person(user)
     if is_locked(user):
         raise Refused(
@@ -48,10 +52,12 @@ def change_password(
 @transaction.atomic
 def set_theme(user: User, *, theme: str, actor: User) -> None:
     """Remember light, dark or system colours. Not audited: it concerns nobody else."""
+    require(actor, Permission.OWN_ACCOUNT)
     User.objects.filter(pk=user.pk).update(theme=theme)
 
 
 @transaction.atomic
 def set_keys_enabled(user: User, *, enabled: bool, actor: User) -> None:
     """Switch single-key shortcuts on or off (WCAG 2.1.4). Not audited: it concerns nobody else."""
+    require(actor, Permission.OWN_ACCOUNT)
     User.objects.filter(pk=user.pk).update(keys_enabled=enabled)

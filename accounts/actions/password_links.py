@@ -12,7 +12,9 @@ from accounts.actions.invitations import hash_token
 from accounts.actions.locking import lock_person
 from accounts.actions.people import lock_for_change
 from accounts.actions.sign_ins import end_other_sign_ins
+from accounts.guards import require
 from accounts.models import PasswordLink, SignIn, User
+from accounts.permissions import Permission
 from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Refused
@@ -27,6 +29,7 @@ def issue_password_link(person: User, *, actor: User) -> str:
     The second factor is still asked at sign-in, so the link alone opens nothing. Can be undone by
     issuing another one and keeping it.
     """
+    require(actor, Permission.PEOPLE_MANAGE)
     person = lock_for_change(person, verb="make a password link for yourself", actor=actor)
     if not person.is_active:
         raise Refused("The account is deactivated. Reactivate it first.", code="inactive")

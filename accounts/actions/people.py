@@ -10,8 +10,9 @@ from django.db.models.functions import Now
 from accounts.actions.locking import lock_person, lock_roster
 from accounts.actions.second_factor import remove_all
 from accounts.actions.sign_ins import end_other_sign_ins
+from accounts.guards import require
 from accounts.models import SignIn, User
-from accounts.permissions import Role
+from accounts.permissions import Permission, Role
 from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused
@@ -40,6 +41,8 @@ def create_person(
     Can be undone by ``deactivate``; accounts are never deleted, because decisions point at them.
     Raises Invalid when the e-mail address is taken.
     """
+    if actor is not None:
+        require(actor, Permission.PEOPLE_MANAGE)
     lock_roster()
     email = email.strip().lower()
     if User.objects.filter(email=email).exists():
@@ -63,6 +66,7 @@ def _next_pseudonym(role: Role) -> str:
 @transaction.atomic
 def change_role(person: User, *, role: Role, actor: User) -> User:
     """Give a person another role and end their sessions. Can be undone by changing it back."""
+    require(actor, Permission.PEOPLE_MANAGE)
     person = lock_for_change(person, verb="change your own role", actor=actor)
     if person.role == role.value:
         raise Refused("The person already has this role.", code="same_role")
@@ -80,6 +84,7 @@ def change_role(person: User, *, role: Role, actor: User) -> User:
 @transaction.atomic
 def deactivate(person: User, *, actor: User) -> User:
     """Close an account and end its sessions at once. Can be undone by ``reactivate``."""
+    require(actor, Permission.PEOPLE_MANAGE)
     person = lock_for_change(person, verb="deactivate your own account", actor=actor)
     if not person.is_active:
         raise Refused("The account is already deactivated.", code="already_inactive")
@@ -96,6 +101,7 @@ def deactivate(person: User, *, actor: User) -> User:
 @transaction.atomic
 def reactivate(person: User, *, actor: User) -> User:
     """Open a deactivated account again. Can be undone by ``deactivate``."""
+    require(actor, Permission.PEOPLE_MANAGE)
     person = lock_for_change(person, verb="reactivate your own account", actor=actor)
     if person.is_active:
         raise Refused("The account is already active.", code="already_active")
@@ -111,6 +117,7 @@ def reactivate(person: User, *, actor: User) -> User:
 @transaction.atomic
 def unlock(person: User, *, actor: User) -> User:
     """Lift a lock after failed sign-ins. Cannot be undone, and need not be."""
+    require(actor, Permission.PEOPLE_MANAGE)
     person = lock_for_change(person, verb="unlock your own account", actor=actor)
     if person.failed_sign_ins == 0 and person.locked_until is None:
         raise Refused("The account is not locked.", code="not_locked")
@@ -129,6 +136,7 @@ def reset_second_factor(person: User, *, actor: User) -> User:
     another way that it is really this person who asks: with the password, whoever signs in first sets
     up the new device.
     """
+    require(actor, Permission.PEOPLE_MANAGE)
     person = lock_for_change(person, verb="reset your own second factor here", actor=actor)
     if not remove_all(person):
         raise Refused("There is no second factor to reset.", code="no_second_factor")

@@ -16,7 +16,9 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.actions.locking import lock_person
+from accounts.guards import require
 from accounts.models import SignIn, User
+from accounts.permissions import Permission
 from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused
@@ -85,6 +87,7 @@ def enable_totp(
     saw no second factor end: whoever opened one with the password alone must not set up another. Can be
     undone by ``reset_second_factor``.
     """
+    require(actor, Permission.OWN_ACCOUNT)
     user = lock_person(user)
     counter = totp_counter(secret, normalize_user_code(code))
     if counter is None:
@@ -111,6 +114,7 @@ def enable_totp(
 @transaction.atomic
 def new_recovery_codes(user: User, *, actor: User) -> list[str]:
     """Replace the recovery codes and return the new ones, shown once. The old ones stop working."""
+    require(actor, Permission.OWN_ACCOUNT)
     user = lock_person(user)
     if not has_totp(user):
         raise Refused("Set up an authenticator app first.", code="no_second_factor")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models.functions import Now
 
+from accounts.guards import require
 from accounts.models import User
 from accounts.permissions import Permission
 from core import audit
@@ -50,6 +51,7 @@ def start_shadow(version: ClassifierVersion, *, actor: Actor | Person) -> Classi
 
     Raises Refused unless it is trained or retired. Can be undone by ``end_shadow``.
     """
+    require(actor, Permission.HASHING_CLASSIFIERS_EDIT)
     version = _locked(version)
     if version.state not in {VersionState.TRAINED, VersionState.RETIRED}:
         raise Refused(
@@ -74,6 +76,7 @@ def start_shadow(version: ClassifierVersion, *, actor: Actor | Person) -> Classi
 @transaction.atomic
 def end_shadow(version: ClassifierVersion, *, actor: Actor | Person) -> ClassifierVersion:
     """Stop scoring in shadow; the scores stay. Raises Refused. Can be undone by ``start_shadow``."""
+    require(actor, Permission.HASHING_CLASSIFIERS_EDIT)
     version = _locked(version)
     if version.state != VersionState.SHADOW:
         raise Refused("This version does not run in shadow.")
@@ -102,6 +105,7 @@ def choose_threshold(
 
     Raises Invalid, Refused. Can be undone by another choice.
     """
+    require(actor, Permission.HASHING_CLASSIFIERS_EDIT)
     _check_threshold(threshold, wanted_precision)
     version = _locked(version)
     if version.state not in _READY:
@@ -138,6 +142,7 @@ def ask_activation(
     Raises Invalid, and Refused while another request of the classifier waits or without a model. Can be
     undone by ``withdraw_activation``.
     """
+    require(actor, Permission.HASHING_CLASSIFIERS_EDIT)
     _check_threshold(threshold, wanted_precision)
     if len(reason) > 500:
         raise Invalid({"reason": ["Use at most 500 characters."]})
@@ -178,6 +183,7 @@ def approve_activation(
     Raises Refused for the person who asked or who trained the version, when the request was decided
     meanwhile, and for a model that cannot be used. Can be undone by ``roll_back`` or ``retire_active``.
     """
+    require(actor, Permission.HASHING_CLASSIFIERS_ACTIVATE)
     activation, version = _waiting(activation)
     check_second_person(activation, version, actor)
     if version.problem:
@@ -215,6 +221,7 @@ def check_second_person(activation: Activation, version: ClassifierVersion, acto
 @transaction.atomic
 def decline_activation(activation: Activation, *, reason: str, actor: User) -> Activation:
     """Turn a request down, with a reason. Raises Invalid, Refused. Can be undone by asking again."""
+    require(actor, Permission.HASHING_CLASSIFIERS_ACTIVATE)
     activation, version = _waiting(activation)
     check_second_person(activation, version, actor)
     if not reason.strip():
@@ -225,6 +232,7 @@ def decline_activation(activation: Activation, *, reason: str, actor: User) -> A
 @transaction.atomic
 def withdraw_activation(activation: Activation, *, actor: User) -> Activation:
     """Take a request back. Raises Refused unless it is one's own. Can be undone by asking again."""
+    require(actor, Permission.HASHING_CLASSIFIERS_EDIT)
     activation, _ = _waiting(activation)
     if activation.asked_by_id != actor.pk:
         raise Refused("Only who asked can take it back; you can decline it.")
@@ -238,6 +246,7 @@ def retire_active(version: ClassifierVersion, *, reason: str, actor: User) -> Cl
     Raises Invalid without a reason, Refused when it is not active. Can be undone by ``roll_back`` or by
     asking for its activation.
     """
+    require(actor, Permission.HASHING_CLASSIFIERS_ACTIVATE)
     if not reason.strip():
         raise Invalid({"reason": ["Say why it is stopped."]})
     version = _locked(version)
@@ -262,6 +271,7 @@ def roll_back(classifier: Classifier, *, actor: User) -> ClassifierVersion:
     One person is enough: two approved it once. Raises Refused when there is none. Can be undone by asking
     for the activation of the later version.
     """
+    require(actor, Permission.HASHING_CLASSIFIERS_ACTIVATE)
     classifier = Classifier.objects.select_for_update(no_key=True).get(pk=classifier.pk)
     earlier = earlier_activation(classifier)
     if earlier is None:

@@ -12,6 +12,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from accounts.guards import require
+from accounts.permissions import Permission
 from core import audit
 from core.audit import SYSTEM, Actor, AuditEvent, Person
 from core.jobs import enqueue
@@ -77,7 +79,7 @@ def note_success(setting: DetectorSetting) -> None:
 
 @transaction.atomic
 def note_failure(
-    setting: DetectorSetting, *, code: str, reason: str, most: int, actor: Actor | Person = SYSTEM
+    setting: DetectorSetting, *, code: str, reason: str, most: int, actor: Actor = SYSTEM
 ) -> None:
     """Count a failure; at ``most`` in a row, or when a probe fails, open the breaker for a while.
 
@@ -117,6 +119,7 @@ def try_detector_again(setting: DetectorSetting, *, actor: Person) -> int:
 
     Cannot be undone: if it fails again, it is paused again.
     """
+    require(actor, Permission.HASHING_DETECTORS_EDIT)
     DetectorBreaker.objects.filter(detector=setting, open_until__isnull=False).update(
         open_until=Now()
     )
@@ -166,7 +169,7 @@ def due_looks(*, limit: int = 100) -> QuerySet[PendingLook]:
 
 
 @transaction.atomic
-def look_again(look: PendingLook, *, actor: Actor | Person = SYSTEM) -> bool:
+def look_again(look: PendingLook, *, actor: Actor = SYSTEM) -> bool:
     """Put an item in line for another scan; return False when there is nothing to do now.
 
     The next attempt is written down first, with a wait that doubles from a minute to an hour. Cannot be

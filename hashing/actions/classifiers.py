@@ -9,7 +9,9 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils.text import slugify
 
+from accounts.guards import require
 from accounts.models import User
+from accounts.permissions import Permission
 from core import audit, vault
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
@@ -38,6 +40,7 @@ def create_classifier(
     surfaces: Iterable[str] = (),
 ) -> Classifier:
     """Create a classifier without versions. Raises Invalid. Can be undone by switching it off."""
+    require(actor, Permission.HASHING_CLASSIFIERS_EDIT)
     classifier = Classifier(
         slug=slugify(name)[:50],
         name=name.strip(),
@@ -74,6 +77,7 @@ def change_classifier(
     The category is fixed once there is a version: it was learned for that one. Raises Invalid. Can be
     undone by another change.
     """
+    require(actor, Permission.HASHING_CLASSIFIERS_EDIT)
     if unknown := set(changes) - set(_SETTINGS):
         raise TypeError(f"a classifier has no setting {min(unknown)!r}")
     if "surfaces" in changes:
@@ -114,6 +118,7 @@ def import_training_set(
     Returns the set, or what was read when nothing was kept. Raises Invalid at ``file``. Can be undone by
     withdrawing the set.
     """
+    require(actor, Permission.HASHING_CLASSIFIERS_EDIT)
     try:
         parsed = labelled.parse(data, surfaces=Surface.values)
     except ValueError as problem:
@@ -152,6 +157,7 @@ def withdraw_training_set(training_set: TrainingSet, *, actor: Actor | Person) -
 
     Raises Refused when it is withdrawn already. Can be undone by importing the file again.
     """
+    require(actor, Permission.HASHING_CLASSIFIERS_EDIT)
     training_set = TrainingSet.objects.select_for_update(no_key=True).get(pk=training_set.pk)
     if training_set.withdrawn_at is not None:
         raise Refused("These texts are left out already.", code="withdrawn")
@@ -169,6 +175,7 @@ def withdraw_training_set(training_set: TrainingSet, *, actor: Actor | Person) -
 
 def record_trial(classifier: Classifier, *, version: int, score: float, actor: Person) -> None:
     """Record that somebody tried a text, without the text. Cannot be undone."""
+    require(actor, Permission.HASHING_CLASSIFIERS_VIEW)
     audit.record(
         AuditEvent.CLASSIFIER_TRIED,
         actor=actor,

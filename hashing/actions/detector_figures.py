@@ -11,7 +11,9 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from accounts.guards import require
 from accounts.models import User
+from accounts.permissions import Permission
 from core import audit
 from core.audit import AuditEvent
 from core.jobs import enqueue
@@ -81,6 +83,7 @@ def forget_figures() -> int:
 @transaction.atomic
 def ask_trial(*, detector: str, kind: str, surface: str, blob: Blob, actor: User) -> DetectorTrial:
     """Ask a worker to show a stored picture or text to a detector. It is forgotten after a day."""
+    require(actor, Permission.HASHING_DETECTORS_VIEW)
     trial = DetectorTrial.objects.create(
         detector=detector, kind=kind, surface=surface, blob=blob, asked_by=actor
     )

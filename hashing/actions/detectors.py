@@ -11,7 +11,9 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils.text import slugify
 
+from accounts.guards import require
 from accounts.models import User
+from accounts.permissions import Permission
 from core import audit
 from core.audit import SYSTEM, Actor, AuditEvent, Person
 from core.crypto import seal, unseal
@@ -42,7 +44,7 @@ def register_detector(
     code_version: str,
     problem: str = "",
     thresholds: Mapping[str, float] | None = None,
-    actor: Actor | Person = SYSTEM,
+    actor: Actor = SYSTEM,
 ) -> DetectorSetting:
     """Make an optional detector known, off, or note what another version of its code says of itself.
 
@@ -107,6 +109,7 @@ def create_external_detector(
 
     ``description`` is what the adapter says of itself. Raises Invalid. Can be undone by leaving it off.
     """
+    require(actor, Permission.HASHING_DETECTORS_EDIT)
     label = label.strip()
     name = f"external.{slugify(label)[:31].strip('-')}"
     errors: dict[str, list[str]] = {}
@@ -158,6 +161,7 @@ def change_detector(
     Refused when ``version`` is no longer the current one or its code cannot be used. Can be undone by
     another change.
     """
+    require(actor, Permission.HASHING_DETECTORS_EDIT)
     unknown = set(changes) - {"label", "is_on", "opens_cases", "settings", "thresholds"}
     if unknown:
         raise TypeError(f"a detector has no setting {min(unknown)!r}")
@@ -195,6 +199,7 @@ def rotate_detector_secret(setting: DetectorSetting, *, actor: User) -> tuple[De
 
     Cannot be undone: until the service knows the new secret its answers are *unavailable*.
     """
+    require(actor, Permission.HASHING_DETECTORS_EDIT)
     setting = DetectorSetting.objects.select_for_update(no_key=True).get(pk=setting.pk)
     if setting.origin != DetectorOrigin.EXTERNAL:
         raise Refused("Only a service outside has a signing secret.", code="no_secret")

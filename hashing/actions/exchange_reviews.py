@@ -9,9 +9,11 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
+from accounts.guards import require
 from accounts.models import User
+from accounts.permissions import Permission
 from core import audit
-from core.audit import Actor, AuditEvent, Person
+from core.audit import Actor, AuditEvent
 from core.errors import Refused
 from core.jobs import enqueue
 from hashing.actions.exchanges import exchange_credentials
@@ -122,9 +124,7 @@ def begin_review(review: ExchangeReview) -> ExchangeReview | None:
 
 
 @transaction.atomic
-def end_review(
-    review: ExchangeReview, *, problem: str = "", actor: Actor | Person = audit.SYSTEM
-) -> None:
+def end_review(review: ExchangeReview, *, problem: str = "", actor: Actor = audit.SYSTEM) -> None:
     """Record that a review was sent, or why not: it is tried again, and given up after eight attempts.
 
     A decision of the other kind that came meanwhile stays to be sent.
@@ -155,6 +155,7 @@ def switch_reviews(exchange: Exchange, *, is_on: bool, actor: User) -> Exchange:
 
     Raises Refused when the exchange takes none, or something for it is missing. Can be undone by the opposite.
     """
+    require(actor, Permission.HASHING_EXCHANGES_MANAGE)
     exchange = Exchange.objects.select_for_update(no_key=True).get(pk=exchange.pk)
     if is_on:
         said = exchange_credentials(exchange)
@@ -169,6 +170,7 @@ def switch_reviews(exchange: Exchange, *, is_on: bool, actor: User) -> Exchange:
 @transaction.atomic
 def retry_reviews(exchange: Exchange, *, actor: User) -> int:
     """Put the reviews that were given up in line again; return how many. Safe to repeat."""
+    require(actor, Permission.HASHING_EXCHANGES_MANAGE)
     count = exchange.reviews.filter(state=ReviewState.FAILED).update(
         state=ReviewState.WAITING, attempts=0, due_at=Now()
     )

@@ -11,9 +11,11 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
+from accounts.guards import require
 from accounts.models import User
+from accounts.permissions import Permission
 from core import audit
-from core.audit import Actor, AuditEvent, Person
+from core.audit import Actor, AuditEvent
 from core.crypto import seal, unseal
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
@@ -62,6 +64,7 @@ def create_exchange(
 
     Raises Invalid. Can be undone by ``pause_exchange``; the list can be switched off.
     """
+    require(actor, Permission.HASHING_EXCHANGES_MANAGE)
     if kind not in ExchangeKind.values:
         raise Invalid({"kind": ["Choose a kind."]})
     name = name.strip()
@@ -95,6 +98,7 @@ def change_exchange(
     exchange: Exchange, *, values: dict[str, str], every_minutes: int, actor: User
 ) -> Exchange:
     """Change settings and schedule; a secret that is left empty stays. Raises Invalid. Undone by another change."""
+    require(actor, Permission.HASHING_EXCHANGES_MANAGE)
     exchange = Exchange.objects.select_for_update(no_key=True).get(pk=exchange.pk)
     _check_schedule(every_minutes)
     known = exchange_credentials(exchange)
@@ -121,18 +125,21 @@ def change_exchange(
 @transaction.atomic
 def pause_exchange(exchange: Exchange, *, actor: User) -> Exchange:
     """Contact an exchange no more; its list stays as it is. Can be undone by ``resume_exchange``."""
+    require(actor, Permission.HASHING_EXCHANGES_MANAGE)
     return _switch(exchange, is_active=False, actor=actor)
 
 
 @transaction.atomic
 def resume_exchange(exchange: Exchange, *, actor: User) -> Exchange:
     """Contact an exchange by its schedule again. Can be undone by ``pause_exchange``."""
+    require(actor, Permission.HASHING_EXCHANGES_MANAGE)
     return _switch(exchange, is_active=True, actor=actor)
 
 
 @transaction.atomic
 def fetch_now(exchange: Exchange, *, actor: User) -> Exchange:
     """Fetch at once. Raises Refused while it pauses or is being fetched. Cannot be undone."""
+    require(actor, Permission.HASHING_EXCHANGES_MANAGE)
     exchange = Exchange.objects.select_for_update(no_key=True).get(pk=exchange.pk)
     if not exchange.is_active:
         raise Refused("This exchange pauses. Resume it first.", code="paused")
@@ -146,6 +153,7 @@ def fetch_now(exchange: Exchange, *, actor: User) -> Exchange:
 
 def record_connection_test(exchange: Exchange, *, came_to: str, actor: User) -> None:
     """Note that somebody tested the connection."""
+    require(actor, Permission.HASHING_EXCHANGES_MANAGE)
     audit.record(AuditEvent.EXCHANGE_TESTED, actor=actor, subject=exchange, came_to=came_to[:200])
 
 
@@ -326,7 +334,7 @@ def end_fetch(
     run: ExchangeRun,
     *,
     problem: str = "",
-    actor: Actor | Person = audit.SYSTEM,
+    actor: Actor = audit.SYSTEM,
 ) -> None:
     """Record how a fetch ended and when the next one is due: by schedule, or after a growing pause."""
     known = Exchange.objects.select_for_update(no_key=True).get(pk=exchange.pk)

@@ -11,7 +11,9 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils.text import slugify
 
+from accounts.guards import require
 from accounts.models import User
+from accounts.permissions import Permission
 from core import audit
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
@@ -92,6 +94,7 @@ def create_hash_list(
     phash_threshold: int = 8,
 ) -> HashList:
     """Create an empty list in force. Raises Invalid. Can be undone by switching it off."""
+    require(actor, Permission.HASHING_LISTS_EDIT)
     slug = slug or slugify(name)[:50]
     hash_list = HashList(
         slug=slug,
@@ -131,6 +134,7 @@ def change_hash_list(
 
     Findings made before keep what they rest on. Raises Invalid. Can be undone by another change.
     """
+    require(actor, Permission.HASHING_LISTS_EDIT)
     if unknown := set(changes) - set(_SETTINGS):
         raise TypeError(f"a hash list has no setting {min(unknown)!r}")
     hash_list = HashList.objects.select_for_update(no_key=True).get(pk=hash_list.pk)
@@ -170,6 +174,7 @@ def import_csv(
     ``skip_bad_rows``. An entry that was retired stays retired: somebody took it off for a reason. Raises
     Invalid when the file is not readable at all. Can be undone by retiring the entries.
     """
+    require(actor, Permission.HASHING_LISTS_EDIT)
     try:
         parsed = csv_lists.parse(stream, most_rows=most_rows)
     except ValueError as unreadable:
@@ -257,6 +262,15 @@ def add_entry(
 
     Can be undone by ``retire_entry``.
     """
+    require(actor, Permission.HASHING_LISTS_EDIT)
+    return put_entry(hash_list, algorithm=algorithm, value=value, note=note, actor=actor)
+
+
+@transaction.atomic
+def put_entry(
+    hash_list: HashList, *, algorithm: str, value: str, actor: Actor | Person, note: str = ""
+) -> HashEntry:
+    """Do what ``add_entry`` does for a verb that asked its own permission. Undone by ``retire_entry``."""
     try:
         algorithm, value = csv_lists.normalised(algorithm, value)
     except ValueError as problem:
@@ -301,6 +315,7 @@ def retire_entry(entry: HashEntry, *, reason: str, actor: Actor | Person) -> Has
     Raises Invalid without a reason, Refused when it is retired already. Can be undone by
     ``restore_entry``; flags that rest on it stay.
     """
+    require(actor, Permission.HASHING_LISTS_EDIT)
     reason = reason.strip()
     if not reason:
         raise Invalid({"reason": ["Say why the entry is taken off the list."]})
@@ -330,6 +345,7 @@ def retire_entry(entry: HashEntry, *, reason: str, actor: Actor | Person) -> Has
 @transaction.atomic
 def restore_entry(entry: HashEntry, *, actor: Actor | Person) -> HashEntry:
     """Put a retired entry in force again. Raises Refused when it is. Can be undone by retiring it."""
+    require(actor, Permission.HASHING_LISTS_EDIT)
     hash_list, entry = _locked(entry)
     if entry.retired_at is None:
         raise Refused("This entry is in force.", code="in_force")
@@ -352,11 +368,13 @@ def restore_entry(entry: HashEntry, *, actor: Actor | Person) -> HashEntry:
 
 def record_search(*, query: str, found: int, actor: Actor | Person) -> None:
     """Note that somebody looked up a digest on the lists."""
+    require(actor, Permission.HASHING_LISTS_VIEW)
     audit.record(AuditEvent.HASH_LISTS_SEARCHED, actor=actor, query=query[:64], found=found)
 
 
 def record_list_export(hash_list: HashList, *, form: str, actor: Actor | Person) -> None:
     """Note that somebody takes a whole list out of the house."""
+    require(actor, Permission.HASHING_LISTS_EDIT)
     audit.record(
         AuditEvent.HASH_LIST_EXPORTED,
         actor=actor,

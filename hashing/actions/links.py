@@ -12,7 +12,9 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from accounts.guards import require
 from accounts.models import User
+from accounts.permissions import Permission
 from core import audit, vault
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
@@ -62,6 +64,7 @@ def ask_link_import(
 
     Raises Invalid for an empty file or no place. Can be undone by ``undo_link_import``.
     """
+    require(actor, Permission.HASHING_LINKS_IMPORT)
     where = check_place(place)
     if blob.size == 0:
         raise Invalid({"file": ["The file is empty (0 bytes)."]})
@@ -91,6 +94,7 @@ def add_links(
 
     Raises Invalid without a place. Can be undone by ``undo_link_import``.
     """
+    require(actor, Permission.HASHING_LINKS_IMPORT)
     link_import = LinkImport.objects.create(
         place=check_place(place), source=source, state=LinkImportState.DONE, ended_at=Now()
     )
@@ -130,7 +134,7 @@ def begin_link_import(link_import: LinkImport) -> LinkImport | None:
 
 @transaction.atomic
 def finish_link_import(
-    link_import: LinkImport, stream: BinaryIO, *, actor: Actor | Person = audit.SYSTEM
+    link_import: LinkImport, stream: BinaryIO, *, actor: Actor = audit.SYSTEM
 ) -> LinkImport | None:
     """Read a file and keep its links, all in one transaction. None when somebody else has done so.
 
@@ -173,9 +177,7 @@ def finish_link_import(
 
 
 @transaction.atomic
-def fail_link_import(
-    link_import: LinkImport, *, problem: str, actor: Actor | Person = audit.SYSTEM
-) -> None:
+def fail_link_import(link_import: LinkImport, *, problem: str, actor: Actor = audit.SYSTEM) -> None:
     """End an import whose file cannot be read, with the reason. Nothing of it counts."""
     ended = LinkImport.objects.filter(pk=link_import.pk, state=LinkImportState.WAITING).update(
         state=LinkImportState.FAILED, problem=problem[:300], blob=None, ended_at=Now()
@@ -186,11 +188,13 @@ def fail_link_import(
 
 def undo_link_import(link_import: LinkImport, *, actor: Actor | Person) -> int:
     """Withdraw the links that an import added; return how many. Can be undone by ``redo_link_import``."""
+    require(actor, Permission.HASHING_LINKS_IMPORT)
     return _switch(link_import, LinkImportState.DONE, LinkImportState.UNDONE, actor)
 
 
 def redo_link_import(link_import: LinkImport, *, actor: Actor | Person) -> int:
     """Let the links of an import count again; return how many. Can be undone by ``undo_link_import``."""
+    require(actor, Permission.HASHING_LINKS_IMPORT)
     return _switch(link_import, LinkImportState.UNDONE, LinkImportState.DONE, actor)
 
 

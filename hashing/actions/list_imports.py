@@ -10,7 +10,9 @@ from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
+from accounts.guards import require
 from accounts.models import User
+from accounts.permissions import Permission
 from core import audit, vault
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
@@ -53,6 +55,7 @@ def ask_import(
 
     Raises Invalid for an empty file. Can be undone by ``cancel_import`` while it is read, by ``undo_import`` after.
     """
+    require(actor, Permission.HASHING_LISTS_EDIT)
     if blob.size == 0:
         raise Invalid({"file": ["The file is empty (0 bytes)."]})
     file_import = HashImport.objects.create(
@@ -148,9 +151,7 @@ def stage_rows(
     return True
 
 
-def finish_import(
-    file_import: HashImport, *, actor: Actor | Person = audit.SYSTEM
-) -> HashImport | None:
+def finish_import(file_import: HashImport, *, actor: Actor = audit.SYSTEM) -> HashImport | None:
     """Put everything that was staged in force at once, or refuse it for its bad rows.
 
     An entry that was retired stays retired: somebody took it off for a reason. Returns None when the
@@ -224,7 +225,7 @@ def _end(
 
 @transaction.atomic
 def fail_import(
-    file_import: HashImport, *, problem: str, actor: Actor | Person = audit.SYSTEM
+    file_import: HashImport, *, problem: str, actor: Actor = audit.SYSTEM
 ) -> HashImport:
     """End an import whose file cannot be read, with the reason. Nothing of it counts. Cannot be undone."""
     known = HashImport.objects.select_for_update(no_key=True).get(pk=file_import.pk)
@@ -237,6 +238,7 @@ def fail_import(
 @transaction.atomic
 def cancel_import(file_import: HashImport, *, actor: Actor | Person) -> HashImport:
     """Stop an import that is waiting or read. Raises Refused later. Cannot be undone; send the file again."""
+    require(actor, Permission.HASHING_LISTS_EDIT)
     known = HashImport.objects.select_for_update(no_key=True).get(pk=file_import.pk)
     if known.state not in _LIVE:
         raise Refused("This import cannot be cancelled any more.", code="not_waiting")
@@ -248,6 +250,7 @@ def undo_import(file_import: HashImport, *, actor: Actor | Person) -> int:
 
     Raises Refused when it is not in force.
     """
+    require(actor, Permission.HASHING_LISTS_EDIT)
     return _switch(
         file_import,
         from_state=ImportState.DONE,
@@ -260,6 +263,7 @@ def undo_import(file_import: HashImport, *, actor: Actor | Person) -> int:
 
 def redo_import(file_import: HashImport, *, actor: Actor | Person) -> int:
     """Restore what ``undo_import`` retired; return how many. Can be undone by ``undo_import``."""
+    require(actor, Permission.HASHING_LISTS_EDIT)
     return _switch(
         file_import,
         from_state=ImportState.UNDONE,

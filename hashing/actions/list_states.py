@@ -9,11 +9,13 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.db.models.functions import Now
 
+from accounts.guards import require
 from accounts.models import User
+from accounts.permissions import Permission
 from core import audit
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
-from hashing.actions.hash_lists import add_entry, raise_version, retire_entry
+from hashing.actions.hash_lists import put_entry, raise_version, retire_entry
 from hashing.models import Digest, Flag, FlagKind, HashEntry, HashList, Verdict
 from reports.models import Item, ScanState
 
@@ -41,6 +43,7 @@ def disable_list(
     hash_list: HashList, *, until: datetime, reason: str, actor: Actor | Person
 ) -> HashList:
     """Let a list match nothing until a time. Raises Invalid without a reason. Undone by ``enable_list``."""
+    require(actor, Permission.HASHING_LISTS_EDIT)
     if not reason.strip():
         raise Invalid({"reason": ["Say why the list pauses."]})
     hash_list = _locked(hash_list)
@@ -51,6 +54,7 @@ def disable_list(
 @transaction.atomic
 def enable_list(hash_list: HashList, *, actor: Actor | Person) -> HashList:
     """End a list's pause. Raises Refused when it has none. Can be undone by ``disable_list``."""
+    require(actor, Permission.HASHING_LISTS_EDIT)
     hash_list = _locked(hash_list)
     if hash_list.disabled_until is None:
         raise Refused("This list does not pause.", code="not_paused")
@@ -104,6 +108,7 @@ def release_list(hash_list: HashList, *, actor: Actor | Person) -> tuple[HashLis
 
     Raises Refused when it is not held. Can be undone by switching the list off.
     """
+    require(actor, Permission.HASHING_LISTS_APPROVE)
     hash_list = _locked(hash_list)
     if hash_list.quarantined_at is None:
         raise Refused("This list is not held.", code="not_held")
@@ -128,6 +133,7 @@ def release_list(hash_list: HashList, *, actor: Actor | Person) -> tuple[HashLis
 @transaction.atomic
 def ask_automatic(hash_list: HashList, *, actor: User) -> HashList:
     """Ask that a list acts automatically. Another person has to approve. Undone by ``stop_automatic``."""
+    require(actor, Permission.HASHING_LISTS_APPROVE)
     hash_list = _locked(hash_list)
     if hash_list.acts_automatically or hash_list.automatic_asked_by_id is not None:
         raise Refused("This was asked for already.", code="asked")
@@ -143,6 +149,7 @@ def approve_automatic(hash_list: HashList, *, actor: User) -> HashList:
 
     Raises Refused for whoever asked, and when nobody did. Can be undone by ``stop_automatic``.
     """
+    require(actor, Permission.HASHING_LISTS_APPROVE)
     hash_list = _locked(hash_list)
     if hash_list.acts_automatically:
         raise Refused("Somebody approved this already.", code="approved")
@@ -157,6 +164,7 @@ def approve_automatic(hash_list: HashList, *, actor: User) -> HashList:
 @transaction.atomic
 def stop_automatic(hash_list: HashList, *, actor: Actor | Person) -> HashList:
     """Let a list no longer act automatically, or withdraw the request. Can be undone by asking again."""
+    require(actor, Permission.HASHING_LISTS_APPROVE)
     hash_list = _locked(hash_list)
     if hash_list.automatic_asked_by_id is None:
         raise Refused("This list does not act automatically.", code="not_asked")
@@ -211,6 +219,7 @@ def add_item_digests(hash_list: HashList, item: Item, *, actor: User) -> list[Ha
     Raises Refused for an item that nobody confirmed as a violation, for media without digests, and for a list
     that is not one's own. Can be undone by retiring the entries.
     """
+    require(actor, Permission.HASHING_ENTRIES_ADD)
     if hash_list.kind != "own" or hash_list.is_negative:
         raise Refused("Choose an own list of known material.", code="not_own")
     verdict = Verdict.objects.filter(item=item).order_by("-decided_at", "-pk").first()
@@ -224,7 +233,7 @@ def add_item_digests(hash_list: HashList, item: Item, *, actor: User) -> list[Ha
     for row in good:
         try:
             added.append(
-                add_entry(
+                put_entry(
                     hash_list,
                     algorithm=row.algorithm,
                     value=row.value,

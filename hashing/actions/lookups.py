@@ -10,7 +10,9 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from accounts.guards import require
 from accounts.models import User
+from accounts.permissions import Permission
 from core import audit, vault
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid
@@ -51,6 +53,7 @@ def ask_about_files(
     The answers can be fetched for ten minutes; the files are destroyed as soon as there is one. Raises
     Invalid for an empty file. Cannot be undone, and leaves nothing to undo.
     """
+    require(actor, Permission.HASHING_LISTS_VIEW)
     empty = [file.name or "file" for file in files if file.blob.size == 0]
     if empty:
         raise Invalid({"file": [f"“{name}” is empty (0 bytes)." for name in empty]})
@@ -91,6 +94,7 @@ def record_match(
     *, digests: int, texts: int, found: int, asked_for: Source | User, actor: Actor | Person
 ) -> None:
     """Note that somebody compared digests or texts with the lists. Their values are not kept."""
+    require(actor, Permission.HASHING_LISTS_VIEW)
     audit.record(
         AuditEvent.VALUES_LOOKED_UP,
         actor=actor,

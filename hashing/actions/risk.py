@@ -13,9 +13,11 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from accounts.guards import require
 from accounts.models import User
+from accounts.permissions import Permission
 from core import audit
-from core.audit import Actor, AuditEvent, Person
+from core.audit import Actor, AuditEvent
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
 from hashing import risk, risk_facts
@@ -254,6 +256,7 @@ def change_risk_policy(
     Raises Invalid for weights out of range and Refused when somebody made a newer version than ``based_on``
     meanwhile. Can be undone by making a version with the earlier values.
     """
+    require(actor, Permission.HASHING_RISK_EDIT)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
     newest = current_risk_policy()
@@ -345,7 +348,7 @@ def record_risk_case(score: RiskScore, *, error: str = "") -> None:
 
 
 @transaction.atomic
-def quiet_risk(subject: Account | Group, *, actor: Actor | Person = audit.SYSTEM) -> None:
+def quiet_risk(subject: Account | Group, *, actor: Actor = audit.SYSTEM) -> None:
     """Ask nobody about a subject for a while: people found no violation. Ends by itself.
 
     The score stays as it is and can ask again when it rises (``hashing.risk.next_step``).

@@ -15,7 +15,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from core import audit
-from core.audit import Actor, AuditEvent, Person
+from core.audit import Actor, AuditEvent
 from core.jobs import registered
 from hashing.actions.breakers import keep_pending_looks
 from hashing.actions.risk import mark_subjects_of
@@ -145,7 +145,7 @@ def put_back(items: Iterable[Item]) -> None:
 
 
 @transaction.atomic
-def give_up_scan(item: Item, *, actor: Actor | Person) -> Item:
+def give_up_scan(item: Item, *, actor: Actor) -> Item:
     """End a scan that never came to an end: the item is flagged as not scannable and goes to a person.
 
     Can be undone by putting the item back in line (``reports.actions.record_scan_state``).
@@ -172,7 +172,7 @@ def record_findings(
     state: ScanState,
     file_digests: FileDigests | None = None,
     frame_digests: Sequence[FrameDigests] = (),
-    actor: Actor | Person = audit.SYSTEM,
+    actor: Actor = audit.SYSTEM,
 ) -> Item:
     """Record everything that one scan of an item found, and let it be routed (see ``record_scans``)."""
     scan = Scan(item, list(outcomes), state, file_digests, frame_digests)
@@ -180,7 +180,7 @@ def record_findings(
 
 
 @transaction.atomic
-def record_scans(scans: Sequence[Scan], *, actor: Actor | Person = audit.SYSTEM) -> list[Item]:
+def record_scans(scans: Sequence[Scan], *, actor: Actor = audit.SYSTEM) -> list[Item]:
     """Record what several scans found, all or none, and let the items be routed. Safe to repeat.
 
     A finding that is already there stays as it was first recorded; one that its scan did not find again

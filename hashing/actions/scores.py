@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from core import audit
-from core.audit import Actor, AuditEvent, Person
+from core.audit import Actor, AuditEvent
 from hashing.learning.drift import Watch
 from hashing.learning.figures import BINS, histogram
 from hashing.models import ClassifierVersion, ScoreDay, ScoredItem, VersionState
@@ -82,9 +82,7 @@ def record_scores(
 
 
 @transaction.atomic
-def note_problem(
-    version: ClassifierVersion, *, problem: str, actor: Actor | Person = audit.SYSTEM
-) -> None:
+def note_problem(version: ClassifierVersion, *, problem: str, actor: Actor = audit.SYSTEM) -> None:
     """Note that a version's model cannot be used, and why; empty: it can again. Shown as a banner.
 
     Can be undone by the next look.
@@ -111,7 +109,7 @@ def watched_versions() -> QuerySet[ClassifierVersion]:
 
 @transaction.atomic
 def record_drift(
-    version: ClassifierVersion, watch: Watch, *, actor: Actor | Person = audit.SYSTEM
+    version: ClassifierVersion, watch: Watch, *, actor: Actor = audit.SYSTEM
 ) -> ClassifierVersion:
     """Keep what a look at an active version gave; audited when it begins or ceases to drift.
 

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.utils.text import slugify
 from guardian.shortcuts import assign_perm, get_users_with_perms, remove_perm
 
+from accounts.guards import require
 from accounts.models import User
 from accounts.permissions import Permission
 from core import audit
@@ -70,6 +71,7 @@ def create_term_list(
 
     Raises Invalid. Can be undone by switching it off.
     """
+    require(actor, Permission.HASHING_RULES_EDIT)
     slug = slug or slugify(name)[:50]
     term_list = TermList(
         slug=slug,
@@ -115,6 +117,7 @@ def change_term_list(term_list: TermList, *, actor: Actor | Person, **changes: A
 
     Raises Invalid. Can be undone by another change.
     """
+    require(actor, Permission.HASHING_RULES_EDIT)
     if unknown := set(changes) - set(_SETTINGS):
         raise TypeError(f"a term list has no setting {min(unknown)!r}")
     for name in {"surfaces", "steps"} & set(changes):
@@ -155,6 +158,7 @@ def set_terms(
     Invalid naming each bad line, and Refused when ``version`` is no longer the list's: somebody else
     changed it meanwhile. Can be undone by ``restore_terms``.
     """
+    require(actor, Permission.HASHING_RULES_EDIT)
     wanted = parse_terms(terms)
     term_list = _locked(term_list)
     _check_version(term_list, version)
@@ -170,6 +174,7 @@ def add_terms(
     version: int | None = None,
 ) -> TermList:
     """Add rules to a list and keep those it has. Raises as ``set_terms``. Can be undone by ``restore_terms``."""
+    require(actor, Permission.HASHING_RULES_EDIT)
     wanted = parse_terms(terms)
     term_list = _locked(term_list)
     _check_version(term_list, version)
@@ -187,6 +192,7 @@ def restore_terms(term_list: TermList, *, version: int, actor: Actor | Person) -
 
     Can be undone by restoring the version before.
     """
+    require(actor, Permission.HASHING_RULES_EDIT)
     term_list = _locked(term_list)
     if not 1 <= version < term_list.version:
         raise Refused(
@@ -203,6 +209,7 @@ def restore_terms(term_list: TermList, *, version: int, actor: Actor | Person) -
 @transaction.atomic
 def grant_terms(term_list: TermList, *, to: User, actor: Actor | Person) -> None:
     """Let a person read what a restricted list looks for. Twice is once. Can be undone by ``revoke_terms``."""
+    require(actor, Permission.HASHING_RULES_EDIT)
     if not to.is_active or not to.may(Permission.HASHING_RULES_VIEW):
         raise Invalid({"person": [f"The role of {to.pseudonym} does not see text rules."]})
     if to.has_perm(READ_TERMS, term_list):
@@ -217,6 +224,7 @@ def revoke_terms(term_list: TermList, *, of: User, actor: Actor | Person) -> Non
 
     Can be undone by ``grant_terms``.
     """
+    require(actor, Permission.HASHING_RULES_EDIT)
     term_list = _locked(term_list)
     readers = get_users_with_perms(
         term_list, only_with_perms_in=["read_terms"], with_group_users=False
@@ -231,6 +239,7 @@ def revoke_terms(term_list: TermList, *, of: User, actor: Actor | Person) -> Non
 
 def record_export(term_list: TermList, *, actor: Person) -> None:
     """Note that somebody took a copy of what a list looks for. Cannot be undone."""
+    require(actor, Permission.HASHING_RULES_EDIT)
     audit.record(
         AuditEvent.TERM_LIST_EXPORTED, actor=actor, subject=term_list, version=term_list.version
     )

@@ -13,7 +13,9 @@ from django.db import transaction
 from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
 
+from accounts.guards import require
 from accounts.models import User
+from accounts.permissions import Permission
 from core import audit, vault
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
@@ -43,6 +45,7 @@ def request_training(
     Raises Refused while one is being trained, Invalid for settings out of range. Cannot be undone; a
     version that nobody activates does nothing.
     """
+    require(actor, Permission.HASHING_CLASSIFIERS_EDIT)
     _check(settings)
     classifier = Classifier.objects.select_for_update(no_key=True).get(pk=classifier.pk)
     if classifier.versions.filter(state=VersionState.TRAINING).exists():
@@ -133,7 +136,7 @@ def finish_training(
     sha256: str,
     counts: dict[str, Any],
     metrics: dict[str, Any],
-    actor: Actor | Person,
+    actor: Actor,
 ) -> bool:
     """Record the model and its figures; return False when another attempt did already.
 
@@ -162,7 +165,7 @@ def finish_training(
 
 
 @transaction.atomic
-def fail_training(version: ClassifierVersion, *, reason: str, actor: Actor | Person) -> bool:
+def fail_training(version: ClassifierVersion, *, reason: str, actor: Actor) -> bool:
     """End a training without a model, with a sentence that says why. Can be undone by training again."""
     version = ClassifierVersion.objects.select_for_update(no_key=True).get(pk=version.pk)
     if version.state != VersionState.TRAINING:

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import transaction
 
 from core import audit
-from core.audit import Actor, AuditEvent, Person
+from core.audit import Actor, AuditEvent
 from hashing.actions.exchange_reviews import note_reviews
 from hashing.actions.risk import mark_subjects_of
 from hashing.models import Verdict
@@ -24,7 +24,7 @@ def record_verdicts(
     decision: UUID,
     is_violation: bool,
     category: str,
-    actor: Actor | Person = audit.SYSTEM,
+    actor: Actor = audit.SYSTEM,
 ) -> int:
     """Record what a decision that took effect said about each item; return how many are new.
 

@@ -10,7 +10,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from accounts.guards import require
 from accounts.models import User
+from accounts.permissions import Permission
 from core import audit, vault
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
@@ -49,6 +51,7 @@ def add_video(
     Raises Invalid when no frame has enough detail to be compared, Refused when it stands there already.
     Can be undone by ``retire_video``.
     """
+    require(actor, Permission.HASHING_LISTS_EDIT)
     hash_list = _locked_list(hash_list)
     video = ListedVideo.objects.create(
         hash_list=hash_list, note=_checked_note(note), added_by=_person(actor)
@@ -64,6 +67,7 @@ def add_video_file(
 
     Raises Invalid for an empty file. Can be undone by ``retire_video``.
     """
+    require(actor, Permission.HASHING_LISTS_EDIT)
     if blob.size == 0:
         raise Invalid({"file": ["The file is empty (0 bytes)."]})
     hash_list = _locked_list(hash_list)
@@ -121,7 +125,7 @@ def watched_video(
     *,
     duration_ms: int,
     problem: str = "",
-    actor: Actor | Person = audit.SYSTEM,
+    actor: Actor = audit.SYSTEM,
 ) -> ListedVideo:
     """Put a video that was watched in force. The first result stands. Can be undone by ``retire_video``."""
     hash_list = _locked_list(video.hash_list)
@@ -139,9 +143,7 @@ def watched_video(
 
 
 @transaction.atomic
-def refuse_video(
-    video: ListedVideo, *, problem: str, actor: Actor | Person = audit.SYSTEM
-) -> ListedVideo:
+def refuse_video(video: ListedVideo, *, problem: str, actor: Actor = audit.SYSTEM) -> ListedVideo:
     """Record that a listed video could not be watched, with the reason. Cannot be undone; send it again."""
     video = ListedVideo.objects.select_for_update(no_key=True).get(pk=video.pk)
     if video.state != VideoState.WAITING:
@@ -158,6 +160,7 @@ def retire_video(video: ListedVideo, *, reason: str, actor: Actor | Person) -> L
 
     Raises Invalid without a reason, Refused when it is not in force. Can be undone by ``restore_video``.
     """
+    require(actor, Permission.HASHING_LISTS_EDIT)
     if not reason.strip():
         raise Invalid({"reason": ["Say why the video is taken off the list."]})
     hash_list = _locked_list(video.hash_list)
@@ -186,6 +189,7 @@ def retire_video(video: ListedVideo, *, reason: str, actor: Actor | Person) -> L
 @transaction.atomic
 def restore_video(video: ListedVideo, *, actor: Actor | Person) -> ListedVideo:
     """Put a retired video in force again. Raises Refused when it is. Can be undone by retiring it."""
+    require(actor, Permission.HASHING_LISTS_EDIT)
     hash_list = _locked_list(video.hash_list)
     video = ListedVideo.objects.select_for_update(no_key=True).get(pk=video.pk)
     if video.retired_at is None:

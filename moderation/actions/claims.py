@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Greatest, Least, Now
 
+from accounts.guards import require
 from accounts.models import User
 from accounts.permissions import Permission
 from core import audit
@@ -41,6 +42,7 @@ def claim_next(queue: Queue, *, actor: User) -> Claim | None:
     left, this waits for the first of them instead of saying that nothing waits.
     Raises Refused when the person holds enough cases. Can be undone by ``release_claim``.
     """
+    require(actor, Permission.CASES_CLAIM)
     actor = _lock_person(actor)
     _refuse_too_many(actor)
     for _ in range(LOOKS_AT_A_QUEUE):
@@ -62,6 +64,7 @@ def claim(case: Case, *, actor: User) -> Claim:
     Two people may press together: the second waits for the row and is told who was first. Claiming a
     case one holds already returns the lease as it is. Can be undone by ``release_claim``.
     """
+    require(actor, Permission.CASES_CLAIM)
     actor = _lock_person(actor)
     case = _lock(case)
     _check_may_work(case, actor)
@@ -85,6 +88,7 @@ def heartbeat(claim: Claim, *, actor: User) -> Claim:
 
     One conditional update: the database's clock decides whether the lease still holds.
     """
+    require(actor, Permission.CASES_CLAIM)
     kept = (
         access.live_claims()
         .filter(pk=claim.pk, user=actor)
@@ -102,6 +106,7 @@ def extend_claim(claim: Claim, *, actor: User) -> Claim:
 
     Can be done ``MOST_EXTENSIONS`` times; then a lead is asked. Raises Refused when the lease is gone.
     """
+    require(actor, Permission.CASES_CLAIM)
     longest = timedelta(minutes=workflow.LONGEST_LEASE_MINUTES)
     mine = access.live_claims().filter(pk=claim.pk, user=actor)
     extended = mine.filter(extensions__lt=workflow.MOST_EXTENSIONS).update(
@@ -132,6 +137,7 @@ def release_claim(claim: Claim, *, reason: str, actor: User) -> Skip:
 
     Can be undone by claiming it again.
     """
+    require(actor, Permission.CASES_CLAIM)
     if not reason.strip():
         raise Invalid({"reason": ["Say why you pass this case by; the next person will read it."]})
     case = _lock(claim.case)
@@ -163,8 +169,7 @@ def take_over(case: Case, *, reason: str, actor: User) -> Claim:
     For leads. Not while a decision is in its undo window: that is undone first, so that nobody's
     decision takes effect under somebody else's name. Cannot be undone; the case can be released.
     """
-    if not actor.may(Permission.CASES_TAKE_OVER):
-        raise Refused("Only a lead can take a case over.", code="not_a_lead", status=403)
+    require(actor, Permission.CASES_TAKE_OVER)
     if not reason.strip():
         raise Invalid(
             {"reason": ["Say why you take the case over; the other person will read it."]}

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
+from accounts.guards import require
 from accounts.models import User
 from accounts.permissions import Permission
 from core import audit
@@ -72,6 +73,7 @@ def decide(
     not live in this very transaction or the case was decided by somebody else.
     Can be undone by ``undo_decision`` until it is published.
     """
+    require(actor, Permission.CASES_DECIDE)
     case = Case.objects.select_for_update().get(pk=case.pk)
     actor = User.objects.get(pk=actor.pk)
     earlier = case.decisions.filter(idempotency_key=idempotency_key, made_by=actor).first()
@@ -135,6 +137,7 @@ def undo_decision(decision: Decision, *, actor: User) -> Decision:
     For the person who made it, and for leads. Nothing has left the building. Cannot be undone; the case
     is decided anew.
     """
+    require(actor, Permission.CASES_DECIDE)
     case = Case.objects.select_for_update().get(pk=decision.case_id)
     decision = Decision.objects.select_related("policy_version__policy").get(pk=decision.pk)
     if decision.undone_at is not None:
@@ -158,6 +161,7 @@ def undo_decision(decision: Decision, *, actor: User) -> Decision:
 @transaction.atomic
 def send_now(decision: Decision, *, actor: User) -> Decision:
     """End the undo window of one's own decision early: it takes effect at once. Cannot be undone."""
+    require(actor, Permission.CASES_DECIDE)
     case = Case.objects.select_for_update().get(pk=decision.case_id)
     decision = Decision.objects.get(pk=decision.pk)
     if decision.undone_at is not None:

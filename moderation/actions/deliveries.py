@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from accounts.guards import require
 from accounts.models import User
 from accounts.permissions import Permission
 from core import audit
@@ -48,7 +49,7 @@ SENDABLE = frozenset(set(Verb.values) - {Verb.NO_ACTION.value})
 
 
 @transaction.atomic
-def queue_deliveries(enforcement: Enforcement, *, actor: User | Actor = SYSTEM) -> list[Delivery]:
+def queue_deliveries(enforcement: Enforcement, *, actor: Actor = SYSTEM) -> list[Delivery]:
     """Put a pending enforcement into the outbox: one row per endpoint that takes its verb.
 
     Without such an endpoint one row waits, visibly, for the first that is configured. Safe to repeat.
@@ -232,13 +233,12 @@ def replay_delivery(delivery: Delivery, *, actor: User) -> Delivery:
     A receiver that already has it drops the repeat by its id. Cannot be undone. Raises Refused for
     people without the permission, while a worker sends it, and without an endpoint that listens.
     """
+    require(actor, Permission.DELIVERIES_REPLAY)
     held = (
         Delivery.objects.select_for_update(of=("self",))
         .select_related("enforcement__decision__case")
         .get(pk=delivery.pk)
     )
-    if not actor.may(Permission.DELIVERIES_REPLAY):
-        raise Refused("You may not replay deliveries.", code="not_permitted", status=403)
     if held.endpoint_id is None:
         raise Refused("No endpoint is configured for this yet.", code="no_endpoint")
     if not WebhookEndpoint.objects.filter(pk=held.endpoint_id, is_active=True).exists():
@@ -327,6 +327,7 @@ def create_endpoint(
     What waited for an endpoint that takes its verb goes out with the next sweeps. Can be undone by pausing it. Raises
     Invalid for an address that may not be contacted.
     """
+    require(actor, Permission.WEBHOOKS_MANAGE)
     _check_endpoint(url, verbs)
     endpoint = WebhookEndpoint(name=name, url=url, verbs=sorted(set(verbs)), sealed_secret=b"")
     secret = new_secret()
@@ -353,6 +354,7 @@ def change_endpoint(
     actor: User,
 ) -> WebhookEndpoint:
     """Change, pause or resume an endpoint. What waited while it was paused is tried for two days anew."""
+    require(actor, Permission.WEBHOOKS_MANAGE)
     _check_endpoint(url, verbs)
     endpoint = WebhookEndpoint.objects.select_for_update().get(pk=endpoint.pk)
     new = {"name": name, "url": url, "verbs": sorted(set(verbs)), "is_active": is_active}
@@ -381,6 +383,7 @@ def change_endpoint(
 @transaction.atomic
 def rotate_secret(endpoint: WebhookEndpoint, *, actor: User) -> tuple[WebhookEndpoint, str]:
     """Give an endpoint a new secret, shown once. For 24 hours messages carry both signatures."""
+    require(actor, Permission.WEBHOOKS_MANAGE)
     endpoint = WebhookEndpoint.objects.select_for_update().get(pk=endpoint.pk)
     secret = new_secret()
     endpoint.sealed_previous_secret = endpoint.sealed_secret
@@ -399,6 +402,7 @@ def rotate_secret(endpoint: WebhookEndpoint, *, actor: User) -> tuple[WebhookEnd
 
 def record_test(endpoint: WebhookEndpoint, *, answer: Answer, actor: User) -> None:
     """Note that somebody sent a test message and what came back."""
+    require(actor, Permission.WEBHOOKS_MANAGE)
     audit.record(
         AuditEvent.WEBHOOK_TESTED,
         actor=actor,

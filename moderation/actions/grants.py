@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from guardian.shortcuts import assign_perm, remove_perm
 
+from accounts.guards import require
 from accounts.models import User
 from accounts.permissions import Permission
 from core import audit
@@ -23,6 +24,7 @@ from moderation.models import CategoryGrant, Claim, ClaimEnd, Queue
 @transaction.atomic
 def grant_queue(queue: Queue, *, to: User, actor: User | Actor) -> None:
     """Let a person work a queue. Can be undone by ``revoke_queue``. Twice is once."""
+    require(actor, Permission.QUEUES_MANAGE)
     if not to.is_active or not to.may(Permission.CASES_CLAIM):
         raise Invalid({"person": [f"The role of {to.pseudonym} does not work cases."]})
     if access.granted_queues(to).filter(pk=queue.pk).exists():
@@ -34,6 +36,7 @@ def grant_queue(queue: Queue, *, to: User, actor: User | Actor) -> None:
 @transaction.atomic
 def revoke_queue(queue: Queue, *, of: User, actor: User | Actor) -> None:
     """Take a queue from a person; their leases in it end at once. Can be undone by ``grant_queue``."""
+    require(actor, Permission.QUEUES_MANAGE)
     if not access.granted_queues(of).filter(pk=queue.pk).exists():
         return
     remove_perm("moderation.work_queue", of, queue)
@@ -50,6 +53,7 @@ def grant_category(category: str, *, to: User, actor: User | Actor) -> None:
     Needed by everybody who sees cases: reviewers and leads besides their queues, legal staff for
     decided cases.
     """
+    require(actor, Permission.QUEUES_MANAGE)
     if not to.is_active or not to.may(Permission.CASES_VIEW):
         raise Invalid({"person": [f"The role of {to.pseudonym} does not see cases."]})
     grant = _category(category)
@@ -65,6 +69,7 @@ def revoke_category(category: str, *, of: User, actor: User | Actor) -> None:
 
     Can be undone by ``grant_category``.
     """
+    require(actor, Permission.QUEUES_MANAGE)
     grant = _category(category)
     if not access.may_see_category(of, category):
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
+from accounts.guards import require
 from accounts.models import User
 from accounts.permissions import Permission
 from core import audit
@@ -21,12 +22,13 @@ def add_note(case: Case, *, text: str, actor: User) -> Note:
 
     Whoever works the case may write one, with or without a lease: that is how one warns its holder.
     """
+    require(actor, Permission.CASES_DECIDE)
     text = text.strip()
     if not text:
         raise Invalid({"text": ["Write something first."]})
     if len(text) > LONGEST_NOTE:
         raise Invalid({"text": [f"Keep a note under {LONGEST_NOTE} characters."]})
-    if not (actor.may(Permission.CASES_DECIDE) and access.may_work(actor, case)):
+    if not access.may_work(actor, case):
         raise Refused("You may read this case, not write on it.", code="not_permitted", status=403)
     note = Note.objects.create(case=case, author=actor, text=text)
     note.refresh_from_db()

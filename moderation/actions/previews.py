@@ -31,7 +31,7 @@ NOT_DRAWN = {
 
 
 @transaction.atomic
-def request_preview(blob: Blob, *, actor: Actor | Person = audit.SYSTEM) -> Preview:
+def request_preview(blob: Blob, *, actor: Actor = audit.SYSTEM) -> Preview:
     """Have the preview of an original made, once. Safe to repeat: the row that stands is returned.
 
     A kind that is not drawn gets its row with the reason, and no work. Only media of cases is asked for:
@@ -103,7 +103,7 @@ def record_preview(
     width: int,
     height: int,
     frames: int,
-    actor: Actor | Person = audit.SYSTEM,
+    actor: Actor = audit.SYSTEM,
 ) -> Preview:
     """Record the finished preview. The first one to arrive stands. Cannot be undone."""
     preview = Preview.objects.select_for_update(no_key=True).get(pk=preview.pk)
@@ -121,9 +121,7 @@ def record_preview(
 
 
 @transaction.atomic
-def refuse_preview(
-    preview: Preview, *, reason: str, actor: Actor | Person = audit.SYSTEM
-) -> Preview:
+def refuse_preview(preview: Preview, *, reason: str, actor: Actor = audit.SYSTEM) -> Preview:
     """Record that the preview could not be made, with the reason that people read. Cannot be undone."""
     preview = Preview.objects.select_for_update(no_key=True).get(pk=preview.pk)
     if preview.state != PreviewState.WAITING:

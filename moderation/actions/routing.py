@@ -16,6 +16,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest, Least, Now
 
+from accounts.guards import require
 from accounts.models import User
 from accounts.permissions import Permission
 from core import audit
@@ -127,6 +128,7 @@ def move_case(case: Case, *, to: Queue, reason: str, case_version: int, actor: U
     a case that its holder cannot open would keep everybody else from it. Can be undone by moving it
     back. Raises Refused, or Invalid without a reason.
     """
+    require(actor, Permission.CASES_MOVE)
     case = Case.objects.select_for_update().get(pk=case.pk)
     actor = User.objects.get(pk=actor.pk)
     if not actor.may(Permission.CASES_MOVE) or not access.may_work(actor, case):

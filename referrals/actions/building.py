@@ -9,7 +9,9 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Greatest, Now
 
+from accounts.guards import require
 from accounts.models import User
+from accounts.permissions import Permission
 from core import audit
 from core.audit_events import AuditEvent
 from referrals.models import Package, PackageDownload, Referral, ReferralState
@@ -183,6 +185,7 @@ def record_built(
 @transaction.atomic
 def record_download(package: Package, *, actor: User) -> PackageDownload:
     """Record who fetches a package before its first byte leaves. Cannot be undone."""
+    require(actor, Permission.REFERRALS_EXPORT)
     download = PackageDownload.objects.create(package=package, user=actor)
     _record_download(package, actor, "package")
     return download
@@ -191,6 +194,7 @@ def record_download(package: Package, *, actor: User) -> PackageDownload:
 @transaction.atomic
 def record_checksum_download(package: Package, *, actor: User) -> None:
     """Record who fetches a package's checksum. Cannot be undone."""
+    require(actor, Permission.REFERRALS_EXPORT)
     _record_download(package, actor, "checksum")
 
 
@@ -208,6 +212,7 @@ def _record_download(package: Package, actor: User, what: str) -> None:
 @transaction.atomic
 def record_registry_download(*, packages: int, actor: User) -> None:
     """Record who fetches the list of issued packages, which spans all cases. Cannot be undone."""
+    require(actor, Permission.REFERRALS_EXPORT)
     audit.record(AuditEvent.REGISTRY_DOWNLOADED, actor=actor, packages=packages)
 
 

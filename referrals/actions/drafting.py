@@ -10,7 +10,9 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from accounts.guards import require
 from accounts.models import User
+from accounts.permissions import Permission
 from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused
@@ -89,6 +91,7 @@ def open_referral(case: Case, *, recipient: Recipient, actor: User) -> Referral:
     that sent something). Raises Refused when the case is not confirmed for referral, the recipient is
     not active, or a referral to that recipient is open already.
     """
+    require(actor, Permission.REFERRALS_DRAFT)
     case = Case.objects.select_for_update().get(pk=case.pk)
     decision = (
         case.decisions.filter(published_at__isnull=False).order_by("-published_at").first()
@@ -142,6 +145,7 @@ def open_revision(referral: Referral, *, reason: str, actor: User) -> Referral:
 
     Raises Refused when it is not sealed or a later revision exists.
     """
+    require(actor, Permission.REFERRALS_DRAFT)
     reason = reason.strip()
     if len(reason) < REASON_MINIMUM:
         raise Invalid({"reason": ["Say in a sentence what the correction is."]})
@@ -203,6 +207,7 @@ def refresh_draft(referral: Referral, *, actor: User) -> int:
 
     Can be undone by leaving them out again.
     """
+    require(actor, Permission.REFERRALS_DRAFT)
     referral = locked(referral, step=Step.EDIT)
     added = _add_exhibits(referral) + _add_accounts(referral)
     if added:
@@ -226,6 +231,7 @@ def update_draft(
 
     Raises Refused when it was changed meanwhile or is no longer a draft, Invalid on bad fields.
     """
+    require(actor, Permission.REFERRALS_DRAFT)
     referral = locked(referral, step=Step.EDIT, version=version)
     errors: dict[str, list[str]] = {}
     if not changes.recipient.is_active and changes.recipient.pk != referral.recipient_id:

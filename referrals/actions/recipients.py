@@ -7,7 +7,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils.text import slugify
 
+from accounts.guards import require
 from accounts.models import User
+from accounts.permissions import Permission
 from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid
@@ -88,6 +90,7 @@ def create_recipient(
     *, name: str, unit: str = "", country: str = "", contact: str = "", keys: str = "", actor: User
 ) -> Recipient:
     """Add an agency. Can be undone by deactivating it; its packages keep naming it."""
+    require(actor, Permission.RECIPIENTS_MANAGE)
     _check(name, country)
     parsed = read_keys(keys)
     slug = slugify(name)[:40] or "agency"
@@ -129,6 +132,7 @@ def change_recipient(
     second person could put in a key and approve it alone. What is approved already keeps the keys it was
     approved with. Other changes only have the page that is open for approval loaded again.
     """
+    require(actor, Permission.RECIPIENTS_MANAGE)
     _check(name, country)
     parsed = read_keys(keys)
     with transaction.atomic():

@@ -5,7 +5,9 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models.functions import Now
 
+from accounts.guards import require
 from accounts.models import User
+from accounts.permissions import Permission
 from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused
@@ -22,6 +24,7 @@ def request_approval(referral: Referral, *, version: int, actor: User) -> Referr
 
     Raises Refused when the draft changed since it was looked at or a required point is missing.
     """
+    require(actor, Permission.REFERRALS_DRAFT)
     referral = locked(referral, step=Step.REQUEST, version=version)
     blockers = measure(read_facts(referral)).blockers
     if blockers:
@@ -52,6 +55,7 @@ def withdraw_request(referral: Referral, *, actor: User) -> Referral:
 
     Raises Refused for anybody but the author and the one who asked.
     """
+    require(actor, Permission.REFERRALS_DRAFT)
     referral = locked(referral, step=Step.WITHDRAW)
     if actor.pk not in {referral.drafted_by_id, referral.requested_by_id}:
         raise Refused(
@@ -66,6 +70,7 @@ def withdraw_request(referral: Referral, *, actor: User) -> Referral:
 @transaction.atomic
 def return_for_correction(referral: Referral, *, reason: str, actor: User) -> Referral:
     """Send it back to its author with a reason. Can be undone by asking for approval again."""
+    require(actor, Permission.REFERRALS_APPROVE)
     reason = reason.strip()
     if len(reason) < REASON_MINIMUM:
         raise Invalid({"reason": ["Say in a sentence what must be put right."]})
@@ -96,6 +101,7 @@ def approve(referral: Referral, *, version: int, actor: User) -> Referral:
     approves exactly the ``version`` that was on the screen; the agency's keys of this moment are kept,
     so that nobody can exchange them before the build. Raises Refused otherwise.
     """
+    require(actor, Permission.REFERRALS_APPROVE)
     referral = locked(referral, step=Step.APPROVE, version=version)
     if actor.pk in {referral.drafted_by_id, referral.requested_by_id}:
         raise Refused(
@@ -133,6 +139,7 @@ def approve(referral: Referral, *, version: int, actor: User) -> Referral:
 @transaction.atomic
 def build_again(referral: Referral, *, actor: User) -> Referral:
     """Try a failed build once more, on the approval that was given. Can be undone by returning it."""
+    require(actor, Permission.REFERRALS_APPROVE)
     referral = locked(referral, step=Step.RETRY)
     referral.state = ReferralState.APPROVED
     referral.build_error, referral.build_progress, referral.build_attempts = "", 0, 0

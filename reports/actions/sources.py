@@ -9,6 +9,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.db.models.functions import Least, Now
 
+from accounts.guards import require
+from accounts.permissions import Permission
 from core import audit
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
@@ -30,12 +32,13 @@ def create_source(
     trust: str = TrustLevel.STANDARD,
     due_minutes: int | None = None,
     contact: str = "",
-    actor: Actor | Person | None,
+    actor: Actor | Person,
 ) -> Source:
     """Create a source. Can be undone by pausing it; sources are never deleted.
 
     Raises Invalid when the short name is taken.
     """
+    require(actor, Permission.SOURCES_MANAGE)
     try:
         with transaction.atomic():
             source = Source.objects.create(
@@ -67,6 +70,7 @@ def change_source(
     actor: Person,
 ) -> Source:
     """Change a source; ``is_active=False`` pauses all its keys. Can be undone by changing it back."""
+    require(actor, Permission.SOURCES_MANAGE)
     source = Source.objects.select_for_update().get(pk=source.pk)
     new = {
         "name": name,
@@ -118,7 +122,7 @@ def issue_key(
     source: Source,
     *,
     scopes: Iterable[str],
-    actor: Actor | Person | None,
+    actor: Actor | Person,
     name: str = "key",
     rate_per_minute: int = 600,
     expires_at: datetime | None = None,
@@ -128,6 +132,7 @@ def issue_key(
     Can be undone by ``revoke_key``. Raises Invalid for unknown scopes and rates out of range, Refused
     for the staff source, whose reports come from people.
     """
+    require(actor, Permission.SOURCES_MANAGE)
     source = Source.objects.select_for_update().get(pk=source.pk)
     if source.kind == SourceKind.STAFF:
         raise Refused("Reports of this source are entered by people; it has no keys.", code="staff")
@@ -158,6 +163,7 @@ def rotate_key(
     Cannot be undone; a successor that got lost is rotated again. Raises Refused for a key that ended
     or already has a successor.
     """
+    require(actor, Permission.SOURCES_MANAGE)
     key = ApiKey.objects.select_for_update(of=("self",)).select_related("source").get(pk=key.pk)
     if key.revoked_at is not None:
         raise Refused("This key is revoked. Issue a new one.", code="revoked")
@@ -190,6 +196,7 @@ def rotate_key(
 @transaction.atomic
 def revoke_key(key: ApiKey, *, actor: Actor | Person) -> ApiKey:
     """End a key at once. Cannot be undone. Raises Refused when it is revoked already."""
+    require(actor, Permission.SOURCES_MANAGE)
     key = ApiKey.objects.select_for_update(of=("self",)).get(pk=key.pk)
     if key.revoked_at is not None:
         raise Refused("This key is revoked already.", code="revoked")

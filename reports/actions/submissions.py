@@ -11,6 +11,8 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
+from accounts.guards import require
+from accounts.permissions import Permission
 from core import audit, vault
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
@@ -63,6 +65,7 @@ def submit_report(
     not be lost because the platform's directory is late. Raises Invalid for unknown or expired media
     and DuplicateReport for an ``external_id`` that the source used before. Cannot be undone.
     """
+    require(actor, Permission.REPORTS_CREATE)
     from reports.actions.directory import note_changes, stub_accounts
 
     uploads = _uploads_of(source, {"items": payload.items})
@@ -131,6 +134,7 @@ def submit_scan(source: Source, *, payload: ScanPayload, actor: Actor | Person) 
 
     Raises Invalid for unknown or expired media.
     """
+    require(actor, Permission.REPORTS_CREATE)
     from reports.actions.directory import stub_accounts
 
     uploads = _uploads_of(source, {"": [payload]})
@@ -207,7 +211,7 @@ def record_scan_ends(
     items: Iterable[Item],
     states: Mapping[UUID, ScanState],
     *,
-    actor: Actor | Person = audit.SYSTEM,
+    actor: Actor = audit.SYSTEM,
 ) -> list[Item]:
     """Note how the scans of several items ended (by key) and let them be routed.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.db.models.functions import Now
 
+from accounts.guards import require
+from accounts.permissions import Permission
 from core import audit, vault
 from core.audit import Actor, AuditEvent
 from core.errors import Invalid
@@ -37,6 +39,7 @@ def create_upload(
     Any bytes are accepted, broken ones too: they are flagged *could not scan* later, which shows them to
     a person. Raises Invalid at ``field`` for an empty file, which can never be evidence.
     """
+    require(actor, Permission.REPORTS_CREATE)
     if blob.size == 0:
         raise Invalid({field: ["The file is empty (0 bytes). Send it again."]})
     with vault.open(blob) as file:  # Outside the transaction: storage may be slow.

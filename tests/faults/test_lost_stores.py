@@ -69,9 +69,10 @@ def test_valkey_wiped_twice_with_thirty_items_waiting(
 
 ISSUE_A_KEY = """
 import django; django.setup()
+from core import audit
 from reports.actions import create_source, issue_key
-source = create_source(slug="load", name="Load", kind="platform", actor=None)
-print(issue_key(source, scopes=["reports:write"], rate_per_minute=60000, actor=None)[1])
+source = create_source(slug="load", name="Load", kind="platform", actor=audit.SYSTEM)
+print(issue_key(source, scopes=["reports:write"], rate_per_minute=60000, actor=audit.SYSTEM)[1])
 """
 
 

@@ -111,7 +111,7 @@ def test_it_is_no_example_to_learn_from(words: TermList, source: Source) -> None
 def test_answers_to_the_source_leave_it_out(
     client: Client, words: TermList, source: Source
 ) -> None:
-    _, key = issue_key(source, scopes=["reports:write", "status:read"], actor=None)
+    _, key = issue_key(source, scopes=["reports:write", "status:read"], actor=SYSTEM)
     headers = {"Authorization": f"Bearer {key}"}
     said = {
         "subject": {"account": "reported-1"},

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.core.exceptions import PermissionDenied
 from django.db import connection, connections
 from django.db.models import F
 from django.db.models.functions import Now
@@ -264,7 +265,7 @@ def test_replay_sends_again_with_the_same_id_and_is_audited(
     let_time_pass(give_up_at=Now())
     delivery_jobs.sweep_deliveries()
     for person in (reviewer, admin):
-        with pytest.raises(Refused):
+        with pytest.raises(PermissionDenied):
             actions.replay_delivery(undelivered, actor=person)
     receiver.status = 200
     actions.replay_delivery(undelivered, actor=lead)

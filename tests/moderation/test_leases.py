@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.exceptions import PermissionDenied
 from django.db.models.functions import Now
 from django.urls import reverse
 
@@ -238,9 +239,8 @@ def test_nobody_moves_a_case_that_is_not_theirs_to_work(
         "reason": "It belongs there.",
         "case_version": case.version,
     }
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(PermissionDenied):
         actions.move_case(case, actor=robin, **said)  # The role of a reviewer moves nothing.
-    assert refused.value.status == 403
     actions.revoke_category(case.category, of=lena, actor=SYSTEM)
     with pytest.raises(Refused) as refused:
         actions.move_case(case, actor=lena, **said)

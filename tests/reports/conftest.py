@@ -10,6 +10,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
+from core.audit import SYSTEM
 from reports import actions
 from reports.models import ApiKey, Scope, Source, SourceKind, TrustLevel
 
@@ -68,13 +69,13 @@ def source(db: None) -> Source:
         name="Example Messenger",
         kind=SourceKind.PLATFORM,
         trust=TrustLevel.INTERNAL,
-        actor=None,
+        actor=SYSTEM,
     )
 
 
 @pytest.fixture
 def issued(source: Source) -> tuple[ApiKey, str]:
-    return actions.issue_key(source, scopes=ALL_SCOPES, rate_per_minute=6000, actor=None)
+    return actions.issue_key(source, scopes=ALL_SCOPES, rate_per_minute=6000, actor=SYSTEM)
 
 
 @pytest.fixture
@@ -85,9 +86,9 @@ def platform(issued: tuple[ApiKey, str]) -> Platform:
 @pytest.fixture
 def other_platform(db: None) -> Platform:
     source = actions.create_source(
-        slug="hotline", name="Hotline", kind=SourceKind.TRUSTED_FLAGGER, actor=None
+        slug="hotline", name="Hotline", kind=SourceKind.TRUSTED_FLAGGER, actor=SYSTEM
     )
-    return Platform(actions.issue_key(source, scopes=ALL_SCOPES, actor=None)[1])
+    return Platform(actions.issue_key(source, scopes=ALL_SCOPES, actor=SYSTEM)[1])
 
 
 @pytest.fixture

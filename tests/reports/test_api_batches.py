@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from core.audit import SYSTEM
 from reports import batches
 from reports.models import (
     Account,
@@ -86,7 +87,7 @@ def test_bad_lines_are_named_and_good_ones_kept(platform: Platform) -> None:
 def test_a_line_needs_its_own_scope(source: Source) -> None:
     from reports import actions
 
-    platform = Platform(actions.issue_key(source, scopes=[Scope.DIRECTORY_WRITE], actor=None)[1])
+    platform = Platform(actions.issue_key(source, scopes=[Scope.DIRECTORY_WRITE], actor=SYSTEM)[1])
     results = platform.batch(LINES).json()["results"]
     assert [r["status"] for r in results] == ["accepted"] * 3 + ["rejected"] * 2
     assert results[3]["code"] == "scope"
@@ -171,7 +172,7 @@ def test_each_hundred_lines_count_as_a_request(
     from reports import actions
 
     monkeypatch.setattr(batches, "LINES_PER_REQUEST", 2)
-    key = actions.issue_key(source, scopes=list(Scope.values), rate_per_minute=3, actor=None)[1]
+    key = actions.issue_key(source, scopes=list(Scope.values), rate_per_minute=3, actor=SYSTEM)[1]
     answer = Platform(key).batch(LINES)
     assert answer.json()["accepted"] == 5
     assert answer["RateLimit"].startswith('"key";r=0;')

@@ -11,6 +11,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from core.audit import SYSTEM
 from core.errors import Invalid, Refused
 from core.jobs import valkey
 from core.models import AuditEntry
@@ -61,18 +62,18 @@ def test_the_right_prefix_with_another_secret_is_401(issued: Issued) -> None:
 
 def test_an_expired_key_says_so(source: Source) -> None:
     _, text = actions.issue_key(
-        source, scopes=ALL_SCOPES, expires_at=timezone.now() - timedelta(seconds=1), actor=None
+        source, scopes=ALL_SCOPES, expires_at=timezone.now() - timedelta(seconds=1), actor=SYSTEM
     )
     assert problem_of(Platform(text).get("/reports/x"), 401)["detail"] == "This key has expired."
 
 
 def test_a_revoked_key_says_so_and_is_audited(issued: Issued, platform: Platform) -> None:
-    actions.revoke_key(issued[0], actor=None)
+    actions.revoke_key(issued[0], actor=SYSTEM)
     assert problem_of(platform.get("/reports/x"), 401)["detail"] == "This key was revoked."
     platform.get("/reports/x")
     assert AuditEntry.objects.filter(event="api_key.refused").count() == 1
     with pytest.raises(Refused):
-        actions.revoke_key(issued[0], actor=None)
+        actions.revoke_key(issued[0], actor=SYSTEM)
 
 
 def test_a_paused_source_is_403(source: Source, platform: Platform, admin: Any) -> None:
@@ -93,7 +94,7 @@ def test_a_paused_source_is_403(source: Source, platform: Platform, admin: Any) 
     ("scope", "allowed"), [(Scope.REPORTS_WRITE, "/reports"), (Scope.SCANS_WRITE, "/scans")]
 )
 def test_a_key_opens_only_what_its_scope_names(source: Source, scope: Scope, allowed: str) -> None:
-    platform = Platform(actions.issue_key(source, scopes=[scope], actor=None)[1])
+    platform = Platform(actions.issue_key(source, scopes=[scope], actor=SYSTEM)[1])
     for path in ("/reports", "/scans", "/media"):
         answer = platform.post(path, {})
         if path == allowed:
@@ -107,28 +108,28 @@ def test_without_the_scope_a_file_is_not_even_read(source: Source) -> None:
 
     from core.models import Blob
 
-    platform = Platform(actions.issue_key(source, scopes=[Scope.STATUS_READ], actor=None)[1])
+    platform = Platform(actions.issue_key(source, scopes=[Scope.STATUS_READ], actor=SYSTEM)[1])
     problem_of(platform.form("/media", {"file": SimpleUploadedFile("a", b"abc")}), 403)
     assert not Blob.objects.exists()
 
 
 def test_rotation_overlaps_and_ends(source: Source, issued: Issued, monkeypatch: Any) -> None:
     key, old = issued
-    successor, new = actions.rotate_key(key, actor=None)
+    successor, new = actions.rotate_key(key, actor=SYSTEM)
     assert successor.scopes == key.scopes
     for text in (old, new):
         problem_of(Platform(text).get("/reports/x"), 422)
     with pytest.raises(Refused):
-        actions.rotate_key(key, actor=None)
-    newest, _ = actions.rotate_key(successor, overlap=timedelta(seconds=-1), actor=None)
+        actions.rotate_key(key, actor=SYSTEM)
+    newest, _ = actions.rotate_key(successor, overlap=timedelta(seconds=-1), actor=SYSTEM)
     problem_of(Platform(new).get("/reports/x"), 401)
     assert newest.expires_at is None
 
 
 def test_rotation_never_lengthens_a_life(source: Source) -> None:
     soon = timezone.now() + timedelta(minutes=5)
-    key, _ = actions.issue_key(source, scopes=ALL_SCOPES, expires_at=soon, actor=None)
-    successor, _ = actions.rotate_key(key, actor=None)
+    key, _ = actions.issue_key(source, scopes=ALL_SCOPES, expires_at=soon, actor=SYSTEM)
+    successor, _ = actions.rotate_key(key, actor=SYSTEM)
     key.refresh_from_db()
     assert key.expires_at == soon
     assert successor.expires_at is not None
@@ -137,13 +138,13 @@ def test_rotation_never_lengthens_a_life(source: Source) -> None:
 
 def test_what_a_key_cannot_be(source: Source) -> None:
     with pytest.raises(Invalid):
-        actions.issue_key(source, scopes=[], actor=None)
+        actions.issue_key(source, scopes=[], actor=SYSTEM)
     with pytest.raises(Invalid):
-        actions.issue_key(source, scopes=["everything"], actor=None)
+        actions.issue_key(source, scopes=["everything"], actor=SYSTEM)
     with pytest.raises(Invalid):
-        actions.issue_key(source, scopes=ALL_SCOPES, rate_per_minute=0, actor=None)
+        actions.issue_key(source, scopes=ALL_SCOPES, rate_per_minute=0, actor=SYSTEM)
     with pytest.raises(Refused):
-        actions.issue_key(actions.staff_source(), scopes=ALL_SCOPES, actor=None)
+        actions.issue_key(actions.staff_source(), scopes=ALL_SCOPES, actor=SYSTEM)
 
 
 def test_last_used_is_written_at_most_once_a_minute(
@@ -161,7 +162,7 @@ def test_last_used_is_written_at_most_once_a_minute(
 
 def test_too_many_requests_are_429_with_a_time(source: Source, a_report: MakeReport) -> None:
     platform = Platform(
-        actions.issue_key(source, scopes=ALL_SCOPES, rate_per_minute=3, actor=None)[1]
+        actions.issue_key(source, scopes=ALL_SCOPES, rate_per_minute=3, actor=SYSTEM)[1]
     )
     answers = [platform.get("/reports/x") for _ in range(4)]
     assert [answer.status_code for answer in answers] == [422, 422, 422, 429]
@@ -234,7 +235,7 @@ def test_a_missing_scope_and_too_many_requests_are_noted_once_a_minute(
     fresh_minute: None, source: Source
 ) -> None:
     key, text = actions.issue_key(
-        source, scopes=[Scope.DIRECTORY_WRITE], rate_per_minute=3, actor=None
+        source, scopes=[Scope.DIRECTORY_WRITE], rate_per_minute=3, actor=SYSTEM
     )
     answers = [Platform(text).post("/reports", {}).status_code for _ in range(5)]
     assert answers == [403, 403, 403, 429, 429]

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from core.audit import SYSTEM
 from moderation import enforcement, webhooks
 from reports import actions, reference
 from reports.models import Account, Item, Membership, Report, SourceKind
@@ -46,9 +47,9 @@ def shell(script: str, folder: Path, url: str, key: str) -> subprocess.Completed
 @pytest.fixture
 def key(transactional_db: None) -> str:
     source = actions.create_source(
-        slug="messenger", name="Messenger", kind=SourceKind.PLATFORM, actor=None
+        slug="messenger", name="Messenger", kind=SourceKind.PLATFORM, actor=SYSTEM
     )
-    return actions.issue_key(source, scopes=ALL_SCOPES, actor=None)[1]
+    return actions.issue_key(source, scopes=ALL_SCOPES, actor=SYSTEM)[1]
 
 
 def test_the_guide_works_from_top_to_bottom(live_server: Any, key: str, tmp_path: Path) -> None:
