@@ -46,6 +46,9 @@ _NOT_PART_OF_IDENTITY = frozenset(
         "language_confidence",
         "pairs",
         "listed_s",
+        # A list that begins or ceases to act by itself finds the same copy of the same entry: what people
+        # decided about it stands. It counts for what is found from then on.
+        "acts_automatically",
     }
 )
 """Evidence that may differ between two scans without making it another finding."""
@@ -81,7 +84,8 @@ class Finding:
     characters. ``evidence`` is JSON; keys in use: ``list``, ``list_name``, ``list_version``, ``entry``,
     ``algorithm``, ``value``, ``matched_value``, ``distance``, ``threshold``, ``quality``,
     ``entry_quality_unknown``, ``low_quality``, ``frame``, ``frames_checked``, ``frames_total``, ``also``,
-    ``pairs``, ``at_ms``, ``rule``, ``span``, ``spans``, ``suppressed``, ``folding``, ``language``, ``restricted``, ``reason``;
+    ``pairs``, ``at_ms``, ``acts_automatically`` (an exact match raises its case to the highest severity),
+     ``rule``, ``span``, ``spans``, ``suppressed``, ``folding``, ``language``, ``restricted``, ``reason``;
     of classifiers ``classifier``, ``classifier_name``, ``classifier_version``, ``terms``, ``base``,
     ``rest``, ``log_odds``;
     ``model``, ``priority`` (a note that raises the order of a case that is there anyway). The ids name rows that the finding points at.

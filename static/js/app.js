@@ -439,7 +439,7 @@
     node.matches("textarea, select, input:not([type=checkbox], [type=radio], [type=button], [type=submit], [type=file])");
 
   function keyName(event) {
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key.toLowerCase();
+    const key = event.key.toLowerCase();
     const parts = [];
     if (event.ctrlKey || event.metaKey) parts.push("mod");
     if (event.altKey) parts.push("alt");

@@ -57,6 +57,26 @@ class TestStoring:
         assert file_of(blob).stat().st_mode & 0o777 == 0o600
         vault.verify(blob)
 
+    def test_a_new_original_and_its_folders_are_on_disk_before_its_row_is(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """After a power cut a row must never name a file that the disk had not taken yet."""
+        synced: list[tuple[str, bool]] = []
+        really = os.fsync
+
+        def fsync(descriptor: int) -> None:
+            path = Path(f"/proc/self/fd/{descriptor}").resolve()
+            row = Blob.objects.filter(storage_name__endswith=path.name).exists()
+            synced.append((str(path), row))
+            really(descriptor)
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        blob = vault.store_bytes(os.urandom(1000))
+        monkeypatch.undo()
+        file = file_of(blob)
+        assert (str(file), False) in synced
+        assert str(file.parent) in {path for path, _ in synced}
+
     def test_the_stored_file_holds_nothing_of_the_original(self) -> None:
         data = b"markerword-alpha " * 50_000
         assert b"markerword" not in file_of(vault.store_bytes(data)).read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from accounts.models import User
 from accounts.permissions import Role
@@ -26,7 +28,7 @@ from hashing import actions, jobs, list_access
 from hashing.actions import list_states
 from hashing.csv_lists import Problem, Row
 from hashing.list_files import read_rows
-from hashing.models import Flag, HashEntry, HashImport, HashList, StagedRow, Verdict
+from hashing.models import Digest, Flag, HashEntry, HashImport, HashList, StagedRow, Verdict
 from moderation import routing
 from reports.models import Item, ScanState
 from tests import pictures
@@ -388,6 +390,23 @@ def test_a_list_acts_automatically_only_when_two_people_want_it(
     assert not HashList.objects.get(pk=known.pk).acts_automatically
 
 
+def test_a_list_that_becomes_automatic_makes_no_new_finding_of_an_old_one(
+    known: HashList, lead: User, policy_admin: User, scanned: Scanned
+) -> None:
+    list_picture(known, pictures.jpeg(5))
+    item = scanned(pictures.jpeg(5))
+    before = {flag.pk for flag in flags_of(item)}
+    actions.ask_automatic(known, actor=policy_admin)
+    actions.approve_automatic(known, actor=lead)
+    Item.objects.filter(pk=item.pk).update(scan_state="waiting", scan_due_at=Now(), scan_attempts=0)
+    jobs.scan_item(str(item.pk))
+    assert {flag.pk for flag in flags_of(item)} == before
+    assert not any("acts_automatically" in flag.evidence for flag in flags_of(item))
+    assert any(
+        "acts_automatically" in flag.evidence for flag in flags_of(scanned(pictures.jpeg(5)))
+    )
+
+
 def test_a_match_of_an_automatic_list_has_the_highest_severity() -> None:
     rule = routing.Rule(1, "all", {}, "spam_other", 1, 1, 100, "All")
     flag = routing.FlagFact("hash_match", "spam_other", 1.0, "A copy", acts_automatically=True)
@@ -419,8 +438,6 @@ def test_an_entry_that_reviews_refute_is_retired(known: HashList, scanned: Scann
     item = scanned(pictures.jpeg(5))
     for number in range(5):
         assert actions.retire_refuted_entries() == 0
-        import uuid
-
         actions.record_verdicts(
             [item], decision=uuid.UUID(int=number), is_violation=False, category="csam_known"
         )
@@ -428,6 +445,20 @@ def test_an_entry_that_reviews_refute_is_retired(known: HashList, scanned: Scann
     assert actions.retire_refuted_entries() >= 1
     entry = HashEntry.objects.get(hash_list=known, algorithm="pdq", value=values["pdq"])
     assert entry.retired_reason.startswith("Found harmless 5 times")
+
+
+def test_an_entry_that_was_ever_confirmed_is_never_retired_by_itself(
+    known: HashList, scanned: Scanned
+) -> None:
+    list_picture(known, pictures.jpeg(5))
+    item = scanned(pictures.jpeg(5))
+    for number in range(11):
+        actions.record_verdicts(
+            [item], decision=uuid.UUID(int=number), is_violation=not number, category="csam_known"
+        )
+    assert Verdict.objects.filter(is_violation=False).count() == 10
+    assert actions.retire_refuted_entries() == 0
+    assert not HashEntry.objects.exclude(retired_at=None).exists()
 
 
 def test_another_threshold_is_compared_with_what_came_in(
@@ -473,6 +504,24 @@ def test_the_media_of_a_confirmed_case_goes_on_an_own_list_by_one_click(
     assert client.post(add, {"list": str(known.pk)}).status_code in {302, 303}
     assert HashEntry.objects.filter(hash_list=known).count() == 6
     assert signed_in(Client(), reviewer).post(add, {"list": str(known.pk)}).status_code == 403
+
+
+def test_digests_that_say_nothing_of_the_picture_are_not_listed(
+    casework: Casework, lead: User, reviewer: User, known: HashList
+) -> None:
+    """PDQ calls a picture without gradients one of low quality: any other blank one is near to it."""
+    for person in (lead, reviewer):
+        grant_all(person)
+    case = casework.case(pictures=[pictures.encode(Image.new("RGB", (640, 480), "white"))])
+    item = case.case_items.get().item
+    Item.objects.filter(pk=item.pk).update(scan_state="waiting", scan_due_at=Now(), scan_attempts=0)
+    jobs.scan_item(str(item.pk))
+    case.refresh_from_db()
+    casework.published(case, by=reviewer)
+    assert Digest.objects.get(blob=item.blob_id, algorithm="pdq").quality < 50
+    added = {entry.algorithm for entry in actions.add_item_digests(known, item, actor=lead)}
+    assert "sha256" in added
+    assert "pdq" not in added
 
 
 def test_two_approvers_at_once_are_one(known: HashList, policy_admin: User) -> None:

@@ -33,6 +33,7 @@ from moderation.models import (
     EnforcementState,
     WebhookEndpoint,
 )
+from moderation.webhooks import Answer
 from tests.casework import Casework
 from tests.moderation.receiver import Receiver
 
@@ -257,6 +258,22 @@ def test_two_workers_never_send_the_same_at_once(
         list(pool.map(work, range(4)))
     assert len(receiver.ids) == 1
     assert Delivery.objects.get().attempts_made == 1
+
+
+def test_a_late_answer_does_not_undo_a_delivery(
+    receiver: Receiver, endpoint: WebhookEndpoint, publish: Callable[[], Enforcement]
+) -> None:
+    """A worker whose lease ran out while it waited tells of a 410 after another one delivered."""
+    enforcement = publish()
+    delivery_jobs.carry_out(str(enforcement.pk))
+    delivery = Delivery.objects.get()
+    assert delivery.state == DeliveryState.DELIVERED
+    deliveries.finish_attempt(delivery, answer=Answer(status=410, error="", duration_ms=9_000))
+    after = Delivery.objects.get()
+    assert (after.state, after.delivered_at) == (DeliveryState.DELIVERED, delivery.delivered_at)
+    enforcement.refresh_from_db()
+    assert enforcement.state == EnforcementState.ACKNOWLEDGED
+    assert sorted(DeliveryAttempt.objects.values_list("status", flat=True)) == [204, 410]
 
 
 def test_replay_sends_again_with_the_same_id_and_is_audited(

@@ -271,3 +271,15 @@ def test_filters_narrow_the_queue(held: Case, casework: Casework, at_work: Any) 
     assert str(waiting) in others
     nothing = at_work.get(queue, {"severity": "5"}).content.decode()
     assert "No case matches" in nothing
+
+
+def test_nobody_keeps_another_persons_lease_alive(held: Case, robin: Any, lena: Any) -> None:
+    claim = access.live_claim_on(held)
+    assert claim is not None
+    assert claim.user == robin
+    with pytest.raises(Refused):
+        actions.heartbeat(claim, actor=lena)
+    before = claim.expires_at
+    claim.refresh_from_db()
+    assert claim.expires_at == before
+    assert actions.heartbeat(claim, actor=robin).expires_at >= before

@@ -113,6 +113,19 @@ def test_a_later_report_joins_the_open_case_and_only_raises_it(casework: Casewor
     assert Case.objects.count() == 1
 
 
+def test_a_later_harmless_report_moves_nothing_down(casework: Casework) -> None:
+    case = casework.case("steady", reason="csam", trust=TrustLevel.TRUSTED)
+    before = (case.severity, case.score, case.due_at)
+    alone = casework.case("mild", reason="csam")
+    assert alone.severity < case.severity
+    assert alone.score < case.score
+    assert alone.due_at > case.due_at
+    assert casework.case("steady", reason="csam") == case
+    case.refresh_from_db()
+    assert case.version == 2
+    assert (case.severity, case.score, case.due_at) == before
+
+
 def test_a_case_in_its_undo_window_counts_as_open(
     casework: Casework, reviewer: Any, granted: Any
 ) -> None:
