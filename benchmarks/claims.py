@@ -155,7 +155,7 @@ def main() -> None:
             have = size
             rows += [measure(queue, size, crew[:crowd]) for crowd in crowds]
         connections.close_all()
-        connections["default"].close_pool()
+        connections["default"].close_pool()  # type: ignore[attr-defined]  # PostgreSQL has one
     if options.json:
         print(json.dumps(rows, indent=2))
         return

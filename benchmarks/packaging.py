@@ -21,7 +21,7 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -85,7 +85,7 @@ def _spec(size: int) -> Any:
                 size=size,
                 sha256=sha256.hexdigest(),
                 md5=md5.hexdigest(),
-                open=lambda: Synthetic(size),
+                open=lambda: cast("BinaryIO", Synthetic(size)),
             ),
         ),
         accounts=(),

@@ -22,7 +22,8 @@ def photograph(seed: int, size: tuple[int, int]) -> Image.Image:
     detail = np.zeros((height, width, 3), np.float32)
     for octave in (8, 16, 32, 64, 128, 256, 512):
         noise = dice.normal(size=(octave, octave, 3)).astype(np.float32)
-        detail += cv2.resize(noise, size, interpolation=cv2.INTER_LINEAR) * 160 / octave**0.8
+        larger = np.asarray(cv2.resize(noise, size, interpolation=cv2.INTER_LINEAR), np.float32)
+        detail += larger * 160 / octave**0.8
     shapes = np.asarray(draw(seed, (640, 480)).resize(size), np.float32)
     grain = dice.normal(0, 3, (height, width, 1)).astype(np.float32)
     return Image.fromarray(np.clip(shapes + detail + grain, 0, 255).astype(np.uint8))

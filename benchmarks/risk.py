@@ -147,7 +147,7 @@ def main() -> None:
         )
         assert RiskScore.objects.filter(group__isnull=False, score__gt=0).exists()
         connections.close_all()
-        connections["default"].close_pool()
+        connections["default"].close_pool()  # type: ignore[attr-defined]  # PostgreSQL has one
     for row in rows:
         row["memberships"] = memberships
         row["seconds"] = round(row["seconds"], 2)

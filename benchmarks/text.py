@@ -21,6 +21,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,11 @@ def flash(terms: Sequence[str]) -> KeywordProcessor:
     return trie
 
 
+def parsed(terms: Sequence[str], level: str) -> list[Entry]:
+    """Return every term as a rule of one level of folding."""
+    return [Entry(n, "list", parse_rule(term), LEVELS[level]) for n, term in enumerate(terms)]
+
+
 def measure(script: str, size: int, *, rounds: int, count: int) -> list[dict[str, Any]]:
     """Return one row for each contender."""
     terms = words(script, size, 1, "")
@@ -133,12 +139,8 @@ def measure(script: str, size: int, *, rounds: int, count: int) -> list[dict[str
         )
 
     for level in ("folded", "evasive"):
-        entries, parse_s = built(
-            lambda level=level: [
-                Entry(n, "list", parse_rule(term), LEVELS[level]) for n, term in enumerate(terms)
-            ]
-        )
-        book, seconds = built(lambda entries=entries: Rulebook(entries))
+        entries, parse_s = built(partial(parsed, terms, level))
+        book, seconds = built(partial(Rulebook, entries))
         size_mb = book.bytes / 1e6
         row(f"Holdfast, {level}", seconds + parse_s, book.read, slow=False, mb=size_mb)
         del book, entries

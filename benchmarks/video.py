@@ -61,7 +61,7 @@ def cost(films: list[bytes], every: float, rounds: int) -> tuple[float, float]:
 def vpdq_cost(films: list[bytes], rounds: int) -> tuple[float, float] | None:
     """Return the same for vpdq at one frame a second, or None where it is not installed."""
     try:
-        import vpdq
+        import vpdq  # type: ignore[import-not-found]  # Only where somebody built it.
     except ImportError:
         return None
     cpu, wall = [], []
@@ -93,9 +93,9 @@ def false_matches(count: int) -> tuple[int, int]:
     # Every pair is compared: what the rule says is measured here, not how quickly an index finds it.
     table = np.array([words(value) for _, _, value in rows])
     wrong = 0
-    for mine, film in enumerate(seen):
+    for mine, watched in enumerate(seen):
         found: dict[int, list[Seen]] = {}
-        for frame in film.frames:
+        for frame in watched.frames:
             for query in frame.queries():
                 distances = np.bitwise_count(table ^ words(query)).sum(axis=1, dtype=np.int64)
                 for at in np.flatnonzero(distances <= REACH):
@@ -103,7 +103,7 @@ def false_matches(count: int) -> tuple[int, int]:
                     if number != mine:
                         seen_at = Seen(frame.at_ms, at_ms, int(distances[at]))
                         found.setdefault(number, []).append(seen_at)
-        query_ms = [frame.at_ms for frame in film.frames if frame.values()]
+        query_ms = [frame.at_ms for frame in watched.frames if frame.values()]
         for number, hits in found.items():
             listed_ms = [frame.at_ms for frame in listed[number].frames if frame.values()]
             shares = match(hits, query_ms=query_ms, listed_ms=listed_ms)

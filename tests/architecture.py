@@ -228,8 +228,8 @@ def pure_modules_stay_pure(path: str, source: str) -> Iterator[str]:
             continue
         if name.partition(".")[0] == "django" or name.endswith((".models", ".actions", ".access")):
             yield f"{path}:{node.lineno} imports {name}"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in {
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in {
             "time.time",
             "datetime.now",
             "datetime.datetime.now",

@@ -20,7 +20,7 @@ def work() -> None:
             return
         for job in waiting:
             job.delete()
-            import_string(job.func_name)(*job.args)
+            import_string(str(job.func_name))(*job.args)
     pytest.fail("the background work came to no end")
 
 

@@ -95,7 +95,7 @@ def signed_in(client: Client, user: User, second_factor: bool = True) -> Client:
     return client
 
 
-def browser_cookie(url: str, user: User, second_factor: bool = True) -> dict[str, Any]:
+def browser_cookie(url: str, user: User, second_factor: bool = True) -> Any:
     """Return a cookie for Playwright's ``context.add_cookies([...])`` that signs ``user`` in at ``url``."""
     return {
         "name": settings.SESSION_COOKIE_NAME,

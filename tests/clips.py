@@ -70,7 +70,7 @@ def encode(
                 format="rgb24",
             )
             frame.pts, frame.time_base = number, Fraction(1, rate)
-            film.mux(stream.encode(frame))
+            film.mux(stream.encode(frame))  # type: ignore[arg-type]
         if stream is not None:
             film.mux(stream.encode(None))
     return out.getvalue()

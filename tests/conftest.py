@@ -52,7 +52,7 @@ def django_db_modify_db_settings(
     from django.db.backends.postgresql.operations import DatabaseOperations
 
     usual = DatabaseOperations.execute_sql_flush
-    DatabaseOperations.execute_sql_flush = _flush  # type: ignore[method-assign]
+    DatabaseOperations.execute_sql_flush = _flush  # type: ignore[assignment]
     yield
     DatabaseOperations.execute_sql_flush = usual  # type: ignore[method-assign]
 

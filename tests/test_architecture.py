@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -220,7 +221,7 @@ def test_verbs_that_ask_no_role_are_still_there_and_still_do_not_ask(
 
 @pytest.mark.parametrize("name", sorted(settings.HOLDFAST_JOBS))
 def test_every_job_can_be_imported_and_has_a_queue_and_a_timeout(name: str) -> None:
-    job = settings.HOLDFAST_JOBS[name]
+    job: dict[str, Any] = settings.HOLDFAST_JOBS[name]
     assert callable(import_string(job["path"]))
     assert job["queue"] in settings.RQ_QUEUES
     assert job["timeout"] > 0

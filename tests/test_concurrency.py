@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -103,8 +104,8 @@ def test_of_two_claimers_on_one_case_one_gets_it_and_the_other_is_told_who(
     for _ in range(5):
         case = casework.routed(casework.report())
         results = at_once(
-            lambda case=case: actions.claim(case, actor=first),
-            lambda case=case: actions.claim(case, actor=second),
+            partial(actions.claim, case, actor=first),
+            partial(actions.claim, case, actor=second),
         )
         won = [result for result in results if isinstance(result, Claim)]
         lost = [result for result in results if isinstance(result, Refused)]
@@ -164,8 +165,8 @@ def test_a_take_over_and_a_decision_never_both_happen(casework: Casework) -> Non
         case = casework.routed(casework.report())
         actions.claim(case, actor=reviewer)
         results = at_once(
-            lambda case=case: actions.decide(case, actor=reviewer, **verdict(case)),
-            lambda case=case: actions.take_over(case, reason="Urgent.", actor=lead),
+            partial(actions.decide, case, actor=reviewer, **verdict(case)),
+            partial(actions.take_over, case, reason="Urgent.", actor=lead),
         )
         case.refresh_from_db()
         if isinstance(results[0], Decision):
@@ -243,9 +244,9 @@ def test_undo_and_publication_never_both_happen(casework: Casework) -> None:
         case = casework.routed(casework.report())
         decision = casework.decided(case, by=reviewer)
         at_once(
-            lambda decision=decision: actions.undo_decision(decision, actor=reviewer),
-            lambda decision=decision: actions.send_now(decision, actor=reviewer),
-            lambda decision=decision: actions.publish_decision(decision),
+            partial(actions.undo_decision, decision, actor=reviewer),
+            partial(actions.send_now, decision, actor=reviewer),
+            partial(actions.publish_decision, decision),
         )
         actions.publish_decision(decision)
         decision.refresh_from_db()
@@ -312,8 +313,8 @@ def test_a_report_that_comes_in_while_its_case_is_published_is_in_an_open_case_i
         Decision.objects.update(publish_at=Now())
         late = casework.report(account, reason="csam")
         at_once(
-            lambda decision=decision: actions.publish_decision(decision),
-            lambda late=late: actions.route_report(late),
+            partial(actions.publish_decision, decision),
+            partial(actions.route_report, late),
         )
         actions.route_report(late)  # What the sweep does with what waits.
         late.refresh_from_db()

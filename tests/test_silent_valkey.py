@@ -29,7 +29,8 @@ def silent_valkey(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         listening.bind(("127.0.0.1", 0))
         listening.listen(64)
         url = f"redis://127.0.0.1:{listening.getsockname()[1]}/0"
-        options = configured.CACHES["default"]["OPTIONS"] | {"socket_timeout": ANSWER}
+        usual: dict[str, Any] = configured.CACHES["default"]["OPTIONS"]  # type: ignore[assignment]
+        options = usual | {"socket_timeout": ANSWER}
         cache = configured.CACHES["default"] | {"LOCATION": url, "OPTIONS": options}
         settings.CACHES = {"default": cache}
         settings.REDIS_URL = url
@@ -40,7 +41,7 @@ def silent_valkey(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 
 def test_the_cache_is_waited_for_as_shortly_as_the_queues() -> None:
-    options = configured.CACHES["default"]["OPTIONS"]
+    options: dict[str, Any] = configured.CACHES["default"]["OPTIONS"]  # type: ignore[assignment]
     assert options["socket_connect_timeout"] == jobs.CONNECT_SECONDS == 2
     assert options["socket_timeout"] == jobs.ANSWER_SECONDS == 5
     pool = caches["default"]._cache.get_client().connection_pool  # type: ignore[attr-defined]

@@ -163,7 +163,7 @@ class TestExport:
         write(4, chain="export")
         answer = desk.get(reverse("accounts:audit_export"), {"chain": "export"})
         before = audit.GENESIS
-        lines = b"".join(answer.streaming_content).decode().splitlines()
+        lines = answer.getvalue().decode().splitlines()
         assert len(lines) == 4
         for text in lines:
             said = json.loads(text)
@@ -177,7 +177,7 @@ class TestExport:
         answer = desk.get(reverse("accounts:audit_export"), {"chain": "export", "format": "csv"})
         assert answer["Content-Type"].startswith("text/csv")
         assert "attachment" in answer["Content-Disposition"]
-        (row,) = csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode()))
+        (row,) = csv.DictReader(io.StringIO(answer.getvalue().decode()))
         assert row["actor_label"] == "'=HYPERLINK(1)"
         assert row["seq"] == "1"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from django.db import connection
@@ -157,12 +158,12 @@ def test_pseudonyms_tell_the_first_role_and_count_up() -> None:
     assert make_person("Rita", Role.REVIEWER, totp=False).pseudonym == "R-2"
 
 
-def in_threads(*work) -> list[BaseException]:
+def in_threads(*work: Callable[[], object]) -> list[BaseException]:
     """Run every callable at once on a connection of its own and return what they raised."""
     barrier = threading.Barrier(len(work))
     failures: list[BaseException] = []
 
-    def run(one) -> None:
+    def run(one: Callable[[], object]) -> None:
         try:
             barrier.wait(timeout=20)
             one()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 
 def request_to(view: Any, user: Any, *, second_factor: bool = True) -> Any:
-    request = RequestFactory().post("/")
+    request: Any = RequestFactory().post("/")
     request.user = user
     request.sign_in = SignIn(user=user)
     request.sign_in.second_factor_at = request.sign_in.started_at = 1 if second_factor else None
@@ -30,7 +31,7 @@ def request_to(view: Any, user: Any, *, second_factor: bool = True) -> Any:
 
 
 def guarded(permission: Permission) -> Any:
-    return requires(permission)(lambda request: None)
+    return requires(permission)(lambda request: HttpResponse())
 
 
 def test_the_permission_of_the_page_decides(reviewer: User, auditor: User) -> None:

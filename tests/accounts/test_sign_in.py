@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db.models.functions import Now
@@ -23,7 +24,7 @@ CODE = "/sign-in/code/"
 PROFILE = "/account/"
 
 
-def give_password(client: Client, email: str, password: str = PASSWORD, **extra: str):
+def give_password(client: Client, email: str, password: str = PASSWORD, **extra: str) -> Any:
     return client.post(SIGN_IN, {"email": email, "password": password, **extra})
 
 
@@ -207,7 +208,8 @@ def test_people_get_in_without_valkey(
     def refuse(*args: object, **kwargs: object) -> bool:
         raise NoValkey
 
-    monkeypatch.setattr(type(cache._connections[cache._alias]), "add", refuse)
+    store: Any = cache
+    monkeypatch.setattr(type(store._connections[store._alias]), "add", refuse)
     give_password(client, reviewer.email)
     assert client.post(CODE, {"code": code_for(reviewer)}).status_code == 302
 

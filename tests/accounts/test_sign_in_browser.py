@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -33,7 +34,7 @@ def fill_sign_in(page: Page, email: str) -> None:
 
 
 def test_a_newcomer_sets_up_the_second_factor_and_uses_it_the_next_time(
-    page: Page, live_server, complaints: list[str]
+    page: Page, live_server: Any, complaints: list[str]
 ) -> None:
     person = make_person("Nina New", Role.ADMINISTRATOR, totp=False)
     page.goto(f"{live_server.url}/people/")
@@ -60,7 +61,7 @@ def test_a_newcomer_sets_up_the_second_factor_and_uses_it_the_next_time(
 
 
 def test_the_idle_warning_appears_and_staying_takes_it_away(
-    page: Page, live_server, settings_idle: None, complaints: list[str]
+    page: Page, live_server: Any, settings_idle: None, complaints: list[str]
 ) -> None:
     from tests.cast import browser_cookie
 

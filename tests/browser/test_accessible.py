@@ -152,7 +152,7 @@ def mixed_case(casework: Casework) -> Case:
     return case
 
 
-def refer(casework: Casework, reviewer: User, legal: User, number: int) -> referrals.Referral:
+def refer(casework: Casework, reviewer: User, legal: User, number: int) -> Any:
     """Return a referral that waits for its approval."""
     case = casework.case(f"invented-{number}", pictures=[jpeg(number + 5, (96, 64))])
     casework.published(case, by=reviewer, outcome=Outcome.CONFIRM_REFER)

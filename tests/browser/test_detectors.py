@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from playwright.sync_api import expect
 
@@ -30,7 +32,7 @@ def test_a_detector_is_turned_on_and_tried_and_the_answer_comes_by_itself(
     page.get_by_role("link", name="Nudity (open_nsfw)").click()
     page.get_by_role("button", name="Turn on").click()
     expect(page.get_by_role("heading", name="Nudity (open_nsfw) On")).to_be_visible()
-    drawn = {"name": "drawn.jpg", "mimeType": "image/jpeg", "buffer": jpeg(3)}
+    drawn: Any = {"name": "drawn.jpg", "mimeType": "image/jpeg", "buffer": jpeg(3)}
     page.locator("input[type=file]").set_input_files(drawn)
     page.get_by_role("button", name="Try", exact=True).click()
     expect(page.get_by_role("heading", name="A worker looks at it")).to_be_visible()

@@ -37,7 +37,7 @@ class TestHeaders:
 
 class TestContext:
     def request(self, **meta: str) -> Any:
-        return RequestFactory().get("/", **meta)
+        return RequestFactory().get("/", **meta)  # type: ignore[arg-type]
 
     def test_a_claimed_address_is_not_believed(self, settings: Any) -> None:
         settings.HOLDFAST_TRUST_FORWARDED_FOR = False
@@ -203,7 +203,8 @@ class TestHealth:
         guard = SecurityMiddleware(lambda request: HttpResponse("here"))
         assert guard(RequestFactory().get("/healthz")).status_code == 200
         for path in ("/", "/healthz/", "/sign-in/healthz"):
-            assert guard(RequestFactory().get(path))["Location"].startswith("https://")
+            answer: Any = guard(RequestFactory().get(path))
+            assert answer["Location"].startswith("https://")
 
     def test_a_living_scheduler_makes_it_ok(self, site: None) -> None:
         from core.jobs import beat

@@ -95,7 +95,7 @@ class TestRecording:
         "text", ["nul \x00", "half \ud800", 'quote " \\ \n', "ü 漢 🦊", "x" * 5000, "\u2028"]
     )
     def test_any_text_survives_the_way_into_the_database(self, text: str) -> None:
-        entry = audit.record(EVENT, actor=None, text=text, **{"k\x00": 1.5})
+        entry = audit.record(EVENT, actor=None, text=text, **{"k\x00": 1.5})  # type: ignore[arg-type]  # A name that no caller would give.
         entry.refresh_from_db()
         assert json.loads(entry.line)["data"] == entry.data
         assert len(entry.data["text"]) <= 2000
@@ -111,7 +111,7 @@ class TestRecording:
             "f": 1e16,
             "g": 1.0,
         }
-        audit.record(EVENT, actor=None, **values)
+        audit.record(EVENT, actor=None, **values)  # type: ignore[arg-type]
         verdict = check()
         assert verdict.is_intact, verdict.breaks
 
@@ -141,7 +141,9 @@ class TestRecording:
         assert check().is_intact
 
     def test_a_chain_named_twice_is_an_error_and_writes_nothing(self) -> None:
-        about = [(Blob(pk=UUID(int=n)), "general", {}) for n in (1, 2)]
+        about: list[tuple[Blob, str, dict[str, Any]]] = [
+            (Blob(pk=UUID(int=n)), "general", {}) for n in (1, 2)
+        ]
         with pytest.raises(ValueError, match="one line"):
             audit.record_each(EVENT, actor=PERSON, about=about)
         assert audit.record_each(EVENT, actor=PERSON, about=[]) == []

@@ -80,7 +80,7 @@ def test_before_production_secrets_must_last(
 
 @pytest.mark.django_db
 def test_a_switched_off_trigger_is_named() -> None:
-    database = {"tags": [Tags.database], "databases": ["default"]}
+    database: dict[str, Any] = {"tags": [Tags.database], "databases": ["default"]}
     assert ids(**database) == set()
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE core_auditentry DISABLE TRIGGER holdfast_audit_no_change")

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_old_seals_open_after_a_new_key_and_new_ones_use_it() -> None:
     assert crypto.sealed_with(crypto.seal(b"secret", "x")) == name != crypto.sealed_with(before)
 
 
-def test_the_ring_is_private_and_never_overwritten(settings: pytest.FixtureRequest) -> None:
+def test_the_ring_is_private_and_never_overwritten(settings: Any) -> None:
     path = Path(settings.HOLDFAST_KEYRING)
     assert path.stat().st_mode & 0o777 == 0o600
     before = path.read_bytes()
@@ -70,20 +71,20 @@ def test_keys_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         json.dumps({"current": "a", "keys": {"a": base64.b64encode(b"short").decode()}}),
     ],
 )
-def test_a_broken_ring_is_refused_in_words(content: str, settings: pytest.FixtureRequest) -> None:
+def test_a_broken_ring_is_refused_in_words(content: str, settings: Any) -> None:
     path = Path(settings.HOLDFAST_KEYRING)
     path.write_text(content)
     with pytest.raises(crypto.KeyRingError, match="key"):
         crypto.key_ring()
 
 
-def test_a_missing_ring_names_the_command(settings: pytest.FixtureRequest) -> None:
+def test_a_missing_ring_names_the_command(settings: Any) -> None:
     os.remove(settings.HOLDFAST_KEYRING)  # noqa: PTH107
     with pytest.raises(crypto.KeyRingError, match="init_keys"):
         crypto.seal(b"s", "x")
 
 
-def test_a_value_sealed_by_a_lost_key_says_which(settings: pytest.FixtureRequest) -> None:
+def test_a_value_sealed_by_a_lost_key_says_which(settings: Any) -> None:
     sealed = crypto.seal(b"secret", "x")
     Path(settings.HOLDFAST_KEYRING).unlink()
     ring = Path(settings.HOLDFAST_KEYRING)

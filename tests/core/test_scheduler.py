@@ -63,7 +63,10 @@ def test_one_scheduler_works_and_another_takes_over_after_kill_9_and_a_database_
     stack.kill_postgres()
     stack.postgres.start()
     after_crash = wait_until(lambda: beat(stack), what="PostgreSQL")
-    wait_until(lambda: (beat(stack) or after_crash)[0] > after_crash[0], what="life after a crash")
+    wait_until(
+        lambda: (beat(stack) or after_crash)[0] > after_crash[0],  # type: ignore[index]
+        what="life after a crash",
+    )
     assert pid(stack) == second.pid
 
     second.send_signal(signal.SIGTERM)

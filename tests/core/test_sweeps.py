@@ -64,7 +64,8 @@ def test_without_valkey_old_rows_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*args: object, **kwargs: object) -> bool:
         raise Unanswered
 
-    monkeypatch.setattr(type(cache._connections[cache._alias]), "add", away)
+    store: Any = cache
+    monkeypatch.setattr(type(store._connections[store._alias]), "add", away)
     make_session("over", -1)
     assert sweeps.sweep_old_rows() == 0
     assert Session.objects.count() == 1

@@ -135,7 +135,7 @@ class TestForms:
 
 def request_with(stream: io.BufferedIOBase, length: int) -> WSGIRequest:
     return WSGIRequest(
-        RequestFactory()._base_environ()
+        RequestFactory()._base_environ()  # type: ignore[attr-defined]
         | {
             "REQUEST_METHOD": "POST",
             "PATH_INFO": "/take",
@@ -339,7 +339,7 @@ def test_sixty_megabytes_never_touch_the_disk_in_clear(
     assert watcher.bytes_on_disk > 50 * 1024 * 1024, "the watcher must have seen the ciphertext"
     assert watcher.seen == []
     assert grown < 30 * 1024, f"memory grew by {grown} KB"
-    vault.verify(upload.blob)
+    vault.verify(upload.blob)  # type: ignore[attr-defined]
     assert not list(temporary.iterdir())
     assert len(files_in(private_vault)) == 1
 

@@ -6,9 +6,11 @@ import hashlib
 import io
 import os
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.cache import cache
@@ -91,7 +93,7 @@ class TestStoring:
         assert len([p for p in private_vault.rglob("*") if p.is_file()]) == 1
 
     def test_a_broken_stream_leaves_nothing(self, private_vault: Path) -> None:
-        def breaks() -> object:
+        def breaks() -> Iterator[bytes]:
             yield SEVERAL
             raise OSError("connection lost")
 
@@ -100,7 +102,7 @@ class TestStoring:
         assert not [p for p in private_vault.rglob("*") if p.is_file()]
         assert not Blob.objects.exists()
 
-    def test_without_a_key_ring_nothing_is_received(self, settings: object) -> None:
+    def test_without_a_key_ring_nothing_is_received(self, settings: Any) -> None:
         Path(settings.HOLDFAST_KEYRING).unlink()
         with pytest.raises(crypto.KeyRingError):
             vault.store_bytes(b"x")
@@ -129,7 +131,7 @@ class TestReading:
         opened: list[int] = []
         real = cipher.open_chunk
 
-        def watched(*args: object, **kwargs: object) -> bytes:
+        def watched(*args: Any, **kwargs: Any) -> bytes:
             opened.append(args[2])
             return real(*args, **kwargs)
 
@@ -228,7 +230,7 @@ class TestDamage:
         self.assert_damaged(blob)
 
     def test_a_lost_master_key_is_damage_that_names_the_key(
-        self, blob: Blob, settings: object
+        self, blob: Blob, settings: Any
     ) -> None:
         Path(settings.HOLDFAST_KEYRING).unlink()
         crypto.init_key_ring()
@@ -242,7 +244,7 @@ class TestDamage:
 @pytest.mark.django_db
 class TestDestroying:
     def test_the_key_goes_first_then_the_file_and_the_row_stays(
-        self, django_capture_on_commit_callbacks: object
+        self, django_capture_on_commit_callbacks: Any
     ) -> None:
         blob = vault.store_bytes(b"to be destroyed")
         path = file_of(blob)
@@ -335,13 +337,13 @@ class TestAnObjectStore:
     """A storage without paths, as S3 is one: everything goes through Django's storage API."""
 
     @pytest.fixture(autouse=True)
-    def memory(self, settings: object) -> None:
+    def memory(self, settings: Any) -> None:
         settings.STORAGES = settings.STORAGES | {
             "vault": {"BACKEND": "django.core.files.storage.InMemoryStorage"}
         }
 
     def test_originals_are_stored_read_checked_and_destroyed(
-        self, django_capture_on_commit_callbacks: object
+        self, django_capture_on_commit_callbacks: Any
     ) -> None:
         blob = vault.store_bytes(SEVERAL)
         assert vault.store_bytes(SEVERAL).pk == blob.pk
@@ -506,7 +508,7 @@ def test_the_scheduler_looks_for_unreferenced_originals_now_and_then_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looks: list[int] = []
-    monkeypatch.setattr(vault, "sweep_staged", lambda: looks.append(1) or 0)
+    monkeypatch.setattr(vault, "sweep_staged", lambda: looks.append(1) or 0)  # type: ignore[func-returns-value]
     cache.delete("sweep-staged")
     for _ in range(3):
         sweeps.sweep_staged_blobs()

@@ -58,7 +58,10 @@ class Processes:
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """Kill -9 a program and everything that it started, as the kernel does when memory runs out."""
         with contextlib.suppress(psutil.NoSuchProcess):
-            for one in [*psutil.Process(process.pid).children(recursive=True), process]:
+            for one in [
+                *psutil.Process(process.pid).children(recursive=True),
+                psutil.Process(process.pid),
+            ]:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     one.send_signal(signal.SIGKILL)
         process.wait()
@@ -101,8 +104,11 @@ def never_ends(blob: Blob) -> Iterator[Callable[[], None]]:
             raise
         return True
 
+    def wait() -> None:
+        wait_until(somebody_waits, what="somebody who opens the original")
+
     try:
-        yield lambda: wait_until(somebody_waits, what="somebody who opens the original") and None
+        yield wait
     finally:
         path.unlink()
         aside.rename(path)

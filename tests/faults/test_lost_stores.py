@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 import psycopg
@@ -94,6 +95,14 @@ class Sender:
                 self._send(http, f"{name}-{number}")
                 number += 1
 
+    def has_sent(self, count: int) -> bool:
+        """Say whether so many reports were acknowledged."""
+        return len(self.acknowledged) >= count
+
+    def was_answered(self, count: int) -> bool:
+        """Say whether so many answers came, of any kind."""
+        return self.answers.total() >= count
+
     def _send(self, http: httpx.Client, external_id: str) -> None:
         body = {
             "external_id": external_id,
@@ -154,10 +163,10 @@ def test_postgres_killed_and_restarted_under_load(private_stack: PrivateStack) -
         try:
             for _ in range(2):
                 before = len(sender.acknowledged)
-                wait_until(lambda n=before: len(sender.acknowledged) >= n + 20, what="load")
+                wait_until(partial(sender.has_sent, before + 20), what="load")
                 stack.kill_postgres()
                 failures = sender.answers.total()
-                wait_until(lambda n=failures: sender.answers.total() > n, what="a refused report")
+                wait_until(partial(sender.was_answered, failures + 1), what="a refused report")
                 stack.postgres.start()
             before = len(sender.acknowledged)
             wait_until(lambda: len(sender.acknowledged) >= before + 20, what="work after all that")

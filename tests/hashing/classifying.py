@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 from accounts.models import User
@@ -75,7 +76,7 @@ def rows(count: int = 400, *, seed: int = 1) -> list[labelled.Row]:
 
 def make(name: str = "Marker texts", **more: object) -> Classifier:
     """Create a classifier of grooming without versions."""
-    said = {"name": name, "category": Category.GROOMING, "actor": SYSTEM} | more
+    said: dict[str, Any] = {"name": name, "category": Category.GROOMING, "actor": SYSTEM} | more
     return actions.create_classifier(**said)
 
 

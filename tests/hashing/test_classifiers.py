@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -201,7 +202,7 @@ def test_a_worker_that_was_given_up_on_records_nothing(
     version = actions.request_training(classifier, settings={}, actor=SYSTEM)
     fit = work.fit
 
-    def overtaken(*args: object) -> object:
+    def overtaken(*args: Any) -> object:
         ClassifierVersion.objects.update(attempts=2)
         return fit(*args)
 
@@ -396,7 +397,7 @@ def test_the_database_refuses_one_person_who_does_both(
 def test_requests_are_declined_with_a_reason_or_taken_back(
     version: ClassifierVersion, policy_admin: User, lead: User
 ) -> None:
-    ask = {"threshold": 0.5, "wanted_precision": 0.8, "actor": policy_admin}
+    ask: dict[str, Any] = {"threshold": 0.5, "wanted_precision": 0.8, "actor": policy_admin}
     asked = actions.ask_activation(version, **ask)
     with pytest.raises(Invalid):
         actions.decline_activation(asked, reason=" ", actor=lead)

@@ -172,7 +172,7 @@ def test_the_number_of_looks_is_bounded(
     make_due(words)
     assert jobs.sweep_pending_looks() == 0
     assert flags_of(item)[0].kind == FlagKind.COULD_NOT_SCAN
-    actions.try_detector_again(words, actor=SYSTEM)
+    actions.try_detector_again(words, actor=SYSTEM)  # type: ignore[arg-type]
     assert jobs.sweep_pending_looks() == 1
 
 

@@ -87,7 +87,7 @@ def test_an_answer_that_drips(
 @every_kind
 def test_a_redirect_is_not_followed(kind: str, policy_admin: User) -> None:
     asked: list[str] = []
-    with serving(lambda path, *_: asked.append(path) or as_json({})) as elsewhere:
+    with serving(lambda path, *_: asked.append(path) or as_json({})) as elsewhere:  # type: ignore[func-returns-value]
         away: Answer = (302, "text/plain", b"", {"Location": f"{elsewhere.url}/there"})
         with serving(signs_in(lambda: away)) as server:
             said = fetched(kind, server, policy_admin).problem
@@ -97,7 +97,7 @@ def test_a_redirect_is_not_followed(kind: str, policy_admin: User) -> None:
 
 def test_a_next_page_on_another_host_is_not_contacted(policy_admin: User) -> None:
     asked: list[str] = []
-    with serving(lambda path, *_: asked.append(path) or as_json({})) as elsewhere:
+    with serving(lambda path, *_: asked.append(path) or as_json({})) as elsewhere:  # type: ignore[func-returns-value]
         page = as_json({"data": [], "paging": {"next": f"{elsewhere.url}/more"}})
         with serving(lambda *_: page) as server:
             exchange = actions.create_exchange(

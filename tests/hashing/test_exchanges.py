@@ -107,7 +107,7 @@ def test_pages_are_fetched_and_malformed_digests_are_named_and_never_stored(
     assert exchange.checkpoint == {"next": "p2"}
     assert exchange.last_success_at is not None
     assert exchange.hash_list.kind == "exchange"
-    assert b"an invented token" not in bytes(exchange.sealed_credentials)
+    assert b"an invented token" not in bytes(exchange.sealed_credentials or b"")
     assert AuditEntry.objects.filter(event="hashing.exchange.fetched").count() == 1
 
 
@@ -429,7 +429,7 @@ def set_up_other(like: Exchange, path: str) -> Exchange:
         name="Another file",
         category="csam_known",
         values={"path": path},
-        actor=like.changed_by,
+        actor=like.changed_by,  # type: ignore[arg-type]
     )
 
 
@@ -512,8 +512,8 @@ def test_missing_credentials_are_named_at_their_field(policy_admin: User) -> Non
 
 def test_secrets_are_sealed_anew_with_the_master_key(set_up: Callable[..., Exchange]) -> None:
     exchange = set_up("https_json", url="https://partner.example/", token="t")
-    before = bytes(exchange.sealed_credentials)
+    before = bytes(exchange.sealed_credentials or b"")
     assert actions.exchanges.reseal_exchanges() == 1
     exchange.refresh_from_db()
-    assert bytes(exchange.sealed_credentials) != before
+    assert bytes(exchange.sealed_credentials or b"") != before
     assert json.loads(json.dumps(actions.exchange_credentials(exchange)))["token"] == "t"

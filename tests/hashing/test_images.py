@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,7 +67,9 @@ def test_every_exif_orientation_is_put_upright(turn: int) -> None:
 
 
 @pytest.mark.parametrize("make", [pictures.sixteen_bit_png, pictures.float_tiff])
-def test_deep_samples_keep_their_brightness(original: Image.Image, make) -> None:
+def test_deep_samples_keep_their_brightness(
+    original: Image.Image, make: Callable[[Image.Image], bytes]
+) -> None:
     picture = decode(make(original))
     assert mean_difference(picture.frames[0].pixels, original) < 2
 
@@ -275,7 +278,7 @@ def test_an_animation_cut_off_in_the_middle_is_named() -> None:
 
 
 def test_the_decoder_can_write_no_file_and_leave_no_core(
-    broken_decoder: Callable[[str], None], tmp_path
+    broken_decoder: Callable[[str], None], tmp_path: Path
 ) -> None:
     target = tmp_path / "plaintext"
     broken_decoder(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -25,7 +27,7 @@ def parse(text: str | bytes, most_rows: int = 1000) -> csv_lists.Parsed:
     return csv_lists.parse(io.BytesIO(data), most_rows=most_rows)
 
 
-def take(hash_list: HashList, text: str | bytes, **more: object) -> actions.ImportResult:
+def take(hash_list: HashList, text: str | bytes, **more: Any) -> actions.ImportResult:
     data = text if isinstance(text, bytes) else text.encode()
     return actions.import_csv(hash_list, io.BytesIO(data), actor=SYSTEM, **more)
 
@@ -216,7 +218,9 @@ def test_settings_of_a_list_are_checked_and_recorded(known: HashList) -> None:
 
 
 @pytest.mark.django_db
-def test_the_command_imports_or_says_why_not(known: HashList, tmp_path, capsys) -> None:
+def test_the_command_imports_or_says_why_not(
+    known: HashList, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "list.csv"
     file.write_text(f"md5,{MD5},\nmd5,short,\n")
     with pytest.raises(CommandError, match="nothing was imported"):

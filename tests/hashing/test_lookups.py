@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -49,7 +49,7 @@ class Asking:
 
 
 @pytest.fixture
-def asking(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asking]:
+def asking(db: None, monkeypatch: pytest.MonkeyPatch) -> Asking:
     source = create_source(slug="matching", name="Matching", kind=SourceKind.PLATFORM, actor=SYSTEM)
     _, key = issue_key(source, name="match", scopes=[Scope.MATCH], actor=SYSTEM)
     answer_lookups_at_once(monkeypatch)
@@ -188,7 +188,7 @@ def test_a_file_that_is_evidence_survives_being_asked_about(
 ) -> None:
     item = put(pictures.jpeg(5))
     assert asking.files("/hash", pictures.jpeg(5)).status_code == 200
-    with vault.open(Item.objects.get(pk=item.pk).blob) as stream:
+    with vault.open(Item.objects.get(pk=item.pk).blob) as stream:  # type: ignore[arg-type]
         assert stream.read() == pictures.jpeg(5)
 
 
@@ -254,7 +254,7 @@ def test_looking_around_a_digest_shows_what_would_match_and_what_would_not(
     assert client.get(page).status_code == 200
     near = client.get(page, {"algorithm": "pdq", "value": value}).text
     assert near.count("Would match") == 2  # The heading and the one row.
-    wide = client.get(page, {"algorithm": "pdq", "value": value, "radius": 60}).text
+    wide = client.get(page, {"algorithm": "pdq", "value": value, "radius": "60"}).text
     assert "No, reach 31" in wide
     assert client.get(page, {"algorithm": "pdq", "value": "xyz"}).status_code == 422
     assert "Nothing is near it" in client.get(page, {"algorithm": "md5", "value": "a" * 32}).text

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -258,7 +259,7 @@ for line in sys.stdin:
 
 
 class _other_process:  # noqa: N801 — used as a function
-    def __enter__(self) -> object:
+    def __enter__(self) -> Callable[[], list[int]]:
         name = str(connection.settings_dict["NAME"])
         self.child = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, str(settings.HOLDFAST_INDEX_DIR), name],

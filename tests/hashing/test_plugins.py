@@ -183,7 +183,7 @@ def test_after_failures_it_is_paused_and_its_items_are_scanned_later(
     assert "is paused after failures" in flag.summary
     assert PendingLook.objects.get().item == item
     install(BEGINNING + FINE, version="2")
-    actions.try_detector_again(setting, actor=SYSTEM)
+    actions.try_detector_again(setting, actor=SYSTEM)  # type: ignore[arg-type]
     assert jobs.sweep_pending_looks() == 1
     jobs.scan_item(str(item.pk))
     assert by(item, setting)[0].kind == FlagKind.CLASSIFIER

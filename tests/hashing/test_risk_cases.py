@@ -41,8 +41,8 @@ def risky(world: World) -> Group:
 def test_crossing_the_threshold_opens_one_case_with_its_reasons(risky: Group) -> None:
     assert score(risky).case_state == CaseState.WAITING
     assert casework_jobs.sweep_risk_cases() == 1
-    casework_jobs.route_risk_case(str(score(risky).pk))
-    casework_jobs.route_risk_case(str(score(risky).pk))
+    casework_jobs.route_risk_case(score(risky).pk)
+    casework_jobs.route_risk_case(score(risky).pk)
     case = Case.objects.get(group=risky, category="harmful_group")
     reason = RoutingReason.objects.get(case=case)
     assert "60 of 100" in reason.text

@@ -111,7 +111,7 @@ def test_every_signal_of_an_account_comes_from_what_was_told(world: World) -> No
         "ip_events": [{"kind": "login", "ip": "203.0.113.7", "at": timezone.now().isoformat()}],
     }
     account = world.account("a", **known)
-    known["identifiers"][1]["value"] = "+15550001002"  # type: ignore[index]
+    known["identifiers"][1]["value"] = "+15550001002"
     world.account("gone", platform_status="Banned", **known)
     group = world.group("g", ["b"])
     Membership.objects.filter(group=group).delete()

@@ -108,7 +108,7 @@ def test_a_row_moved_to_another_list_does_not_open(words: TermList, secret: Term
         ListSeal(words).line(row)
     other = words.terms.first()
     assert other is not None
-    other.sealed = words.terms.last().sealed  # type: ignore[union-attr]
+    other.sealed = words.terms.last().sealed
     with pytest.raises(Unsealable):
         ListSeal(words).line(other)
 

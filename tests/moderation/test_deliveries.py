@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -62,7 +62,7 @@ def publish(
 
 
 @pytest.fixture
-def undelivered(receiver: Receiver, endpoint: WebhookEndpoint, publish: Any) -> Iterator[Delivery]:
+def undelivered(receiver: Receiver, endpoint: WebhookEndpoint, publish: Any) -> Delivery:
     """Return a delivery whose receiver answered 500 once."""
     receiver.status = 500
     enforcement = publish()
@@ -273,7 +273,7 @@ def test_a_late_answer_does_not_undo_a_delivery(
     assert (after.state, after.delivered_at) == (DeliveryState.DELIVERED, delivery.delivered_at)
     enforcement.refresh_from_db()
     assert enforcement.state == EnforcementState.ACKNOWLEDGED
-    assert sorted(DeliveryAttempt.objects.values_list("status", flat=True)) == [204, 410]
+    assert set(DeliveryAttempt.objects.values_list("status", flat=True)) == {204, 410}
 
 
 def test_replay_sends_again_with_the_same_id_and_is_audited(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from datetime import timedelta
 
 import numpy as np
@@ -65,7 +66,7 @@ def test_nothing_finer_than_its_points_survives() -> None:
 
 
 @pytest.fixture
-def stored(db: None):
+def stored(db: None) -> Callable[..., Blob]:
     """Return a function that stores a file as the media of an item and returns its blob."""
     source = create_source(slug="s", name="S", kind=SourceKind.PROACTIVE_SCAN, actor=SYSTEM)
 
@@ -83,7 +84,7 @@ def stored(db: None):
     return store
 
 
-def test_a_preview_is_asked_for_made_and_kept_once(stored) -> None:
+def test_a_preview_is_asked_for_made_and_kept_once(stored: Callable[..., Blob]) -> None:
     blob = stored(pictures.with_metadata(pictures.draw(4)))
     preview = actions.request_preview(blob)
     assert actions.request_preview(blob) == preview
@@ -92,7 +93,7 @@ def test_a_preview_is_asked_for_made_and_kept_once(stored) -> None:
     preview.refresh_from_db()
     assert preview.state == PreviewState.READY
     assert (preview.width, preview.height, preview.frames) == (480, 360, 1)
-    data = vault.read(preview.rendition, 100_000)
+    data = vault.read(preview.rendition, 100_000)  # type: ignore[arg-type]
     assert Image.open(io.BytesIO(data)).mode == "L"
     blobs, lines = Blob.objects.count(), AuditEntry.objects.count()
     jobs.make_preview(str(blob.pk))
@@ -101,7 +102,7 @@ def test_a_preview_is_asked_for_made_and_kept_once(stored) -> None:
     assert list(events) == ["preview.requested", "preview.recorded"]
 
 
-def test_a_preview_nobody_asked_for_is_not_made(stored) -> None:
+def test_a_preview_nobody_asked_for_is_not_made(stored: Callable[..., Blob]) -> None:
     blob = stored(pictures.jpeg())
     jobs.make_preview(str(blob.pk))
     assert not Preview.objects.exists()
@@ -115,7 +116,9 @@ def test_a_preview_nobody_asked_for_is_not_made(stored) -> None:
         (pictures.bomb_png(), "60000 x 60000 pixels"),
     ],
 )
-def test_a_picture_that_cannot_be_drawn_says_why(stored, data: bytes, words: str) -> None:
+def test_a_picture_that_cannot_be_drawn_says_why(
+    stored: Callable[..., Blob], data: bytes, words: str
+) -> None:
     blob = stored(data)
     actions.request_preview(blob)
     jobs.make_preview(str(blob.pk))
@@ -131,20 +134,22 @@ def test_a_picture_that_cannot_be_drawn_says_why(stored, data: bytes, words: str
         (b"words", "text/plain", "No preview for this kind of file."),
     ],
 )
-def test_kinds_that_are_not_drawn_say_so(stored, data: bytes, media_type: str, words: str) -> None:
+def test_kinds_that_are_not_drawn_say_so(
+    stored: Callable[..., Blob], data: bytes, media_type: str, words: str
+) -> None:
     preview = actions.request_preview(stored(data, media_type))
     assert (preview.state, preview.reason) == (PreviewState.NONE, words)
     assert jobs.sweep_previews() == 0
 
 
-def test_an_animation_shows_its_first_frame(stored) -> None:
+def test_an_animation_shows_its_first_frame(stored: Callable[..., Blob]) -> None:
     blob = stored(pictures.animated_gif(5), "image/gif")
     actions.request_preview(blob)
     jobs.make_preview(str(blob.pk))
     assert Preview.objects.get().frames == 5
 
 
-def test_a_killed_worker_only_delays_a_preview(stored) -> None:
+def test_a_killed_worker_only_delays_a_preview(stored: Callable[..., Blob]) -> None:
     blob = stored(pictures.jpeg())
     actions.request_preview(blob)
     assert jobs.sweep_previews() == 1
@@ -157,7 +162,7 @@ def test_a_killed_worker_only_delays_a_preview(stored) -> None:
     assert Preview.objects.get().state == PreviewState.READY
 
 
-def test_a_preview_that_never_ends_is_given_up_with_a_reason(stored) -> None:
+def test_a_preview_that_never_ends_is_given_up_with_a_reason(stored: Callable[..., Blob]) -> None:
     blob = stored(pictures.jpeg())
     actions.request_preview(blob)
     for _ in range(5):

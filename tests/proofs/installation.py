@@ -120,7 +120,7 @@ class Installation:
     def rows(self, query: str, *values: Any, owner: bool = False) -> list[tuple[Any, ...]]:
         """Return the rows of a query, read as the application's role."""
         with self.database(owner=owner) as link:
-            return link.execute(query, values).fetchall()  # type: ignore[call-overload, no-any-return]
+            return link.execute(query, values).fetchall()
 
     def manage(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run a management command on it, as an operator would, and return how it ended."""

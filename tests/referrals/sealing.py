@@ -133,7 +133,7 @@ class Opened:
         with tarfile.open(fileobj=io.BytesIO(tar_of(description))) as archive:
             members = archive.getmembers()
             files = {
-                member.name.split("/", 1)[1]: archive.extractfile(member).read()  # type: ignore[union-attr]
+                member.name.split("/", 1)[1]: archive.extractfile(member).read()
                 for member in members
                 if member.isfile()
             }

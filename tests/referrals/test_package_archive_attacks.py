@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -105,7 +106,7 @@ def test_an_extended_header_of_gigabytes_is_refused_without_reading_it() -> None
     header.size = 7 << 30
     stream = _Counting(header.tobuf(tarfile.USTAR_FORMAT), filler=7 << 30)
     with pytest.raises(verifier.Refused, match="extended header"):
-        list(verifier.tar_members(stream))
+        list(verifier.tar_members(cast("BinaryIO", stream)))
     assert stream.served <= 4096
 
 
@@ -157,7 +158,7 @@ def test_an_archive_beyond_its_payload_oxum_is_stopped_at_the_stated_size() -> N
     bomb.size = 1 << 28
     stream = _Counting(genuine[:end] + bomb.tobuf(tarfile.PAX_FORMAT), filler=1 << 28)
     with pytest.raises(verifier.Refused, match="holds more than bag-info"):
-        verifier.Content().read(verifier.tar_members(stream))
+        verifier.Content().read(verifier.tar_members(cast("BinaryIO", stream)))
     assert stream.served < len(genuine) + (1 << 20)
 
 

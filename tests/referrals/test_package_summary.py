@@ -6,6 +6,7 @@ import io
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import typst
@@ -51,7 +52,7 @@ def test_the_summary_is_repeatable_tagged_dated_and_has_no_image() -> None:
     assert pdf == summary_pdf(spec())
     assert b"pdfuaid:part>1<" in pdf.replace(b" ", b"")
     document = PdfReader(io.BytesIO(pdf))
-    root = document.trailer["/Root"]
+    root: Any = document.trailer["/Root"]
     assert bool(root["/MarkInfo"]["/Marked"])
     assert root["/Lang"] == "en"
     assert "/StructTreeRoot" in root
@@ -60,7 +61,7 @@ def test_the_summary_is_repeatable_tagged_dated_and_has_no_image() -> None:
     assert document.metadata.title == (
         "ESC-2026-000123-r1: case summary for Example State Police, Unit 4"
     )
-    assert document.metadata["/CreationDate"].startswith("D:20260302")
+    assert str(document.metadata["/CreationDate"]).startswith("D:20260302")
     assert [len(page.images) for page in document.pages] == [0] * len(document.pages)
 
 

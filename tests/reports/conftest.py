@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
 from django.test import Client
 
 from core.audit import SYSTEM
@@ -105,7 +104,7 @@ def a_report() -> Callable[..., dict[str, Any]]:
     return make
 
 
-def problem_of(response: HttpResponse, status: int) -> dict[str, Any]:
+def problem_of(response: Any, status: int) -> dict[str, Any]:
     """Return the problem document of an answer, after checking that it is one."""
     assert response.status_code == status, response.content
     assert response["Content-Type"] == "application/problem+json"

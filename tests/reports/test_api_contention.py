@@ -25,27 +25,27 @@ def _loses(times: int, kind: type[psycopg.Error]) -> tuple[Callable[[], str], li
     return work, calls
 
 
-def test_a_deadlock_is_tried_again():
+def test_a_deadlock_is_tried_again() -> None:
     work, calls = _loses(TRIES - 1, psycopg.errors.DeadlockDetected)
     assert steadily(work) == "done"
     assert len(calls) == TRIES
 
 
-def test_but_not_for_ever():
+def test_but_not_for_ever() -> None:
     work, calls = _loses(TRIES, psycopg.errors.DeadlockDetected)
     with pytest.raises(OperationalError):
         steadily(work)
     assert len(calls) == TRIES
 
 
-def test_other_failures_are_not_repeated():
+def test_other_failures_are_not_repeated() -> None:
     work, calls = _loses(1, psycopg.errors.AdminShutdown)
     with pytest.raises(OperationalError):
         steadily(work)
     assert len(calls) == 1
 
 
-def test_nothing_is_repeated_inside_a_larger_transaction():
+def test_nothing_is_repeated_inside_a_larger_transaction() -> None:
     work, calls = _loses(1, psycopg.errors.DeadlockDetected)
     with transaction.atomic(), pytest.raises(OperationalError):
         steadily(work)

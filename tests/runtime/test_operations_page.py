@@ -52,7 +52,7 @@ def _names_in(path: Path) -> Iterator[str]:
             if called in READERS:
                 yield str(node.args[0].value)
                 if called == "secret":
-                    yield f"{node.args[0].value}_FILE"
+                    yield f"{node.args[0].value!s}_FILE"
         if (
             isinstance(node, ast.Subscript)
             and _is_environment(node.value)

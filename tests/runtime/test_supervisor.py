@@ -44,7 +44,7 @@ def test_a_crash_is_shown_with_its_last_words_and_started_again(
 
     assert "worker stopped (status 3); it starts again in 0.5 s" in said[0]
     assert said[1].strip() == "the reason"
-    wait_until(lambda: supervisor.tend() or len(said) > 2, what="the second crash")
+    wait_until(lambda: supervisor.tend() or len(said) > 2, what="the second crash")  # type: ignore[func-returns-value]
     assert "it starts again in 1.0 s" in said[2]
 
 
@@ -55,7 +55,7 @@ def test_a_killed_program_is_running_again_soon(supervisor: Supervisor, said: li
     supervisor.tend()
 
     assert "was killed (signal 9)" in said[0]
-    wait_until(lambda: supervisor.tend() or supervisor.alive("web"), seconds=5)
+    wait_until(lambda: supervisor.tend() or supervisor.alive("web"), seconds=5)  # type: ignore[func-returns-value]
 
 
 def test_a_program_that_does_not_stop_in_its_time_is_ended(

@@ -89,7 +89,7 @@ class Installation:
             "scan-worker": "scan",
             "package-worker": "package",
         }
-        found = {}
+        found: dict[str, psutil.Process] = {}
         for child in psutil.Process(self.process.pid).children():
             with contextlib.suppress(psutil.Error):  # It may end while it is looked at.
                 line = child.cmdline()
