@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,8 +32,20 @@ def free_port() -> int:
 
 
 @contextmanager
-def installation(*, threads: int = 8) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield ``(address, environment)`` of an empty installation with one web process."""
+def installation(*, processes: int = 1, threads: int = 8) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield ``(address, environment)`` of an empty installation, its web server running."""
+    with prepared() as env:
+        env["HOLDFAST_WEB_THREADS"] = str(threads)
+        env["HOLDFAST_WEB_PROCESSES"] = str(processes)
+        with served(
+            env, ("-m", "config.runtime.web", "--host", "{host}", "--port", "{port}")
+        ) as it:
+            yield it[0], env
+
+
+@contextmanager
+def prepared() -> Iterator[dict[str, str]]:
+    """Yield the environment of an empty installation, tables and keys made, nothing but its stores running."""
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
         var = Path(folder)
         var.chmod(0o711)
@@ -50,19 +62,27 @@ def installation(*, threads: int = 8) -> Iterator[tuple[str, dict[str, str]]]:
             owner = env | {"DATABASE_URL": env.get("DATABASE_OWNER_URL", env["DATABASE_URL"])}
             env.pop("DATABASE_OWNER_URL", None)
             _manage(owner, "prepare", "--app-role", APP)
-            port = free_port()
-            command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws"]
-            command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-            command += ["--blocking-threads", str(threads), "config.wsgi:application"]
-            with (var / "log" / "web.log").open("wb") as log:
-                web = subprocess.Popen(command, cwd=REPOSITORY, env=env, stdout=log, stderr=log)
-            try:
-                address = f"http://127.0.0.1:{port}"
-                _await(address)
-                yield address, env
-            finally:
-                web.terminate()
-                web.wait(20)
+            yield env
+
+
+@contextmanager
+def served(
+    env: dict[str, str], command: Sequence[str]
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run a web server, ``python`` with these arguments, and yield its address and its process."""
+    port = free_port()
+    words = [word.format(host="127.0.0.1", port=port) for word in command]
+    with Path(env["HOLDFAST_VAR"], "log", "web.log").open("ab") as log:
+        web = subprocess.Popen(
+            [sys.executable, *words], cwd=REPOSITORY, env=env, stdout=log, stderr=log
+        )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _await(address)
+        yield address, web
+    finally:
+        web.terminate()
+        web.wait(30)
 
 
 def run_python(env: dict[str, str], code: str) -> str:

@@ -2,7 +2,7 @@
 
     python benchmarks/intake.py [--quick] [--json]
 
-Real HTTP on the loopback interface against one granian process with 8 threads, a private PostgreSQL with
+Real HTTP on the loopback interface against one web process with 8 threads, a private PostgreSQL with
 fsync on and a private Valkey; no workers run, so that only intake is measured. The senders are threads of
 this process on the same machine and take their share of it.
 """

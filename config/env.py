@@ -101,7 +101,7 @@ def attach(var: Path) -> None:
             os.environ.setdefault(name, value)
 
 
-_POOL = {"min_size": 0, "max_size": 16, "timeout": 6, "max_idle": 120, "reconnect_timeout": 2}
+_POOL = {"min_size": 0, "timeout": 6, "max_idle": 120, "reconnect_timeout": 2}
 """How long a query waits for a session, and how long the pool goes on trying by itself, in seconds.
 
 The pool doubles its waits up to ``reconnect_timeout``, and nobody else may try meanwhile: with the five minutes
@@ -134,7 +134,9 @@ def database(*, testing: bool, command: str = "") -> dict[str, Any]:
     port = query.pop("port", None) or parts.port or ""
     options: dict[str, Any] = {"connect_timeout": 5, **_NOTICE_DEAD_PEERS, **query}
     if not testing:
-        options["pool"] = dict(_POOL)
+        # One for each thread of a web process, and a few for whatever else runs beside them.
+        most = env_int("HOLDFAST_WEB_THREADS", 12) + 4
+        options["pool"] = {**_POOL, "max_size": most}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")) or "holdfast",

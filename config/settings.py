@@ -55,6 +55,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "core.middleware.ArrivingBodyMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
@@ -122,6 +123,9 @@ WHITENOISE_USE_FINDERS = TESTING
 FILE_UPLOAD_HANDLERS = ["core.uploads.VaultUploadHandler"]
 HOLDFAST_MAY_UPLOAD = "accounts.sending.may_upload"  # Asked before a file's first byte is taken.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+HOLDFAST_WEB_THREADS = env_int(
+    "HOLDFAST_WEB_THREADS", 12
+)  # Requests at work at once, in each process.
 HOLDFAST_MAX_UPLOAD_BYTES = env_int("HOLDFAST_MAX_UPLOAD_BYTES", 100 * 1024 * 1024)
 # A disk with less left than this is full: uploads stop before a database on the same disk has to.
 HOLDFAST_DISK_RESERVE_BYTES = env_int("HOLDFAST_DISK_RESERVE_BYTES", 64 * 1024 * 1024)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from core.context import RequestContext, working_for
+from core.errors import UploadRefused
+from core.uploads import may_upload
 from core.views import response_for
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -98,6 +101,31 @@ class SecurityHeadersMiddleware:
         if "Cache-Control" not in response:
             response["Cache-Control"] = "no-store"
         return response
+
+
+class ArrivingBodyMiddleware:
+    """Ask who sends a large body before the first byte of it is read.
+
+    The web server hands large bodies on while they arrive, and a thread waits for each. Django's CSRF check
+    reads the form before any view asks who sent it; this stands before that check, so that a stranger never
+    holds a thread. Machine views ask for a key before they read.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        """Refuse a large body from somebody who may send none to this view. Raises UploadRefused."""
+        asks_for_a_key = getattr(view, "csrf_exempt", False)
+        arrives = bool(request.META.get("holdfast.body_arrives"))
+        if arrives and not asks_for_a_key and not may_upload(request):
+            raise UploadRefused("Sign in to send files.")
+        return None
 
 
 class RefusalMiddleware:

@@ -263,10 +263,8 @@ class Launcher:
             raise ServiceError(f"manage.py {arguments[0]} failed; {log} ends:\n{tail}")
 
     def _web(self, env: Mapping[str, str]) -> Program:
-        command = python("-m", "granian", "--interface", "wsgi", "--no-ws")
+        command = python("-m", "config.runtime.web")
         command += ["--host", self.wishes.host, "--port", str(self.wishes.port)]
-        command += ["--workers", "1", "--blocking-threads", "8", "--workers-kill-timeout", "15"]
-        command += ["--respawn-failed-workers", "config.wsgi:application"]
         return Program("web", command, _public(env))
 
     def _background(self, env: Mapping[str, str]) -> list[Program]:

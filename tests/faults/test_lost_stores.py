@@ -143,9 +143,7 @@ def test_postgres_killed_and_restarted_under_load(private_stack: PrivateStack) -
     (stack.var / "static").mkdir(exist_ok=True)
     port = free_port()
     stack.spawn(
-        *("-m", "granian", "--interface", "wsgi", "--no-ws", "--host", "127.0.0.1"),
-        *("--port", str(port), "--workers", "1", "--blocking-threads", "8"),
-        "config.wsgi:application",
+        *("-m", "config.runtime.web", "--host", "127.0.0.1", "--port", str(port)),
         **django,
     )
     base = f"http://127.0.0.1:{port}"

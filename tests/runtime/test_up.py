@@ -83,7 +83,7 @@ class Installation:
     def programs(self) -> dict[str, psutil.Process]:
         """Return the processes that the launcher started itself, by what they do."""
         marks = {
-            "web": "granian",
+            "web": "config.runtime.web",
             "scheduler": "scheduler",
             "worker": "deliver",
             "scan-worker": "scan",

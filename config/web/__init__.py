@@ -1,0 +1,1 @@
+"""How Holdfast is served: connections, bodies and answers between the network and Django's WSGI handler."""
