@@ -1,6 +1,7 @@
 # make up                 run Holdfast (SAMPLE=0 starts empty; PORT=8001 HOST=… choose the address)
 # make test               run all tests (TESTS=tests/core for a part, WORKERS=4 for more at once)
 # make proofs             try every promise on a real installation (QUICK=1 for minutes, ONLY=name for one)
+# make mutants           which rules no test holds: hours (MINUTES=60 for less, ONLY=moderation for a part)
 # make check              lint, types, templates, migrations, deployment settings
 # make bench              print every measured claim side by side (QUICK= for the full sizes)
 # make lock               write the hash-pinned lock files anew from pyproject.toml (needs uv)
@@ -12,7 +13,7 @@ TESTS ?= tests
 WORKERS ?= 2
 QUICK ?= --quick
 
-.PHONY: up test proofs check bench lock screenshots clean venv venv-dev
+.PHONY: up test proofs mutants check bench lock screenshots clean venv venv-dev
 
 up: venv
 	@exec $(PYTHON_ENV) -m config.runtime.up
@@ -22,6 +23,9 @@ test: venv-dev
 
 proofs: venv-dev
 	@exec $(PYTHON_ENV) -m tests.proofs $(if $(filter-out 0 --quick,$(QUICK)),--quick) $(if $(ONLY),--only $(ONLY))
+
+mutants: venv-dev
+	@exec $(PYTHON_ENV) -m tests.mutants --minutes $(or $(MINUTES),480) $(if $(ONLY),--only $(ONLY))
 
 check: venv-dev
 	.venv/bin/ruff check .

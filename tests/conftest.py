@@ -67,6 +67,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
     from django.db import connection
 
     with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("DROP SCHEMA IF EXISTS seeded CASCADE")  # Of a run with --reuse-db.
         cursor.execute("CREATE SCHEMA seeded")
         # The tables that a flush empties: all but the record of migrations.
         for table in connection.introspection.django_table_names(only_existing=True):
