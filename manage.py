@@ -7,8 +7,14 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    import django
     from django.core.management import execute_from_command_line
 
+    if sys.argv[1:2] in (["rqworker"], ["scheduler"]):
+        django.setup()
+        from core.schema import refuse_to_start
+
+        refuse_to_start()
     execute_from_command_line(sys.argv)
 
 

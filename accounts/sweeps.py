@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from accounts import actions
-from core.sweeps import DAILY, is_time_for
+from core.jobs import is_time_for
+from core.sweeps import DAILY
 
 
 def sweep_sign_ins() -> int:

@@ -41,6 +41,19 @@ def env_list(name: str, default: list[str]) -> list[str]:
     return [part.strip() for part in raw.split(",") if part.strip()] or default
 
 
+def env_numbers(name: str) -> dict[str, int]:
+    """Return ``a=1,b=2`` as a dictionary. Raises ImproperlyConfigured when a value is no whole number."""
+    found: dict[str, int] = {}
+    for part in env_list(name, []):
+        key, _, value = part.partition("=")
+        if not value.strip().isdigit():
+            raise ImproperlyConfigured(
+                f"{name} must look like routing=60,scanning=120, not {part!r}"
+            )
+        found[key.strip()] = int(value)
+    return found
+
+
 def secret(name: str, path: Path) -> str:
     """Return a secret from ``NAME``, ``NAME_FILE`` or the launcher's private file.
 

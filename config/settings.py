@@ -9,7 +9,7 @@ from pathlib import Path
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config.env import attach, database, env_bool, env_int, env_list, secret, store
+from config.env import attach, database, env_bool, env_int, env_list, env_numbers, secret, store
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(os.environ.get("HOLDFAST_VAR", BASE_DIR / "var"))
@@ -221,6 +221,15 @@ HOLDFAST_SWEEPS = [
     "moderation.jobs.sweep_claims",
     "referrals.jobs.sweep_packages",
 ]
+# Which queues each process of the launcher serves (config/runtime/up.py): health names the process to look at.
+HOLDFAST_PROCESSES = {
+    "worker": ["deliver", "intake", "video", "default"],
+    "scan-worker": ["match", "scan"],
+    "package-worker": ["package", "default"],
+}
+# What rows wait for, and seconds that replace a stage's own limit.
+HOLDFAST_STAGES = ["hashing.stages.STAGES", "moderation.stages.STAGES", "referrals.stages.STAGES"]
+HOLDFAST_STAGE_LIMITS = env_numbers("HOLDFAST_STAGE_LIMITS")
 # What `rotate_master_key` seals anew besides the originals' keys.
 HOLDFAST_RESEAL = [
     "hashing.actions.exchanges.reseal_exchanges",

@@ -21,7 +21,7 @@ import redis
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import connections, models, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from redis.backoff import NoBackoff
@@ -49,6 +49,13 @@ waits once, and the sweep finds the rows."""
 
 ROOM_AFTER = timedelta(minutes=1)
 """How long a row that met a full disk waits before it is tried again."""
+
+JOB_PREFIX = "job "
+OUTCOME_EVERY = timedelta(seconds=10)
+"""How often a job that succeeds is noted: often enough to see that it does."""
+
+CLOCK_SLACK = timedelta(minutes=1)
+"""A time further ahead than what code sets, by more than this, was set by a clock that was put back since."""
 
 PROCESS_KEPT = timedelta(days=7)
 """How long the last sign of life of a process is kept: long enough to see that one went missing."""
@@ -194,16 +201,63 @@ def job(function: Callable[P, Any]) -> Callable[P, Any]:
         try:
             with working_for(RequestContext(job=function.__name__)):
                 function(*args, **kwargs)
+            _note_outcome(function.__name__)
         except ObjectDoesNotExist:
             log.info("job %s: its row is gone, nothing to do", function.__name__)
         except Exception as failed:  # noqa: BLE001 — raised again, without its message
             _note_full_disk(failed)
             log.error("job %s failed: %s", function.__name__, describe(failed))
+            _note_outcome(function.__name__, error=describe(failed))
             raise JobFailed(describe(failed)) from None
         finally:
             _fresh_connections()
 
     return run
+
+
+def _note_outcome(name: str, *, error: str = "") -> None:
+    """Note a job's success, at most every few seconds, or its failure. Never raises: the job is what matters."""
+    try:
+        _write_outcome(name, error)
+    except Exception as failed:  # noqa: BLE001 — the database may be what failed
+        log.info("outcome of job %s not noted: %s", name, describe(failed))
+
+
+def _write_outcome(name: str, error: str) -> None:
+    rows = Heartbeat.objects.filter(pk=f"{JOB_PREFIX}{name}")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    if error:
+        before = rows.values_list("detail", flat=True).first() or {}
+        detail = {
+            "ok_at": before.get("ok_at"),
+            "failed_at": now,
+            "failures": int(before.get("failures", 0)) + 1,
+            "error": error,
+        }
+        changed = rows.update(at=Now(), detail=detail)
+    else:
+        detail = {"ok_at": now}
+        old = Q(at__lt=Now() - OUTCOME_EVERY) | Q(at__gt=Now() + OUTCOME_EVERY)
+        changed = rows.filter(old | Q(detail__has_key="error")).update(at=Now(), detail=detail)
+    if not changed and not rows.exists():
+        row = Heartbeat(pk=f"{JOB_PREFIX}{name}", kind=Heartbeat.Kind.JOB, detail=detail)
+        Heartbeat.objects.bulk_create([row], ignore_conflicts=True)
+
+
+def is_time_for(name: str, seconds: int) -> bool:
+    """Return whether ``name`` was not asked for in the last ``seconds``, by the database's clock.
+
+    Of several that ask at once one gets True. A clock that was set back does not make anybody wait longer.
+    """
+    rows = Heartbeat.objects.filter(pk=f"schedule {name}")
+    due = Q(at__lte=Now() - timedelta(seconds=seconds)) | Q(at__gt=Now() + CLOCK_SLACK)
+    if rows.filter(due).update(at=Now(), detail={"every": seconds}):
+        return True
+    if rows.exists():
+        return False
+    row = Heartbeat(pk=f"schedule {name}", kind=Heartbeat.Kind.SCHEDULE, detail={"every": seconds})
+    made = Heartbeat.objects.bulk_create([row], ignore_conflicts=True)
+    return bool(made)
 
 
 @contextmanager

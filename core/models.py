@@ -118,13 +118,16 @@ class AuditHead(models.Model):
 
 
 class Heartbeat(models.Model):
-    """The last sign of life of a process or a sweep."""
+    """The last sign of life of a process or a sweep, what became of a job, when something is due again."""
 
     class Kind(models.TextChoices):
         SCHEDULER = "scheduler"
         SWEEP = "sweep"
         WORKER = "worker"
         CHECK = "check"
+        JOB = "job"
+        SCHEDULE = "schedule"
+        SCHEMA = "schema"
 
     name = models.CharField(max_length=120, primary_key=True)
     kind = models.CharField(max_length=20, choices=Kind.choices)

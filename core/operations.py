@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,11 +19,12 @@ from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
-from core import jobs
+from core import disk, doctor, jobs, stages
 from core.errors import describe
 from core.models import Heartbeat
 
 _FAILURES_SHOWN = 25
+_FAILURES_COUNTED = 1000
 # Our own jobs say kind and place; of anybody else's error only the kind is shown.
 _OWN = re.compile(r"^core\.jobs\.JobFailed: (\w+(?: at [\w./-]+:\d+)?)$")
 _KIND = re.compile(r"^([\w.]+)(?::|$)")
@@ -48,6 +50,7 @@ class WorkerState:
     queues: str
     job: str
     seen_at: datetime | None
+    behind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,16 @@ class Failure:
     queue: str
     at: datetime | None
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailingJob:
+    """A job with failures in the last hour: how many wake-ups of it failed, and what the last says in words."""
+
+    job: str
+    failed: int
+    at: datetime | None
+    in_words: str
 
 
 @dataclass(slots=True)
@@ -71,6 +84,15 @@ class Overview:
     checks: list[Heartbeat] = field(default_factory=list)
     scheduler: Heartbeat | None = None
     valkey: str = ""
+    stages: list[stages.Measured] = field(default_factory=list)
+    full_disks: list[str] = field(default_factory=list)
+    clock: str = ""
+    failed_by_job: Counter[str] = field(default_factory=Counter)
+    failing_jobs: list[FailingJob] = field(default_factory=list)
+
+    @property
+    def late(self) -> list[stages.Measured]:
+        return [found for found in self.stages if found.is_late]
 
     @property
     def waiting(self) -> int:
@@ -95,15 +117,19 @@ def overview() -> Overview:
             found.sweeps.append(beat)
         elif beat.kind == Heartbeat.Kind.CHECK:
             found.checks.append(beat)
+    found.stages = stages.measure()
+    found.full_disks = disk.full()
+    found.clock = doctor.clock_jump()
     try:
         for name in settings.RQ_QUEUES:
             _look_at(jobs.queue(name), found)
         for worker in Worker.all(connection=jobs.valkey(), serializer=JSONSerializer):
-            found.workers.append(_worker(worker))
+            found.workers.append(_worker(worker, found.late))
     except (redis.RedisError, OSError) as failed:
         found.valkey = describe(failed)
     found.workers.sort(key=lambda worker: (worker.queues, worker.name))
     found.failures.sort(key=lambda f: f.at or datetime.min.replace(tzinfo=UTC), reverse=True)
+    found.failing_jobs = _by_job(found)
     del found.failures[_FAILURES_SHOWN:]
     return found
 
@@ -118,6 +144,10 @@ def _look_at(queue: Queue, found: Overview) -> None:
             failed=failed.count,
             oldest=_oldest(queue),
         )
+    )
+    # A wake-up's id begins with the name of its job.
+    found.failed_by_job.update(
+        key.partition("-")[0] for key in failed.get_job_ids(-_FAILURES_COUNTED, -1)
     )
     for key in failed.get_job_ids(-_FAILURES_SHOWN, -1):
         try:
@@ -139,14 +169,32 @@ def _oldest(queue: Queue) -> datetime | None:
     return None
 
 
-def _worker(worker: BaseWorker) -> WorkerState:
+def _by_job(found: Overview) -> list[FailingJob]:
+    latest: dict[str, Failure] = {}
+    for failure in found.failures:  # The latest comes first.
+        latest.setdefault(failure.job, failure)
+    return [
+        FailingJob(
+            name,
+            max(found.failed_by_job.get(name, 1), 1),
+            last.at,
+            stages.failure_in_words(last.error),
+        )
+        for name, last in latest.items()
+    ]
+
+
+def _worker(worker: BaseWorker, late: list[stages.Measured]) -> WorkerState:
     job = worker.get_current_job()
+    served = set(worker.queue_names())
+    behind = [found.stage.title for found in late if served & stages.queues_of(found.stage.jobs)]
     return WorkerState(
         name=worker.name[:12],
         state=str(worker.get_state()),
         queues=", ".join(worker.queue_names()),
         job=(job.description or "") if job else "",
         seen_at=_aware(worker.last_heartbeat),
+        behind=", ".join(behind),
     )
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from importlib import import_module
 
 from django.conf import settings
-from django.core.cache import cache
 from django.core.files.storage import storages
-from redis.exceptions import RedisError
 
 from core import jobs, vault
 from core.audit_job import sweep_audit_check
+from core.jobs import is_time_for
 from core.vault.folder import DurableFolder
 
 STAGED_EVERY = 600
@@ -21,24 +20,7 @@ The look compares every original with every table that may refer to it, and they
 DAILY = 24 * 3600
 """Seconds between two sweeps of rows that only grow old."""
 
-__all__ = [
-    "is_time_for",
-    "sweep_audit_check",
-    "sweep_half_written",
-    "sweep_old_rows",
-    "sweep_staged_blobs",
-]
-
-
-def is_time_for(name: str, seconds: int) -> bool:
-    """Return whether ``name`` was not asked for in the last ``seconds``; False without Valkey.
-
-    For work that can wait until Valkey is back. Valkey losing its memory only lets it run once more.
-    """
-    try:
-        return bool(cache.add(f"sweep-{name}", 1, seconds))
-    except (RedisError, OSError):
-        return False
+__all__ = ["sweep_audit_check", "sweep_half_written", "sweep_old_rows", "sweep_staged_blobs"]
 
 
 def sweep_staged_blobs() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from datetime import timedelta
+from typing import Any
 
 import redis
 from django.conf import settings
@@ -203,13 +204,27 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 @never_cache
 @login_not_required
 def health(request: HttpRequest) -> HttpResponse:
-    """Say whether the installation can work: 200 or 503, without any detail worth stealing."""
-    parts = {"database": _database(), "valkey": _valkey(), "scheduler": "unknown", "disk": _disk()}
+    """Say whether the installation can work: 200 or 503, without any detail worth stealing.
+
+    With ``?deep=1`` also whether work gets done: each stage's oldest waiting row against its limit. It then
+    is 503 unless everything is well: for whoever watches, not for a balancer.
+    """
+    parts: dict[str, Any] = {
+        "database": _database(),
+        "valkey": _valkey(),
+        "scheduler": "unknown",
+        "disk": _disk(),
+    }
     if parts["database"] == "ok":
         parts["scheduler"] = _scheduler()
     # Without Valkey or the scheduler reports are still taken; only the database is vital.
     healthy = parts["database"] == "ok"
     status = "ok" if all(v == "ok" for v in parts.values()) else "degraded" if healthy else "down"
+    if request.GET.get("deep") == "1" and healthy:
+        parts |= _deep()
+        late = any(stage["late"] for stage in parts["stages"])
+        status = "ok" if status == "ok" and not late and parts["clock"] == "ok" else "degraded"
+        healthy = status == "ok"
     response = JsonResponse({"status": status, **parts}, status=200 if healthy else 503)
     if not healthy:
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
@@ -244,6 +259,26 @@ def _disk() -> str:
         log.warning("health: disk: %s", describe(failed))
         return "unknown"
     return f"full: {', '.join(found)}" if found else "ok"
+
+
+def _deep() -> dict[str, Any]:
+    from core import doctor, stages
+
+    measured = stages.measure_now_and_then()
+    return {
+        "clock": "put back" if doctor.clock_jump() else "ok",
+        "stages": [
+            {
+                "stage": found.stage.key,
+                "waiting": found.waiting,
+                "oldest_seconds": round(found.waited.total_seconds()) if found.waited else 0,
+                "limit_seconds": found.stage.limit_seconds,
+                "late": found.is_late,
+                "process": found.process,
+            }
+            for found in measured
+        ],
+    }
 
 
 def _scheduler() -> str:

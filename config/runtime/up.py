@@ -259,7 +259,10 @@ class Launcher:
             end_group(process, timeout=5)
         self._unless_stopped()
         if process.returncode:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+            lines = log.read_text(errors="replace").splitlines()
+            if lines and lines[-1].startswith("CommandError: "):
+                raise ServiceError(lines[-1].removeprefix("CommandError: "))
+            tail = "\n".join(lines[-15:])
             raise ServiceError(f"manage.py {arguments[0]} failed; {log} ends:\n{tail}")
 
     def _web(self, env: Mapping[str, str]) -> Program:

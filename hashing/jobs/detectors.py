@@ -9,8 +9,7 @@ from django.conf import settings
 
 from core import vault
 from core.errors import VaultDamage, describe
-from core.jobs import enqueue, job
-from core.sweeps import is_time_for
+from core.jobs import enqueue, is_time_for, job
 from hashing import actions, plugins
 from hashing.contract import Detector, ScanItem
 from hashing.detectors import DETECTORS, optional, switched

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.sweeps import is_time_for
+from core.jobs import is_time_for
 from hashing import actions
 
 __all__ = ["sweep_lists"]

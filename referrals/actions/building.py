@@ -6,7 +6,7 @@ import uuid
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest, Now
 
 from accounts.guards import require
@@ -221,13 +221,18 @@ def complete_download(download: PackageDownload) -> None:
     PackageDownload.objects.filter(pk=download.pk).update(is_complete=True)
 
 
-def waiting_builds() -> list[uuid.UUID]:
+def builds_to_do() -> QuerySet[Referral]:
     """Return referrals that wait for a builder or whose builder died."""
+    return Referral.objects.filter(
+        Q(state=ReferralState.APPROVED)
+        | Q(state=ReferralState.BUILDING, build_beat_at__lt=Now() - STALE)
+    )
+
+
+def waiting_builds() -> list[uuid.UUID]:
+    """Return the hundred that wait longest for a builder."""
     return list(
-        Referral.objects.filter(
-            Q(state=ReferralState.APPROVED)
-            | Q(state=ReferralState.BUILDING, build_beat_at__lt=Now() - STALE)
-        )
+        builds_to_do()
         .order_by(F("approved_at").asc(nulls_first=True))
         .values_list("pk", flat=True)[:100]
     )

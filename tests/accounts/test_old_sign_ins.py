@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from django.core.cache import cache
 from django.db.models.functions import Now
 
 from accounts import actions, sweeps
 from accounts.models import SignIn, User
+from core.models import Heartbeat
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
 def a_new_day() -> Iterator[None]:
-    cache.delete("sweep-sign-ins")
+    Heartbeat.objects.filter(pk="schedule sign-ins").delete()
     yield
-    cache.delete("sweep-sign-ins")
+    Heartbeat.objects.filter(pk="schedule sign-ins").delete()
 
 
 def make(person: User, *, days: int, is_ended: bool = True) -> SignIn:
@@ -42,5 +42,5 @@ def test_they_are_looked_for_once_a_day(reviewer: User) -> None:
     assert sweeps.sweep_sign_ins() == 0
     make(reviewer, days=91)
     assert sweeps.sweep_sign_ins() == 0
-    cache.delete("sweep-sign-ins")  # As when the day is over.
+    Heartbeat.objects.filter(pk="schedule sign-ins").delete()  # As when the day is over.
     assert sweeps.sweep_sign_ins() == 1

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 from django.core.files.storage import storages
 from django.core.management import call_command
 from django.db import connection, transaction
@@ -21,7 +20,7 @@ from django.db.models.functions import Now
 
 from core import audit, crypto, sweeps, vault
 from core.errors import Refused, VaultDamage, VaultDestroyed
-from core.models import AuditEntry, Blob
+from core.models import AuditEntry, Blob, Heartbeat
 from core.vault import cipher, upkeep
 
 SEVERAL = os.urandom(3 * cipher.CHUNK + 12345)
@@ -509,10 +508,10 @@ def test_the_scheduler_looks_for_unreferenced_originals_now_and_then_only(
 ) -> None:
     looks: list[int] = []
     monkeypatch.setattr(vault, "sweep_staged", lambda: looks.append(1) or 0)  # type: ignore[func-returns-value]
-    cache.delete("sweep-staged")
+    Heartbeat.objects.filter(pk="schedule staged").delete()
     for _ in range(3):
         sweeps.sweep_staged_blobs()
     assert len(looks) == 1
-    cache.delete("sweep-staged")  # As when its time is over.
+    Heartbeat.objects.filter(pk="schedule staged").delete()  # As when its time is over.
     sweeps.sweep_staged_blobs()
     assert len(looks) == 2

@@ -80,6 +80,14 @@ People
     a stolen password, set-up race  accounts/test_own_account.py::test_setting_up_ends_sessions_that_saw_only_the_password
     approver equal to author        referrals/test_referral_approval.py::test_the_author_cannot_approve
 
+Health
+    work that waits behind a process that lives  core/test_health.py::test_what_waits_too_long_is_named_with_its_process_everywhere
+    schedules without Valkey        core/test_health.py::test_a_schedule_is_kept_by_the_database_also_without_valkey
+    a clock put back, schedules     core/test_health.py::test_a_schedule_does_not_wait_for_a_clock_that_was_put_back
+    a clock put back is said        core/test_health.py::test_a_clock_that_was_put_back_is_said
+    tables that do not fit          core/test_schema.py::test_no_process_starts_on_a_database_that_does_not_fit
+    tables of an edited migration   core/test_schema.py::TestTheTables::test_a_database_from_before_an_edited_migration_is_not_migrated
+
 Full disks
     an upload                       reports/test_full_disk.py::test_an_upload_on_a_full_disk_says_so_leaves_nothing_and_is_taken_later
     little is left                  reports/test_full_disk.py::test_uploads_stop_while_a_database_on_the_same_disk_still_has_room

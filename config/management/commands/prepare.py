@@ -6,7 +6,12 @@ import time
 from typing import Any
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
+
+from core import schema
+
+LOCK_TIMEOUT = "30s"
 
 
 class Command(BaseCommand):
@@ -25,8 +30,16 @@ class Command(BaseCommand):
         parser.add_argument("--sample", action="store_true", help="load the sample data")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            schema.check_prepare()
+        except schema.Misfit as misfit:
+            raise CommandError(str(misfit)) from None
         self._step("Master keys", "init_keys")
+        with connection.cursor() as cursor:
+            # A migration that waits for a lock makes everybody behind it wait: rather fail and be repeated.
+            cursor.execute("SELECT set_config('lock_timeout', %s, false)", [LOCK_TIMEOUT])
         self._step("Tables", "migrate", interactive=False, verbosity=0)
+        schema.note_prepared()
         if role := options["app_role"]:
             self._step("Rights of the application's role", "grant_app_role", role=role)
         self._step("Signing and escrow keys", "init_signing")

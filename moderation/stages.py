@@ -1,0 +1,64 @@
+"""The stages of casework, for the pages of health: what waits, since when, and who does it."""
+
+from __future__ import annotations
+
+from django.db.models import Max
+from django.db.models.functions import Coalesce, Greatest
+
+from core.stages import Stage
+from moderation.actions import decisions, deliveries, previews, routing
+
+__all__ = ["STAGES"]
+
+ROUTES = ("route_items", "route_report", "route_item")
+
+STAGES = (
+    Stage(
+        "routing",
+        "Scanned → in a case",
+        "Routing",
+        routing.waiting_reports,
+        # A report waits for its scans first: those have a stage of their own.
+        Greatest("received_at", Coalesce(Max("items__scanned_at"), "received_at")),
+        30,
+        ROUTES,
+        order_by="received_at",
+    ),
+    Stage(
+        "item_routing",
+        "Later items scanned → in a case",
+        "Routing of single items",
+        routing.waiting_items,
+        Coalesce("scanned_at", "received_at"),
+        30,
+        ROUTES,
+        order_by="received_at",
+    ),
+    Stage(
+        "decisions",
+        "Decisions past their undo window → in effect",
+        "Putting decisions into effect",
+        decisions.decisions_to_publish,
+        "publish_at",
+        30,
+        ("publish_decision",),
+    ),
+    Stage(
+        "deliveries",
+        "Orders due → sent to the platform",
+        "Sending orders to the platform",
+        deliveries.due_deliveries,
+        "next_attempt_at",
+        120,
+        ("carry_out",),
+    ),
+    Stage(
+        "previews",
+        "Previews asked for → drawn",
+        "Drawing previews",
+        previews.waiting_previews,
+        "due_at",
+        120,
+        ("make_preview",),
+    ),
+)
