@@ -1,8 +1,12 @@
 """The audit log: one line per event, chained, appended only.
 
 ``h₀`` is 64 zeros and ``hᵢ = SHA256(hᵢ₋₁ "\\n" lineᵢ)`` over the hex text, so that a chain can be checked
-with ``sha256sum`` in a shell loop. The database checks every line again before it takes it and refuses
-to change or remove one (migration 0002); ``verify_audit`` finds what somebody with more rights did.
+with ``sha256sum`` in a shell loop. The database itself gives each line its number, time and hash, compares it
+with its columns and refuses to change or remove one (migrations 0002 and 0005): nobody who may only append can date
+a line back. ``verify_audit`` finds what somebody with more rights did.
+
+A time is the later of the database's clock and the chain's last entry; a clock that lay behind is marked in the
+line (``behind_ms``).
 
 Locking: ``record`` holds the chain until the transaction ends. Record last, and the case's chain before
 any other, so that two actions never wait for each other.
@@ -16,6 +20,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -35,6 +40,7 @@ __all__ = [
     "AuditEvent",
     "chain_lines",
     "heads",
+    "history",
     "link",
     "record",
     "record_apart",
@@ -142,7 +148,7 @@ def record(
 
     The chain is ``case:<id>`` if ``case`` is given, else ``chain``, else ``general``; it is locked until
     the transaction ends. ``data`` holds ids and plain values: never report text, media, credentials
-    or names of people. Costs two round trips.
+    or names of people. Costs one round trip.
     """
     return _append(
         connections[DEFAULT_DB_ALIAS], _Draft.of(event, actor, subject, case, chain, data)
@@ -158,7 +164,7 @@ def record_each(
     """Append one line for each of ``about``: its subject, its chain and its data; as ``record`` does.
 
     No chain may be named twice: ValueError. The chains are locked in the order of their names, so that two
-    calls never wait for each other in a circle. Costs two round trips, however many lines there are.
+    calls never wait for each other in a circle. Costs one round trip, however many lines there are.
     """
     drafts = [
         _Draft.of(event, actor, subject, None, chain, dict(data)) for subject, chain, data in about
@@ -232,8 +238,6 @@ class _Draft:
 
 _COLUMNS = (
     "chain",
-    "seq",
-    "at",
     "event",
     "actor_kind",
     "actor_id",
@@ -244,10 +248,11 @@ _COLUMNS = (
     "ip",
     "request_id",
     "user_agent",
-    "line",
-    "prev_hash",
-    "hash",
 )
+"""What a caller says. Number, time and hashes are the database's own to write (migration 0005)."""
+
+_GAP = "\x1e"
+"""Where the database puts them into the line. JSON text never holds this character itself."""
 
 
 def _append(connection: BaseDatabaseWrapper, draft: _Draft) -> AuditEntry:
@@ -256,37 +261,29 @@ def _append(connection: BaseDatabaseWrapper, draft: _Draft) -> AuditEntry:
 
 def _append_each(connection: BaseDatabaseWrapper, drafts: Sequence[_Draft]) -> list[AuditEntry]:
     """Append to several chains, each named once, and lock them in this order."""
+    at = _given.get()
+    entries = [_entry(draft) for draft in drafts]
+    row = f"({', '.join(['%s'] * (len(_COLUMNS) + 2))})"
     with _transaction(connection), connection.cursor() as cursor:
-        # Takes each chain's lock and then reads its end, in one round trip (migration 0002).
         cursor.execute(
-            "SELECT begun.seq, begun.hash, begun.at FROM unnest(%s::text[]) WITH ORDINALITY "
-            "AS named(chain, place), LATERAL holdfast_audit_begin(named.chain) AS begun "
-            "ORDER BY named.place",
-            [[draft.chain for draft in drafts]],
+            f"INSERT INTO core_auditentry ({', '.join(_COLUMNS)}, line, at) "  # noqa: S608 — constants
+            f"VALUES {', '.join([row] * len(entries))} "
+            "RETURNING id, seq, at, as_given, behind_ms, line, prev_hash, hash",
+            [value for entry in entries for value in (*_values(entry), _template(entry), at)],
         )
-        entries = [
-            _entry(draft, *end) for draft, end in zip(drafts, cursor.fetchall(), strict=True)
-        ]
-        row = f"({', '.join(['%s'] * len(_COLUMNS))})"
-        cursor.execute(
-            f"INSERT INTO core_auditentry ({', '.join(_COLUMNS)}) "  # noqa: S608 — constants
-            f"VALUES {', '.join([row] * len(entries))} RETURNING id",
-            [value for entry in entries for value in _values(entry)],
-        )
-        for entry, (pk,) in zip(entries, cursor.fetchall(), strict=True):
-            entry.pk = pk
-    for entry in entries:
-        entry._state.adding = False  # noqa: SLF001 — what Model.from_db does
-        entry._state.db = connection.alias  # noqa: SLF001
+        for entry, written in zip(entries, cursor.fetchall(), strict=True):
+            entry.pk, entry.seq, entry.at, entry.as_given, entry.behind_ms = written[:5]
+            entry.line, entry.prev_hash, entry.hash = written[5:]
+            entry.at = entry.at.astimezone(UTC)
+            entry._state.adding = False  # noqa: SLF001 — what Model.from_db does
+            entry._state.db = connection.alias  # noqa: SLF001
     return entries
 
 
-def _entry(draft: _Draft, seq: int, prev_hash: str, at: datetime) -> AuditEntry:
+def _entry(draft: _Draft) -> AuditEntry:
     where = context.current()
-    entry = AuditEntry(
+    return AuditEntry(
         chain=draft.chain,
-        seq=seq + 1,
-        at=at.astimezone(UTC),
         event=draft.event.value,
         actor_kind=draft.actor.kind,
         actor_id=_plain(draft.actor.id)[:64],
@@ -297,11 +294,7 @@ def _entry(draft: _Draft, seq: int, prev_hash: str, at: datetime) -> AuditEntry:
         ip=where.ip,
         request_id=where.request_id,
         user_agent=_plain(where.user_agent)[:200],
-        prev_hash=prev_hash,
     )
-    entry.line = canonical(document_of(entry))
-    entry.hash = link(prev_hash, entry.line)
-    return entry
 
 
 def _values(entry: AuditEntry) -> list[Any]:
@@ -310,20 +303,59 @@ def _values(entry: AuditEntry) -> list[Any]:
     return values
 
 
-def document_of(entry: AuditEntry) -> dict[str, Any]:
-    """Return what the line of an entry says, from its columns."""
+def _template(entry: AuditEntry) -> str:
+    """Return the line of an entry with gaps where its time and its number go.
+
+    The members before the time, between, and after the number, in the order of ``canonical``.
+    """
+    said = _said(entry)
+    before = canonical({"actor": said["actor"]})
+    between = canonical({key: said[key] for key in _BETWEEN})
+    after = canonical({"subject": said["subject"]})
+    return f"{before[:-1]},{_GAP},{between[1:-1]},{_GAP},{after[1:]}"
+
+
+_BETWEEN = ("chain", "client", "data", "event", "ip", "request")
+
+
+def _said(entry: AuditEntry) -> dict[str, Any]:
     return {
-        "chain": entry.chain,
-        "seq": entry.seq,
-        "at": timestamp(entry.at),
-        "event": str(entry.event),
         "actor": {"kind": entry.actor_kind, "id": entry.actor_id, "label": entry.actor_label},
-        "subject": {"type": entry.subject_type, "id": entry.subject_id},
+        "chain": entry.chain,
+        "client": entry.user_agent,
         "data": entry.data,
+        "event": str(entry.event),
         "ip": entry.ip,
         "request": entry.request_id,
-        "client": entry.user_agent,
+        "subject": {"type": entry.subject_type, "id": entry.subject_id},
     }
+
+
+def document_of(entry: AuditEntry) -> dict[str, Any]:
+    """Return what the line of an entry says, from its columns."""
+    said = _said(entry) | {"at": timestamp(entry.at), "seq": entry.seq}
+    if entry.as_given:
+        said["as_given"] = True
+    if entry.behind_ms is not None:
+        said["behind_ms"] = entry.behind_ms
+    return said
+
+
+_given: ContextVar[datetime | None] = ContextVar("holdfast_audit_given", default=None)
+
+
+@contextmanager
+def history(at: datetime) -> Iterator[None]:
+    """Write the lines of this block with the time ``at``, for generated data.
+
+    Only the owner of the tables may, in a database whose log is empty or holds such lines alone; each is
+    marked ``as_given``. Otherwise the database refuses the line.
+    """
+    token = _given.set(at)
+    try:
+        yield
+    finally:
+        _given.reset(token)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
@@ -29,10 +30,17 @@ class Break:
 
 @dataclass(slots=True)
 class Verdict:
-    """What a check came to. ``heads`` is where each good chain ended: keep it elsewhere."""
+    """What a check came to. ``heads`` is where each good chain ended: keep it elsewhere.
+
+    ``behind`` counts entries that were written while the database's clock lay before the entry before them,
+    ``most_behind_ms`` how far at most; ``as_given`` those of generated history. Neither is a break.
+    """
 
     entries: int = 0
     chains: int = 0
+    behind: int = 0
+    most_behind_ms: int = 0
+    as_given: int = 0
     breaks: list[Break] = field(default_factory=list)
     heads: dict[str, tuple[int, str]] = field(default_factory=dict)
 
@@ -46,6 +54,9 @@ class Verdict:
             "intact": self.is_intact,
             "entries": self.entries,
             "chains": self.chains,
+            "behind": self.behind,
+            "most_behind_ms": self.most_behind_ms,
+            "as_given": self.as_given,
             "breaks": [asdict(found) for found in self.breaks],
         }
 
@@ -120,6 +131,7 @@ class _Walk:
         self.chain: str | None = None
         self.seq = 0
         self.hash = GENESIS
+        self.at: datetime | None = None
         self.broken = False
 
     def step(self, entry: AuditEntry) -> None:
@@ -127,6 +139,7 @@ class _Walk:
         if entry.chain != self.chain:
             self.end_chain()
             self.chain, self.seq, self.hash, self.broken = entry.chain, 0, GENESIS, False
+            self.at = None
             self.verdict.chains += 1
         if self.broken:
             return  # One break is enough: everything after it hangs in the air.
@@ -136,7 +149,8 @@ class _Walk:
             seq = self.seq + 1 if found[0] == "missing" else entry.seq
             self._report(entry.chain, seq, *found)
             return
-        self.seq, self.hash = entry.seq, entry.hash
+        self.seq, self.hash, self.at = entry.seq, entry.hash, entry.at
+        self._note_clock(entry)
         if self.anchor.get(entry.chain, (0, ""))[0] == entry.seq:
             expected = self.anchor.pop(entry.chain)[1]
             if expected != entry.hash:
@@ -159,7 +173,19 @@ class _Walk:
         if canonical(said) != canonical(document):
             names = sorted(k for k in document if said.get(k) != document[k]) or ["line"]
             return "columns", f"its columns disagree with its line: {', '.join(names)}"
+        if canonical(said) != entry.line:
+            # A member named twice would show one reader this and another that.
+            return "changed", "its line is not written as the log writes lines"
+        if self.at is not None and entry.at < self.at:
+            return "earlier", "it is dated before the entry before it"
         return None
+
+    def _note_clock(self, entry: AuditEntry) -> None:
+        if entry.as_given:
+            self.verdict.as_given += 1
+        if entry.behind_ms is not None:
+            self.verdict.behind += 1
+            self.verdict.most_behind_ms = max(self.verdict.most_behind_ms, entry.behind_ms)
 
     def _report(self, chain: str, seq: int, kind: str, what: str) -> None:
         self.verdict.breaks.append(Break(chain, seq, kind, what))

@@ -15,6 +15,7 @@ from core import crypto
 
 UPLOAD_HANDLERS = ["core.uploads.VaultUploadHandler"]
 TRIGGERS = {
+    ("core_auditentry", "holdfast_audit_caller"),
     ("core_auditentry", "holdfast_audit_check"),
     ("core_auditentry", "holdfast_audit_no_change"),
     ("core_auditentry", "holdfast_audit_no_truncate"),
@@ -158,7 +159,7 @@ def audit_log_is_guarded(databases: Sequence[str] | None = None, **_: Any) -> li
 
 def _is_recorded(cursor: Any) -> bool:
     cursor.execute(
-        "SELECT 1 FROM django_migrations WHERE app = 'core' AND name = '0002_audit_triggers'"
+        "SELECT 1 FROM django_migrations WHERE app = 'core' AND name = '0005_audit_clock'"
     )
     return cursor.fetchone() is not None
 

@@ -64,11 +64,22 @@ class Blob(models.Model):
 
 
 class AuditEntry(models.Model):
-    """One line of the audit log. The database refuses to change or remove it (migration 0002)."""
+    """One line of the audit log. The database gives it number, time and hash, and refuses to change or
+    remove it (migrations 0002 and 0005)."""
 
     chain = models.CharField(max_length=80)
     seq = models.BigIntegerField(help_text="1, 2, 3 … within the chain")
-    at = models.DateTimeField(help_text="the database's clock")
+    at = models.DateTimeField(help_text="the database's clock, never before the entry before it")
+    as_given = models.BooleanField(
+        db_default=False,
+        editable=False,
+        help_text="generated history: the time is the writer's, not the database's",
+    )
+    behind_ms = models.BigIntegerField(
+        null=True,
+        editable=False,
+        help_text="how far the database's clock lay before the chain's last entry",
+    )
     event = models.CharField(max_length=80)
     actor_kind = models.CharField(max_length=10)
     actor_id = models.CharField(max_length=64, blank=True)
@@ -112,6 +123,7 @@ class AuditHead(models.Model):
     chain = models.CharField(max_length=80, primary_key=True)
     seq = models.BigIntegerField()
     hash = models.CharField(max_length=64)
+    at = models.DateTimeField(null=True, help_text="the last entry's time: the next is no earlier")
 
     def __str__(self) -> str:
         return f"{self.chain} ends at #{self.seq}"

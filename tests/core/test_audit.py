@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,6 +32,35 @@ ZEROS = "0" * 64
 
 def write(number: int = 1, *, chain: str = "general") -> list[AuditEntry]:
     return [audit.record(EVENT, actor=PERSON, chain=chain, number=n) for n in range(1, number + 1)]
+
+
+LINE = (
+    '{"actor":{"id":"","kind":"system","label":"Holdfast"},\x1e,"chain":"general","client":"",'
+    '"data":{},"event":"audit.viewed","ip":"","request":"",\x1e,"subject":{"id":"","type":""}}'
+)
+
+
+def insert(**changes: Any) -> None:
+    """Send a line as the application does, with columns of one's own choice."""
+    row: dict[str, Any] = {
+        "chain": "general",
+        "event": "audit.viewed",
+        "actor_kind": "system",
+        "actor_id": "",
+        "actor_label": "Holdfast",
+        "subject_type": "",
+        "subject_id": "",
+        "data": "{}",
+        "ip": "",
+        "request_id": "",
+        "user_agent": "",
+        "line": LINE,
+    } | changes
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO core_auditentry ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})",
+            list(row.values()),
+        )
 
 
 @contextmanager
@@ -121,17 +150,15 @@ class TestRecording:
             entry = audit.record(EVENT, actor=None)
         assert (entry.actor_kind, entry.actor_id) == ("system", "scan_item")
 
-    def test_recording_costs_two_round_trips(self, django_assert_num_queries: Any) -> None:
-        with transaction.atomic(), django_assert_num_queries(2):
+    def test_recording_costs_one_round_trip(self, django_assert_num_queries: Any) -> None:
+        with transaction.atomic(), django_assert_num_queries(1):
             audit.record(EVENT, actor=PERSON)
 
-    def test_lines_of_many_chains_cost_two_round_trips(
-        self, django_assert_num_queries: Any
-    ) -> None:
+    def test_lines_of_many_chains_cost_one_round_trip(self, django_assert_num_queries: Any) -> None:
         subjects = [Blob(pk=UUID(int=n)) for n in (3, 1, 2)]
         about = [(blob, f"item:{blob.pk}", {"n": blob.pk.int}) for blob in subjects]
         audit.record(EVENT, actor=PERSON, chain=f"item:{UUID(int=2)}")
-        with transaction.atomic(), django_assert_num_queries(2):
+        with transaction.atomic(), django_assert_num_queries(1):
             entries = audit.record_each(EVENT, actor=PERSON, about=about)
         assert {(e.chain, e.seq, e.subject_id, e.data["n"]) for e in entries} == {
             (f"item:{UUID(int=n)}", 2 if n == 2 else 1, str(UUID(int=n)), n) for n in (1, 2, 3)
@@ -182,42 +209,88 @@ class TestTheDatabaseRefuses:
     @pytest.mark.parametrize(
         ("changes", "complaint"),
         [
-            ({"seq": 4}, "continues with number"),
-            ({"seq": 2}, "continues with number"),
-            ({"prev_hash": ZEROS}, "does not end with"),
-            ({"hash": ZEROS}, "hash of number"),
-            ({"line": "{}"}, "hash of number"),
+            ({"seq": 3}, "leave them out"),
+            ({"prev_hash": ZEROS}, "leave them out"),
+            ({"hash": ZEROS}, "leave them out"),
+            ({"behind_ms": 5}, "leave them out"),
+            ({"line": "{}"}, "no place for its time"),
+            ({"line": None}, "no place for its time"),
+            ({"line": '{"x":1,\x1e,\x1e}'}, "disagree"),
+            ({"line": LINE.replace('"ip":""', '"ip":"","more":1')}, "disagree"),
             ({"event": "other"}, "disagree"),
             ({"actor_id": "other"}, "disagree"),
-            ({"data": {"number": 99}}, "disagree"),
-            ({"at": datetime(2020, 1, 1, tzinfo=UTC)}, "disagree"),
+            ({"actor_label": "other"}, "disagree"),
+            ({"ip": "203.0.113.9"}, "disagree"),
+            ({"chain": "other"}, "disagree"),
+            ({"data": '{"number": 99}'}, "disagree"),
+            ({"at": "2020-01-01T00:00:00Z"}, "has the time of the database"),
+            ({"at": "now"}, "has the time of the database"),
         ],
     )
     def test_entries_that_do_not_fit(self, changes: dict[str, Any], complaint: str) -> None:
-        last = write(2)[-1]
-        entry = AuditEntry(
-            **{
-                field.name: getattr(last, field.name)
-                for field in AuditEntry._meta.fields
-                if field.name != "id"
-            }
-        )
-        entry.seq, entry.prev_hash = 3, last.hash
-        entry.line = audit.canonical(audit.document_of(entry))
-        entry.hash = audit.link(entry.prev_hash, entry.line)
-        for name, value in changes.items():
-            setattr(entry, name, value)
+        write(2)
         with pytest.raises(DatabaseError, match=complaint), transaction.atomic():
-            entry.save(force_insert=True)
+            insert(**changes)
         assert AuditEntry.objects.count() == 2
+        insert()
+        assert check().is_intact
+
+    def test_the_time_is_never_before_the_last_entry_and_a_clock_behind_is_marked(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        last = write(1)[0]
+        ahead = last.at + timedelta(hours=2)
+        with unguarded("core_audithead") as cursor:
+            cursor.execute("UPDATE core_audithead SET at = %s", [ahead])
+        entry = write(1)[0]
+        assert entry.at == ahead
+        assert entry.behind_ms is not None
+        assert 7_100_000 < entry.behind_ms <= 7_200_000
+        assert json.loads(entry.line)["behind_ms"] == entry.behind_ms
+        assert write(1, chain="other")[0].behind_ms is None
+        call_command("verify_audit")
+        said = capsys.readouterr().out
+        assert "3 entries in 2 chains: intact" in said
+        assert "1 entries were written while the database's clock lay behind" in said
+
+    def test_an_entry_dated_before_its_predecessor_is_named(self) -> None:
+        write(3)
+        with unguarded() as cursor:
+            cursor.execute("SELECT line, prev_hash FROM core_auditentry WHERE seq = 3")
+            line, before = cursor.fetchone()
+            said = json.loads(line) | {"at": "2020-01-01T00:00:00.000000Z"}
+            line = audit.canonical(said)
+            cursor.execute(
+                "UPDATE core_auditentry SET at = '2020-01-01Z', line = %s, hash = %s WHERE seq = 3",
+                [line, audit.link(before, line)],
+            )
+        assert [(found.seq, found.kind) for found in check().breaks] == [(3, "earlier")]
+
+    def test_generated_history_is_for_the_owner_in_an_empty_log(self) -> None:
+        then = datetime(2026, 1, 2, tzinfo=UTC)
+        with audit.history(then):
+            first = write(1)[0]
+        with audit.history(then + timedelta(days=1)):
+            second = write(1)[0]
+            early = pytest.raises(DatabaseError, match="before the last entry")
+            with audit.history(then), early, transaction.atomic():
+                write(1)
+        assert (first.at, second.seq, second.as_given) == (then, 2, True)
+        assert json.loads(first.line)["as_given"] is True
+        assert not write(1)[0].as_given
+        late = pytest.raises(DatabaseError, match="has the time of the database")
+        with audit.history(then + timedelta(days=2)), late, transaction.atomic():
+            write(1, chain="fresh")
+        verdict = check()
+        assert verdict.is_intact
+        assert verdict.as_given == 2
 
     def test_a_temporary_table_is_not_taken_for_the_heads(self) -> None:
         write(1)
         with connection.cursor() as cursor:
             cursor.execute("CREATE TEMPORARY TABLE core_audithead (LIKE public.core_audithead)")
             try:
-                with pytest.raises(DatabaseError, match="continues with"), transaction.atomic():
-                    write(1)
+                assert write(1)[0].seq == 2  # By the real heads, though the other comes first.
             finally:
                 cursor.execute("DROP TABLE pg_temp.core_audithead")
 
@@ -376,7 +449,15 @@ class TestVerifying:
         write(1)
         call_command("verify_audit", "--json")
         said = json.loads(capsys.readouterr().out)
-        assert said == {"intact": True, "entries": 1, "chains": 1, "breaks": []}
+        assert said == {
+            "intact": True,
+            "entries": 1,
+            "chains": 1,
+            "behind": 0,
+            "most_behind_ms": 0,
+            "as_given": 0,
+            "breaks": [],
+        }
 
     def test_a_strange_anchor_is_refused_in_words(self, tmp_path: Path) -> None:
         with pytest.raises(CommandError, match="save-heads"):
@@ -477,6 +558,9 @@ def test_the_application_role_can_append_and_nothing_else() -> None:
             with transaction.atomic():
                 cursor.execute("SET LOCAL ROLE holdfast_probe")
                 write(2)
+                dated = pytest.raises(DatabaseError, match="has the time of the database")
+                with audit.history(datetime(2026, 1, 1, tzinfo=UTC)), dated, transaction.atomic():
+                    write(1)
                 cursor.execute(
                     "INSERT INTO core_heartbeat (name, kind, detail) VALUES ('x','y','{}')"
                 )

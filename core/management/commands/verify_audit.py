@@ -57,6 +57,16 @@ class Command(BaseCommand):
             self.stdout.write(f"chain {found.chain}, entry {found.seq}: {found.what}")
         state = "intact" if verdict.is_intact else f"{len(verdict.breaks)} broken"
         self.stdout.write(f"{verdict.entries} entries in {verdict.chains} chains: {state}.")
+        if verdict.behind:
+            self.stdout.write(
+                f"{verdict.behind} entries were written while the database's clock lay behind the entry "
+                f"before them, by {verdict.most_behind_ms / 1000:.3f} s at most: their order is right, "
+                "their time may be late."
+            )
+        if verdict.as_given:
+            self.stdout.write(
+                f"{verdict.as_given} entries are generated history: their times were given, not measured."
+            )
 
     def _anchor(self, name: str) -> dict[str, tuple[int, str]]:
         try:
