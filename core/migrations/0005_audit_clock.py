@@ -129,7 +129,20 @@ class Migration(migrations.Migration):
                 help_text="how far the database's clock lay before the chain's last entry",
             ),
         ),
-        migrations.AddField("audithead", "at", models.DateTimeField(null=True)),
+        migrations.AlterField(
+            "auditentry",
+            "at",
+            models.DateTimeField(
+                help_text="the database's clock, never before the entry before it"
+            ),
+        ),
+        migrations.AddField(
+            "audithead",
+            "at",
+            models.DateTimeField(
+                null=True, help_text="the last entry's time: the next is no earlier"
+            ),
+        ),
         # Not to be undone: the code that wrote the lines before does not fit these triggers.
         migrations.RunSQL(FORWARD),
     ]

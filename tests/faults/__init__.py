@@ -97,6 +97,11 @@ Full disks
     while a package is built        referrals/test_full_disk.py::test_a_disk_that_fills_up_in_the_middle_of_a_build_costs_no_attempt
     half a file after kill -9       reports/test_full_disk.py::test_what_a_killed_process_left_half_written_is_swept
 
+The record
+    an entry dated back             core/test_audit.py::test_entries_that_do_not_fit
+    a line of nothing but NULLs     core/test_audit.py::test_entries_that_do_not_fit
+    the clock goes back             core/test_audit.py::test_the_time_is_never_before_the_last_entry_and_a_clock_behind_is_marked
+
 Processes and stores
     killed -9 in scan               faults/test_killed_workers.py::test_killed_while_it_scans
     killed -9 in decoding           hashing/test_scanning.py::test_a_worker_killed_while_it_decodes_loses_nothing
