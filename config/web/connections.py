@@ -88,7 +88,9 @@ class WatchedProtocol(HttpToolsProtocol):
             if isinstance(other, WatchedProtocol) and other.waits_for_client
         ]
         if idle:
-            min(idle, key=lambda other: (other.dear, other.waits_since)).transport.abort()
+            leaves = min(idle, key=lambda other: (other.dear, other.waits_since))
+            leaves.transport.abort()
+            self.connections.discard(leaves)  # Its end is told later; the next one needs room now.
 
     @property
     def waits_for_client(self) -> bool:
