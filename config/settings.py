@@ -230,6 +230,12 @@ HOLDFAST_PROCESSES = {
 # What rows wait for, and seconds that replace a stage's own limit.
 HOLDFAST_STAGES = ["hashing.stages.STAGES", "moderation.stages.STAGES", "referrals.stages.STAGES"]
 HOLDFAST_STAGE_LIMITS = env_numbers("HOLDFAST_STAGE_LIMITS")
+# Rows that `verify_audit` compares with the lines that speak of them.
+HOLDFAST_AUDITED_ROWS = [
+    "reports.audit_rows.KINDS",
+    "moderation.audit_rows.KINDS",
+    "referrals.audit_rows.KINDS",
+]
 # What `rotate_master_key` seals anew besides the originals' keys.
 HOLDFAST_RESEAL = [
     "hashing.actions.exchanges.reseal_exchanges",

@@ -98,12 +98,12 @@ def timestamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return ``value`` as plain JSON. Raises TypeError for what has no business in the log."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Enum):
-        return _plain(value.value)
+        return plain(value.value)
     if isinstance(value, str):
         # PostgreSQL's JSON has no NUL and no lone surrogates; a sender's file name may have both.
         text = str(value).replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
@@ -115,7 +115,7 @@ def _plain(value: Any) -> Any:
         if not math.isfinite(value):
             return str(value)
         # PostgreSQL writes 1e16 and -0.0 in its own way; whole numbers are whole numbers here.
-        return _plain(int(value)) if value.is_integer() else value
+        return plain(int(value)) if value.is_integer() else value
     if isinstance(value, UUID | Decimal):
         return str(value)
     if isinstance(value, datetime):
@@ -123,15 +123,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, timedelta):
-        return _plain(value.total_seconds())
+        return plain(value.total_seconds())
     if isinstance(value, models.Model):
         return str(value.pk)
     if isinstance(value, Mapping):
-        return {_plain(str(key)): _plain(member) for key, member in value.items()}
+        return {plain(str(key)): plain(member) for key, member in value.items()}
     if isinstance(value, set | frozenset):
-        return sorted((_plain(member) for member in value), key=str)
+        return sorted((plain(member) for member in value), key=str)
     if isinstance(value, list | tuple | models.QuerySet):
-        return [_plain(member) for member in value]
+        return [plain(member) for member in value]
     raise TypeError(f"{type(value).__name__} cannot be written to the audit log")
 
 
@@ -232,7 +232,7 @@ class _Draft:
             chain=chain or GENERAL,
             subject_type=subject._meta.label_lower if subject is not None else "",  # noqa: SLF001
             subject_id=str(subject.pk) if subject is not None else "",
-            data=_plain(data),
+            data=plain(data),
         )
 
 
@@ -286,14 +286,14 @@ def _entry(draft: _Draft) -> AuditEntry:
         chain=draft.chain,
         event=draft.event.value,
         actor_kind=draft.actor.kind,
-        actor_id=_plain(draft.actor.id)[:64],
-        actor_label=_plain(draft.actor.label)[:120],
+        actor_id=plain(draft.actor.id)[:64],
+        actor_label=plain(draft.actor.label)[:120],
         subject_type=draft.subject_type,
         subject_id=draft.subject_id,
         data=draft.data,
         ip=where.ip,
         request_id=where.request_id,
-        user_agent=_plain(where.user_agent)[:200],
+        user_agent=plain(where.user_agent)[:200],
     )
 
 

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
 from core.audit import GENESIS, canonical, document_of, link
+from core.audit_rows import differences
 from core.models import AuditEntry, AuditHead
 
 _STEP = 2000
@@ -41,6 +42,7 @@ class Verdict:
     behind: int = 0
     most_behind_ms: int = 0
     as_given: int = 0
+    rows_compared: bool = False
     breaks: list[Break] = field(default_factory=list)
     heads: dict[str, tuple[int, str]] = field(default_factory=dict)
 
@@ -57,6 +59,7 @@ class Verdict:
             "behind": self.behind,
             "most_behind_ms": self.most_behind_ms,
             "as_given": self.as_given,
+            "rows_compared": self.rows_compared,
             "breaks": [asdict(found) for found in self.breaks],
         }
 
@@ -67,6 +70,7 @@ def check(
     anchor: Mapping[str, tuple[int, str]] | None = None,
     progress: Callable[[int, int], None] | None = None,
     keep_heads: bool = False,
+    rows: bool = False,
 ) -> Verdict:
     """Read every entry of all chains (or one), in order, and name the first bad one of each.
 
@@ -74,9 +78,10 @@ def check(
     that disagree with the hashed line. Somebody with every right can rewrite a whole chain and its head: only
     an ``anchor`` kept elsewhere (chain → number and hash) finds that. Constant memory, unless
     ``keep_heads`` asks for every chain's end. ``progress`` gets entries read and entries there are.
+    ``rows`` also compares the tables with the lines that speak of them; that is for all chains only.
     """
     verdict = Verdict()
-    with _snapshot():
+    with snapshot():
         heads = AuditHead.objects.order_by("chain")
         entries = AuditEntry.objects.order_by("chain", "seq")
         if chain is not None:
@@ -94,14 +99,23 @@ def check(
         for head in bare.iterator(chunk_size=_STEP):
             walk.gone(head.chain, head.seq)
         walk.finish(chain)
+        if rows and chain is None:
+            _compare_rows(verdict, progress)
     verdict.breaks.sort(key=lambda found: (found.chain, found.seq))
     if progress is not None:
         progress(verdict.entries, total)
     return verdict
 
 
+def _compare_rows(verdict: Verdict, progress: Callable[[int, int], None] | None) -> None:
+    verdict.rows_compared = True
+    verdict.breaks += [
+        Break(found.chain, found.seq, "row", found.what) for found in differences(progress=progress)
+    ]
+
+
 @contextmanager
-def _snapshot() -> Iterator[None]:
+def snapshot() -> Iterator[None]:
     """Read entries and heads as of one moment, though others go on writing."""
     if connection.in_atomic_block:  # Too late to choose; only tests get here.
         yield

@@ -22,6 +22,10 @@ class AuditEvent(StrEnum):
     AUDIT_EXPORTED = "audit.exported"
     AUDIT_VERIFIED = "audit.verified"
     AUDIT_CHECK_REQUESTED = "audit.check_requested"
+    ANCHOR_MADE = "audit.anchor.made"
+    ANCHOR_STAMPED = "audit.anchor.stamped"
+    ANCHOR_TOLD = "audit.anchor.told"
+    ANCHORS_VERIFIED = "audit.anchor.verified"
     AUDIT_ENTRY_VIEWED = "audit.entry.viewed"
     JOBS_VIEWED = "jobs.viewed"
 
@@ -167,6 +171,7 @@ class AuditEvent(StrEnum):
     TEXT_SHOWN = "media.text.shown"
     MEDIA_REVEALED = "media.reveal.issued"
     REVEAL_REFUSED = "media.reveal.refused"
+    REVEAL_USED = "media.reveal.used"
     REVEAL_SERVED = "media.reveal.served"
     REVEAL_CLOSED = "media.reveal.closed"
     QUEUE_GRANTED = "queue.granted"

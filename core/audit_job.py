@@ -41,7 +41,7 @@ def request_check(*, actor: audit.Person) -> bool:
 def _verdict_of(last: Heartbeat | None) -> dict[str, Any] | None:
     if last is None or last.detail.get("state", "done") != "done":
         return None
-    keys = ("intact", "entries", "chains", "breaks")
+    keys = ("intact", "entries", "chains", "rows_compared", "breaks")
     return {key: last.detail[key] for key in keys if key in last.detail} | {
         "at": audit.timestamp(last.at)
     }
@@ -53,7 +53,7 @@ def verify_audit() -> None:
     last = Heartbeat.objects.filter(pk=NAME).first()
     before = last.detail.get("last") if last is not None else None
     beat(NAME, Heartbeat.Kind.CHECK, state="running", last=before)
-    verdict = check(progress=_note_progress)
+    verdict = check(progress=_note_progress, rows=True)
     beat(NAME, Heartbeat.Kind.CHECK, state="done", **verdict.as_json())
     audit.record(
         AuditEvent.AUDIT_VERIFIED,

@@ -25,6 +25,7 @@ from referrals.describing import describe
 from referrals.models import Exhibit, Referral
 from referrals.package import BuiltPackage, PackageRefused, PackageSpec
 from referrals.package import build_package as build
+from referrals.proving import check_record
 from referrals.sshsig import SignatureRefused, SigningKey
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ def _build_and_store(referral: Referral, storage: Storage) -> None:
         referral.exhibits.filter(is_included=True).values_list("item__blob__size", flat=True)
     )
     progress = _Progress(referral, total)
+    check_record(referral)
     spec = describe(referral, signer=signing_key(), escrow=escrow_recipient(), watch=progress)
     # Everything written here is encrypted already; the folder is private all the same.
     with tempfile.TemporaryDirectory(prefix=_scratch_name(referral)) as folder:

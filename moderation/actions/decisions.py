@@ -25,6 +25,7 @@ from hashing.actions import quiet_risk, record_verdicts
 from moderation import access, workflow
 from moderation.actions.claims import check_lease
 from moderation.actions.deliveries import queue_deliveries
+from moderation.audit_rows import reason_digest
 from moderation.models import (
     Case,
     CaseReport,
@@ -120,6 +121,9 @@ def decide(
         subject=decision,
         case=case,
         policy=str(policy),
+        policy_version=policy.pk,
+        reason_digest=reason_digest(decision),
+        made_at=decision.made_at,
         outcome=outcome,
         enforcements=list(chosen),
         case_version=case_version,
@@ -233,6 +237,7 @@ def publish_decision(decision: Decision, *, actor: Actor = SYSTEM) -> bool:
         subject=decision,
         case=case,
         outcome=decision.outcome,
+        published_at=decision.published_at,
         late_reports=late_reports,
         late_items=late_items,
     )

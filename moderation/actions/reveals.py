@@ -100,6 +100,7 @@ def _reveal(case: Case, item: Item, *, purpose: str, sign_in: SignIn, actor: Use
         case=case,
         item=item.pk,
         purpose=purpose,
+        issued_at=reveal.issued_at,
     )
     return IssuedReveal(reveal, token)
 
@@ -119,7 +120,20 @@ def redeem_reveal(token: str, *, sign_in: SignIn, actor: User) -> Reveal:
         sign_in=sign_in,
         case__in=access.live_claims().filter(user=actor).values("case"),
     )
-    used = rows.update(used_at=Now())
+    with transaction.atomic():
+        used = rows.update(used_at=Now())
+        if used:
+            reveal = Reveal.objects.select_related("item__blob", "case").get(
+                token_hash=_hash(token)
+            )
+            audit.record(
+                AuditEvent.REVEAL_USED,
+                actor=actor,
+                subject=reveal,
+                case=reveal.case,
+                item=reveal.item_id,
+                used_at=reveal.used_at,
+            )
     if not used:
         audit.record_apart(AuditEvent.REVEAL_REFUSED, actor=actor, code="address_spent")
         raise Refused(
@@ -127,7 +141,7 @@ def redeem_reveal(token: str, *, sign_in: SignIn, actor: User) -> Reveal:
             "address_spent",
             status=410,
         )
-    return Reveal.objects.select_related("item__blob", "case").get(token_hash=_hash(token))
+    return reveal
 
 
 @transaction.atomic

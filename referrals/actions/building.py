@@ -14,6 +14,7 @@ from accounts.models import User
 from accounts.permissions import Permission
 from core import audit
 from core.audit_events import AuditEvent
+from referrals.audit_rows import facts_of_package
 from referrals.models import Package, PackageDownload, Referral, ReferralState
 
 STALE = timedelta(seconds=45)
@@ -175,9 +176,7 @@ def record_built(
         actor=None,
         subject=package,
         case=locked.case,
-        package=file_name,
-        sha256=sha256,
-        tar_sha256=tar_sha256,
+        **facts_of_package(package),
     )
     return package
 

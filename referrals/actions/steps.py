@@ -13,6 +13,7 @@ from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
 from referrals.actions.drafting import REASON_MINIMUM, locked, read_facts
+from referrals.audit_rows import content_digest
 from referrals.completeness import measure
 from referrals.models import Referral, ReferralState
 from referrals.workflow import Step
@@ -129,6 +130,8 @@ def approve(referral: Referral, *, version: int, actor: User) -> Referral:
         referral=str(referral),
         recipient=referral.recipient_id,
         keys=referral.approved_keys,
+        version=referral.version,
+        content=content_digest(referral),
         exhibits=[exhibit.item_id for exhibit in referral.exhibits.filter(is_included=True)],
     )
     enqueue("build_package", referral.pk)

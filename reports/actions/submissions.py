@@ -17,6 +17,7 @@ from core import audit, vault
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
+from reports.audit_rows import facts_of_report, receipt_of
 from reports.models import (
     Account,
     Group,
@@ -120,6 +121,8 @@ def submit_report(
         number=report.number,
         items=[item.pk for item in items],
         blobs=sorted({str(item.blob_id) for item in items if item.blob_id}),
+        facts=facts_of_report(report),
+        contents={str(item.pk): receipt_of(item) for item in items},
     )
     for item in items:
         wake_scanner(item)
@@ -151,6 +154,7 @@ def submit_scan(source: Source, *, payload: ScanPayload, actor: Actor | Person) 
         source=source.pk,
         surface=item.surface,
         blob=item.blob_id,
+        content=receipt_of(item),
     )
     wake_scanner(item)
     return item

@@ -456,6 +456,7 @@ class TestVerifying:
             "behind": 0,
             "most_behind_ms": 0,
             "as_given": 0,
+            "rows_compared": True,
             "breaks": [],
         }
 

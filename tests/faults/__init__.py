@@ -100,6 +100,9 @@ Full disks
 The record
     an entry dated back             core/test_audit.py::test_entries_that_do_not_fit
     a line of nothing but NULLs     core/test_audit.py::test_entries_that_do_not_fit
+    rows changed behind the log     referrals/test_record.py::test_rows_changed_behind_the_log_are_refused_then_named_and_never_sealed
+    changed after its approval      referrals/test_record.py::test_a_referral_changed_after_its_approval_is_named_and_never_sealed
+    a row that the log does not know  referrals/test_record.py::test_a_row_without_a_line_is_named
     the clock goes back             core/test_audit.py::test_the_time_is_never_before_the_last_entry_and_a_clock_behind_is_marked
 
 Processes and stores

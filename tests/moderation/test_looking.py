@@ -103,10 +103,10 @@ def test_the_record_says_who_looked_at_what_why_and_how_much(
     answer, _ = fetch(at_work, issued["url"])
     at_work.post(issued["close_url"], {"milliseconds": "1"})
     names = [entry.event for entry in events(held, "media.reveal")]
-    assert names == ["media.reveal.issued", "media.reveal.served", "media.reveal.closed"]
+    assert names == [f"media.reveal.{verb}" for verb in ("issued", "used", "served", "closed")]
     served = events(held, "media.reveal.served")[0]
     assert (served.request_id, served.ip) == (answer["X-Request-ID"], "127.0.0.1")
-    first, second, third = events(held, "media.reveal")
+    first, _used, second, third = events(held, "media.reveal")
     assert first.actor_label == robin.pseudonym
     assert first.data["purpose"] == "check_match"
     assert second.data["bytes"] == len(ORIGINAL)

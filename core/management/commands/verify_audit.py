@@ -15,7 +15,8 @@ from core.models import Heartbeat
 
 
 class Command(BaseCommand):
-    """Read all chains and name the first bad entry of each. Exits with 1 when there is one.
+    """Read all chains and name the first bad entry of each, then compare reports, items, reveals, decisions,
+    referrals and packages with the lines that speak of them. Exits with 1 when anything differs.
 
     ``--save-heads FILE`` writes where every chain ends. Kept on another machine and given back with
     ``--against FILE``, it also finds a chain that somebody rewrote together with its head.
@@ -37,6 +38,7 @@ class Command(BaseCommand):
             chain=options["chain"],
             anchor=anchor,
             keep_heads=bool(options["save_heads"]),
+            rows=not options["chain"],
             progress=None if options["json"] else self._progress,
         )
         if options["save_heads"] and verdict.is_intact:
@@ -54,8 +56,9 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(verdict.as_json(), indent=1))
             return
         for found in verdict.breaks:
-            self.stdout.write(f"chain {found.chain}, entry {found.seq}: {found.what}")
-        state = "intact" if verdict.is_intact else f"{len(verdict.breaks)} broken"
+            place = f"chain {found.chain}, entry {found.seq}: " if found.chain else ""
+            self.stdout.write(f"{place}{found.what}")
+        state = "intact" if verdict.is_intact else f"{len(verdict.breaks)} places do not agree"
         self.stdout.write(f"{verdict.entries} entries in {verdict.chains} chains: {state}.")
         if verdict.behind:
             self.stdout.write(

@@ -1,0 +1,121 @@
+"""Whether reveals and decisions are what the custody log says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+
+from core.audit import timestamp
+from core.audit_events import AuditEvent
+from core.audit_rows import Kind, digest
+from core.models import AuditEntry
+from moderation.models import Decision, Reveal
+
+
+def reason_digest(decision: Decision) -> str:
+    """Return what the log keeps of a decision's words."""
+    return digest({"decision": decision.pk, "reason": decision.reason})
+
+
+def _first(lines: Sequence[AuditEntry]) -> dict[str, AuditEntry]:
+    found: dict[str, AuditEntry] = {}
+    for line in lines:
+        found.setdefault(line.event, line)
+    return found
+
+
+def _at(moment: datetime | None) -> str | None:
+    return timestamp(moment) if moment is not None else None
+
+
+def _said(line: AuditEntry | None, name: str, otherwise: Any = None) -> Any:
+    return otherwise if line is None else line.data.get(name)
+
+
+def _of_case(model: Any, case: Any | None) -> QuerySet[Any]:
+    rows = model.objects.select_related("case")
+    return rows if case is None else rows.filter(case=case)
+
+
+def _compare_reveal(reveal: Reveal, lines: Sequence[AuditEntry]) -> Iterator[str]:
+    by_event = _first(lines)
+    begun = by_event[AuditEvent.MEDIA_REVEALED]
+    used = by_event.get(AuditEvent.REVEAL_USED)
+    served = by_event.get(AuditEvent.REVEAL_SERVED)
+    closed = by_event.get(AuditEvent.REVEAL_CLOSED)
+    name = f"Reveal {reveal.pk} of item {reveal.item_id} in case {reveal.case}"
+    if begun.actor_id != str(reveal.user_id):
+        yield f"{name}: it names another person than the log"
+    if begun.data.get("item") != str(reveal.item_id) or begun.chain != f"case:{reveal.case_id}":
+        yield f"{name}: the log says another item or case"
+    if begun.data.get("purpose") != reveal.purpose:
+        yield f"{name}: the purpose is not the one given"
+    if begun.data.get("issued_at") != _at(reveal.issued_at):
+        yield f"{name}: the time of asking is not the one in the log"
+    if _said(used, "used_at") != _at(reveal.used_at):
+        yield f"{name}: whether and when it was opened is not what the log says"
+    whole = bool(_said(served, "is_complete", otherwise=False))
+    if whole != reveal.is_complete or _said(served, "bytes", 0) != reveal.bytes_served:
+        yield f"{name}: how much of it was served is not what the log says"
+    if _said(closed, "shown_ms") != reveal.shown_ms:
+        yield f"{name}: how long it was shown is not what the log says"
+
+
+def _compare_decision(decision: Decision, lines: Sequence[AuditEntry]) -> Iterator[str]:
+    by_event = _first(lines)
+    begun = by_event[AuditEvent.CASE_DECIDED]
+    published = by_event.get(AuditEvent.DECISION_PUBLISHED)
+    undone = by_event.get(AuditEvent.DECISION_UNDONE)
+    name = f"Decision {decision.pk} of case {decision.case}"
+    if begun.actor_id != str(decision.made_by_id):
+        yield f"{name}: it names another author than the log"
+    if begun.data.get("outcome") != decision.outcome:
+        yield f"{name}: the outcome is not the one decided"
+    if begun.data.get("policy_version") != decision.policy_version_id:
+        yield f"{name}: the policy is not the one decided by"
+    if begun.data.get("reason_digest") != reason_digest(decision):
+        yield f"{name}: the reason is not the one given"
+    if (
+        begun.chain != f"case:{decision.case_id}"
+        or begun.data.get("case_version") != decision.case_version
+    ):
+        yield f"{name}: it was made on another case or version"
+    if begun.data.get("made_at") != _at(decision.made_at):
+        yield f"{name}: the time is not the one in the log"
+    if _said(published, "published_at") != _at(decision.published_at):
+        yield f"{name}: whether and when it took effect is not what the log says"
+    if (undone is None) != (decision.undone_at is None):
+        yield f"{name}: whether it was taken back is not what the log says"
+    if (
+        undone is not None
+        and decision.undone_by_id
+        and undone.actor_id != str(decision.undone_by_id)
+    ):
+        yield f"{name}: another person took it back than the log says"
+
+
+_REVEAL = frozenset({AuditEvent.MEDIA_REVEALED})
+_DECISION = frozenset({AuditEvent.CASE_DECIDED})
+KINDS = [
+    Kind(
+        "reveals",
+        Reveal,
+        _REVEAL,
+        _REVEAL | {AuditEvent.REVEAL_USED, AuditEvent.REVEAL_SERVED, AuditEvent.REVEAL_CLOSED},
+        lambda case: _of_case(Reveal, case),
+        _compare_reveal,
+        lambda line: f"Reveal {line.subject_id} of item {line.data.get('item')}: its row is gone",
+    ),
+    Kind(
+        "decisions",
+        Decision,
+        _DECISION,
+        _DECISION | {AuditEvent.DECISION_PUBLISHED, AuditEvent.DECISION_UNDONE},
+        lambda case: _of_case(Decision, case),
+        _compare_decision,
+        lambda line: f"Decision {line.subject_id}: its row is gone",
+    ),
+]
