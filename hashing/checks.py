@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Info, register
 
+from hashing import sandbox
 from hashing.digests import PERCEPTUAL
 
 
@@ -23,3 +25,18 @@ def digests_are_known(**_: Any) -> list[CheckMessage]:
             id="hashing.E001",
         )
     ]
+
+
+@register()
+def the_sandbox_is_complete(**_: Any) -> list[CheckMessage]:
+    """hashing.E002, W002, I002: what this machine does not offer to confine what decodes files of strangers."""
+    hint = "docs/operations.md tells what a container or a kernel must allow."
+    found: list[CheckMessage] = []
+    for gap in sandbox.gaps():
+        if gap.is_covered:
+            found.append(Info(gap.sentence, id="hashing.I002"))
+        elif settings.HOLDFAST_REQUIRE_SANDBOX:
+            found.append(Error(gap.sentence, hint=hint, id="hashing.E002"))
+        else:
+            found.append(checks.Warning(gap.sentence, hint=hint, id="hashing.W002"))
+    return found

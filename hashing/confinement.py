@@ -314,7 +314,10 @@ def _shared() -> kernel.Program:
     program.only_values("fcntl", 1, [0, 1, 2, 3, 1030], kernel.deny(errno.EPERM))
     program.only_values("prctl", 0, [_PR_SET_NAME], kernel.deny(errno.EPERM))
     program.add(["ioctl"], kernel.deny(errno.ENOTTY))
-    program.add(["sched_setaffinity"], kernel.deny(errno.EPERM))
+    # What OpenBLAS asks of where its threads and buffers lie.
+    program.add(
+        ["sched_setaffinity", "mbind", "set_mempolicy", "get_mempolicy"], kernel.deny(errno.EPERM)
+    )
     return program
 
 

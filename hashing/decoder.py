@@ -5,12 +5,16 @@ interpreter with an empty environment, so a decoder that a hostile picture takes
 parent's memory. Pictures come in on standard input, one at a time; facts, digests and pixels of at most 512 x 512
 go out on standard output behind checked headers, never a pickle.
 
-Limits that the kernel enforces: address space, processor seconds, no file may grow, no core dump (it would
-be plaintext on disk), no child processes' files. An alarm clock of its own ends it when its parent was killed.
+It confines itself before it reads the first byte of a file (``hashing.confinement``): from there on it can open no
+file, no connection and no process, and whoever takes it over can do no more. Limits that the kernel enforces as well:
+address space, processor seconds, no file may grow, no core dump (it would be plaintext on disk). An alarm clock of
+its own ends it when its parent was killed.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -22,6 +26,8 @@ import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NoReturn
+
+from hashing import confinement
 
 __all__ = ["END", "FAILED", "FRAME", "HEADER", "MESSAGE", "REQUEST", "CannotDecode", "Wanted"]
 
@@ -181,7 +187,7 @@ def _send_picture(data: bytes, wanted: Wanted) -> None:
 
 
 def _send_video(data: bytes, wanted: Wanted) -> None:
-    from hashing import digests, video_frames
+    from hashing import digests, pixels, video_frames
 
     try:
         walk = video_frames.walk(
@@ -252,13 +258,15 @@ def _read(length: int) -> bytes | None:
 
 
 def _prepare() -> None:
-    """Load everything before the limits are set and before the first picture is there."""
+    """Load everything: once it is confined no module, library or file can be opened."""
+    import cv2  # noqa: F401 — videos need it
     import numpy as np
     import pi_heif
     from PIL import Image, features
 
-    from hashing import digests
+    from hashing import digests, pixels, video_frames
 
+    pixels.small(Image.new("RGB", (64, 64)), "L")
     pi_heif.register_heif_opener(thumbnails=False)
     Image.init()
     for name in ("jpg", "zlib", "libtiff", "webp", "avif"):
@@ -266,19 +274,39 @@ def _prepare() -> None:
     Image.MAX_IMAGE_PIXELS = None  # Checked here, per frame, with our own limit and our own words.
     warnings.simplefilter("ignore")
     digests.of_frame(0, Image.fromarray(np.zeros((64, 64), np.uint8)), digests.PERCEPTUAL)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    video_frames.warm()
+    _load_charsets()
     for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGXCPU):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle.
     gc.freeze()
 
 
+_DVB_CHARSETS = (
+    "ISO6937",
+    *(f"ISO-8859-{number}" for number in range(1, 16) if number != 12),
+    "UCS-2BE",
+    "KSC_5601",
+    "GB2312",
+    "UTF-8",
+)
+"""In which an MPEG transport stream may name its services: ETSI EN 300 468, annex A, as FFmpeg reads it."""
+
+
+def _load_charsets() -> None:
+    """Have the C library load its converters for names in transport streams. Kept open, they stay loaded."""
+    with contextlib.suppress(AttributeError, OSError):  # A C library that has none in files.
+        iconv_open = ctypes.CDLL(None).iconv_open
+        iconv_open.restype = ctypes.c_void_p
+        for name in _DVB_CHARSETS:
+            iconv_open(b"UTF-8", name.encode())
+
+
 def _pages() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0])
 
 
-def _confine(wanted: Wanted, born_with: int) -> None:
+def _limit(wanted: Wanted, born_with: int) -> None:
     """Set the limits of one picture."""
     signal.setitimer(signal.ITIMER_REAL, wanted.seconds + 1)
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -289,17 +317,27 @@ def _confine(wanted: Wanted, born_with: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (ceiling, resource.RLIM_INFINITY))
 
 
-def main() -> NoReturn:
-    """Answer pictures until standard input ends."""
+def main(*, confined: bool = True) -> NoReturn:
+    """Answer pictures until standard input ends.
+
+    ``confined=False`` is for measuring what the sandbox costs; no setting and no argument leads there.
+    """
+    gaps = confinement.begin() if confined else []
     _prepare()
+    serve(gaps, confined=confined)
+
+
+def serve(gaps: list[confinement.Gap], *, confined: bool = True) -> NoReturn:
+    """Confine this process, in which everything is loaded, and answer until standard input ends."""
     born_with = _pages() if sys.platform == "linux" else 0
-    _send(HEADER, b"{}")  # Ready.
+    gaps += confinement.confine() if confined else []
+    _send(HEADER, confinement.as_json(gaps).encode())  # Ready.
     while (head := _read(REQUEST.size)) is not None:
         wishes, data = (_read(length) for length in REQUEST.unpack(head))
         if wishes is None or data is None:
             break
         wanted = Wanted(json.loads(wishes))
-        _confine(wanted, born_with)
+        _limit(wanted, born_with)
         _answer(data, wanted)
         signal.setitimer(signal.ITIMER_REAL, 0)
     os._exit(0)

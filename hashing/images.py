@@ -1,7 +1,7 @@
 """Pictures from strangers, decoded and digested outside this process (``hashing.decoder``).
 
-A decoder is C code fed by an attacker. Here it is another program with nothing in its memory to steal, with
-limits that the kernel enforces, and with a wall clock that ends in SIGKILL: a signal handler or a thread inside
+A decoder is C code fed by an attacker. Here it is another program with nothing in its memory to steal, in a
+sandbox of the kernel, with limits that the kernel enforces, and with a wall clock that ends in SIGKILL: a signal handler or a thread inside
 the worker could do neither, because one call into libtiff, libwebp or libheif may never come back to
 Python. A crash, a hang or a memory bomb costs one decoder and becomes ``CannotDecode`` with a reason in plain
 words.
@@ -32,6 +32,8 @@ from typing import Any, BinaryIO, TypeVar
 
 from PIL import Image
 
+from hashing import sandbox
+from hashing.confinement import STOPPED_BY, Gap, from_json
 from hashing.decoder import (
     END,
     FAILED,
@@ -75,6 +77,10 @@ _PIPE = 1 << 20
 _ROOT = Path(__file__).resolve().parent.parent
 _CRASHED = ("the file makes the decoder crash", "crashed")
 _TOO_SLOW = ("decoding took too long", "too_slow")
+_STOPPED = (
+    "the decoder was stopped by the sandbox: the file made it try what decoding never needs",
+    "sandboxed",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,12 +273,20 @@ class _Decoder:
                     fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
         os.set_blocking(self._in, False)
         try:
-            is_ready = self._message(time.monotonic() + START_SECONDS) == (HEADER, b"{}")
-        except TimeoutError:
-            is_ready = False
-        if not is_ready:
+            sandbox.insist(self._started())
+        except BaseException:
             self.end()
-            raise RuntimeError("the picture decoder did not start")
+            raise
+
+    def _started(self) -> tuple[Gap, ...]:
+        """Wait until it is confined and ready; return what of the sandbox it could not have."""
+        try:
+            kind, body = self._message(time.monotonic() + START_SECONDS) or (b"", b"")
+            if kind != HEADER:
+                raise RuntimeError("the picture decoder did not start")
+            return from_json(body)
+        except (TimeoutError, ValueError, CannotDecode):
+            raise RuntimeError("the picture decoder did not start") from None
 
     def ask(
         self, wishes: bytes, data: bytes, limits: Limits, parse: Callable[[bytes], F]
@@ -287,7 +301,7 @@ class _Decoder:
         except TimeoutError:
             raise CannotDecode(*_TOO_SLOW) from None
         except BrokenPipeError:
-            raise CannotDecode(*_CRASHED) from None
+            raise CannotDecode(*self._why_it_died()) from None
         facts: dict[str, Any] | None = None
         frames: list[F] = []
         while True:
@@ -325,7 +339,7 @@ class _Decoder:
         status = self.process.returncode
         if status is not None and -status in {signal.SIGXCPU, signal.SIGALRM, signal.SIGKILL}:
             return _TOO_SLOW
-        return _CRASHED
+        return _STOPPED if status == -STOPPED_BY else _CRASHED
 
     def _write(self, data: bytes, deadline: float) -> None:
         view = memoryview(data)

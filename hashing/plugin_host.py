@@ -1,9 +1,13 @@
 """The program that runs one plug-in, in a process of its own. Started by ``hashing.plugins``, never imported.
 
-Only the standard library is used here, and nothing of the application: no database, no keys, no settings.
+Only the standard library is used here, and of the application only the sandbox: no database, no keys, no settings.
 What comes in are JSON and raw pixels, what goes out is JSON, over two private pipes; the plug-in's own input
 and output lead nowhere. The kernel enforces the limit of memory, and that no file is written; the parent
 kills the process at its limit of time.
+
+While the plug-in loads it can read its own folders and the interpreter's, and no socket works. Before it sees the
+first item the process is confined as the decoder is (``hashing.confinement``). A plug-in that needs a file later
+reads it in ``prepare()``, which is called in between, if it has one.
 
 The frames: to the program ``>II`` (bytes of JSON, bytes of pixels) and both; from it ``>I`` and JSON.
 """
@@ -11,21 +15,20 @@ The frames: to the program ``>II`` (bytes of JSON, bytes of pixels) and both; fr
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib
 import json
 import os
 import resource
-import signal
 import struct
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
+
+from hashing import confinement
 
 GIVEN = struct.Struct(">II")
 SAID = struct.Struct(">I")
 LARGEST_ANSWER = 64 * 1024
-_PR_SET_PDEATHSIG = 1
 
 
 class Frame(NamedTuple):
@@ -40,12 +43,20 @@ class Frame(NamedTuple):
 def main(arguments: list[str]) -> int:
     """Load the plug-in that the argument describes, then answer until the pipe ends. Returns 0."""
     how = json.loads(arguments[0])
+    gaps = confinement.begin()
     given, said = _private_pipes()
-    _confine(int(how["memory"]))
+    _limit(int(how["memory"]))
     sys.path.extend(how["path"])
+    gaps += confinement.confine_loading([each for each in sys.path if Path(each).is_absolute()])
     try:
         plugin = _load(how["module"], how["attribute"])
-        _say(said, {"ready": _description(plugin)})
+        described = _description(plugin)
+        if (prepare := getattr(plugin, "prepare", None)) is not None:
+            prepare()
+        gaps += confinement.confine(dies_with_parent=True)
+        if os.getppid() != how["parent"]:
+            return 0  # It died before the kernel was asked to say so.
+        _say(said, {"ready": described, "gaps": json.loads(confinement.as_json(gaps))})
     except MemoryError:
         _say(said, {"failed": "MemoryError"})
         return 0
@@ -78,7 +89,7 @@ def _private_pipes() -> tuple[int, int]:
     return given, said
 
 
-def _confine(memory: int) -> None:
+def _limit(memory: int) -> None:
     """``memory`` bytes of address space beyond what the interpreter was born with; no files, no core dump."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -86,10 +97,6 @@ def _confine(memory: int) -> None:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         ceiling = pages * resource.getpagesize() + memory
         resource.setrlimit(resource.RLIMIT_AS, (ceiling, ceiling))
-        # A worker that is killed takes its plug-ins along.
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == 1:
-            sys.exit(0)
 
 
 def _load(module: str, attribute: str) -> Any:
@@ -159,7 +166,8 @@ def _say_line(pipe: int, line: str) -> None:
         view = view[os.write(pipe, view) :]
 
 
-if __name__ == "__main__":
+def run() -> NoReturn:
+    """Answer as ``main`` does, then end without the plug-in's own farewells."""
     with contextlib.suppress(BrokenPipeError):
-        status = main(sys.argv[1:])
+        main(sys.argv[1:])
     os._exit(0)

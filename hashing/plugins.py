@@ -29,7 +29,8 @@ from typing import Any
 
 from django.conf import settings as django_settings
 
-from hashing import settings_schema
+from hashing import sandbox, settings_schema
+from hashing.confinement import STOPPED_BY, from_json
 from hashing.contract import ModelCard
 from hashing.images import Frame
 from hashing.models import Category
@@ -58,7 +59,12 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _PIPE = 1 << 20
 """Bytes: a picture then crosses in one step, not in a dozen changes between two processes."""
 
-_HOST = Path(__file__).resolve().parent / "plugin_host.py"
+_ROOT = Path(__file__).resolve().parent.parent
+_START = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from hashing.plugin_host import run; "
+    "del sys.path[0]; run()"
+)
+"""Isolated from the environment and the current folder; the application is importable for these two modules only."""
 _CARD_TEXTS = ("summary", "source", "licence", "data", "measured")
 
 
@@ -192,9 +198,10 @@ class _Child:
             "attribute": plugin.attribute,
             "memory": memory_mb * 1024 * 1024,
             "path": list(django_settings.HOLDFAST_PLUGIN_PATH),
+            "parent": os.getpid(),
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-B", str(_HOST), json.dumps(how)],
+            [sys.executable, "-I", "-B", "-c", _START, str(_ROOT), json.dumps(how)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # A plug-in may quote an item in what it prints.
@@ -235,6 +242,13 @@ class _Child:
         if not isinstance(said, dict):
             kind = str(first.get("failed", "NoDescription"))[:60]
             raise PluginFailed("not_started", f"cannot be started ({kind})")
+        try:
+            sandbox.insist(from_json(json.dumps(first.get("gaps"))))
+        except ValueError:
+            raise PluginFailed("not_started", "cannot be started (NoSandbox)") from None
+        except sandbox.SandboxIncomplete:
+            why = "was not started: the sandbox is not complete here, and this installation requires it"
+            raise PluginFailed("not_started", why) from None
         return said
 
     def ask(self, document: bytes, pixels: bytes, seconds: float) -> dict[str, Any]:
@@ -250,7 +264,7 @@ class _Child:
                 "too_slow", f"was stopped: it took longer than {seconds:g} s"
             ) from None
         except BrokenPipeError:
-            raise PluginFailed("crashed", "crashed") from None
+            raise self._ended() from None
         if said.get("failed") == "MemoryError":
             raise PluginFailed(
                 "too_much_memory", f"was stopped: it needed more than {self.memory_mb} MB"
@@ -290,9 +304,21 @@ class _Child:
                 raise TimeoutError
             piece = os.read(self._out, length - len(parts))
             if not piece:
-                raise PluginFailed("crashed", "crashed")
+                raise self._ended()
             parts += piece
         return bytes(parts)
+
+    def _ended(self) -> PluginFailed:
+        """Return why the process ended by itself."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
+        if self.process.returncode == -STOPPED_BY:
+            return PluginFailed(
+                "sandboxed",
+                "was stopped by the sandbox: it wanted a file, a module, a connection or another program, "
+                "which it can only have in prepare()",
+            )
+        return PluginFailed("crashed", "crashed")
 
     def end(self) -> None:
         """Kill the process with all that it started, and close the pipes. After a fork only the pipes."""

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-__all__ = ["Picked", "Unwatchable", "walk"]
+__all__ = ["Picked", "Unwatchable", "walk", "warm"]
 
 SIDE = 512
 POINTS = 28
@@ -56,6 +56,18 @@ class Picked:
     cropped: Image.Image | None
     points: str
     size: tuple[int, int]
+
+
+def warm() -> None:
+    """Load OpenCV and open its reader once, so that no file has to be opened for the first video."""
+    import cv2 as opencv
+
+    cv2: Any = opencv
+    cv2.setNumThreads(0)
+    nothing: Any = io.BytesIO(bytes(64))
+    cv2.VideoCapture(nothing, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]).release()
+    tiny = np.zeros((64, 64, 3), np.uint8)
+    cv2.resize(cv2.cvtColor(tiny, cv2.COLOR_BGR2GRAY), (32, 32), interpolation=cv2.INTER_AREA)
 
 
 def walk(data: bytes, *, every: float, longest: float, most: int, pixels: int) -> Iterator[Any]:

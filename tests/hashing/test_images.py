@@ -168,7 +168,7 @@ def broken_decoder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], 
 
 def test_time_beyond_the_limit_kills_the_decoder(broken_decoder: Callable[[str], None]) -> None:
     """The decoder here hangs inside C, where no signal handler of Python would ever run."""
-    broken_decoder("decoder._send_picture = lambda *_: os.read(os.pipe()[0], 1)")
+    broken_decoder("decoder._send_picture = lambda *_: os.read(0, 1)")
     process = images.decoder_pid()
     began = time.monotonic()
     with pytest.raises(CannotDecode) as refused:
@@ -182,7 +182,7 @@ def test_time_beyond_the_limit_kills_the_decoder(broken_decoder: Callable[[str],
 def test_a_crash_of_the_decoder_is_an_answer_and_the_next_picture_is_decoded(
     broken_decoder: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken_decoder("decoder._send_picture = lambda *_: os.kill(os.getpid(), signal.SIGSEGV)")
+    broken_decoder("decoder._send_picture = lambda *_: signal.raise_signal(signal.SIGSEGV)")
     with pytest.raises(CannotDecode) as refused:
         decode(pictures.jpeg())
     assert refused.value.code == "crashed"
@@ -257,16 +257,21 @@ def test_the_decoder_knows_nothing_of_its_parent(
 ) -> None:
     monkeypatch.setenv("SECRET_KEY", "an invented secret")
     broken_decoder(
+        "import sys\n"
+        "def open_files():\n"
+        "    for number in range(20):\n"
+        "        try: os.fstat(number)\n"
+        "        except OSError: continue\n"
+        "        yield number\n"
         "decoder._send_picture = lambda *_: decoder._refuse(decoder.CannotDecode("
-        "repr([sorted(os.environ), sorted(os.listdir('/proc/self/fd')), 'django' in __import__('sys').modules]),"
-        " 'told'))"
+        "repr([sorted(os.environ), list(open_files()), 'django' in sys.modules]), 'told'))"
     )
     with pytest.raises(CannotDecode) as told:
         decode(pictures.jpeg())
     names, files, knows_django = ast.literal_eval(told.value.reason)
     assert "SECRET_KEY" not in names
     assert not any(name.startswith(("HOLDFAST", "DATABASE", "REDIS")) for name in names)
-    assert set(files) <= {"0", "1", "2", "3"}  # The last one is the listing itself.
+    assert files == [0, 1, 2]
     assert not knows_django
 
 

@@ -141,7 +141,7 @@ def test_a_process_is_kept_from_item_to_item(scanned: Put, install: Any) -> None
         ("time.sleep(60)", "plugin_too_slow", "was stopped: it took longer than 0.5 s"),
         ("while True: pass", "plugin_too_slow", "was stopped: it took longer than 0.5 s"),
         ("x = bytearray(10**10)", "plugin_too_much_memory", "needed more than 256 MB"),
-        ("os.kill(os.getpid(), signal.SIGSEGV)", "plugin_crashed", "crashed"),
+        ("signal.raise_signal(signal.SIGSEGV)", "plugin_crashed", "crashed"),
         ("sys.exit(3)", "plugin_crashed", "crashed"),
         ("raise LookupError(item['text'])", "plugin_failed", "failed on it (LookupError)"),
         ("return None", "plugin_failed", "failed on it (TypeError)"),
@@ -151,9 +151,10 @@ def test_a_process_is_kept_from_item_to_item(scanned: Put, install: Any) -> None
         ("return [object()]", "plugin_failed", "failed on it (TypeError)"),
         (
             "import tempfile; tempfile.TemporaryFile(buffering=0).write(b'x')",
-            "plugin_failed",
-            "failed on it (FileNotFoundError)",
+            "plugin_sandboxed",
+            "stopped by the sandbox",
         ),
+        ("import tomllib", "plugin_sandboxed", "can only have in prepare()"),
     ],
 )
 def test_whatever_it_does_ends_in_a_flag_with_the_reason(
@@ -169,6 +170,42 @@ def test_whatever_it_does_ends_in_a_flag_with_the_reason(
     assert "markerword" not in flag.summary + str(flag.evidence)
     assert DetectorBreaker.objects.get(detector=setting).failures == 1
     assert not PendingLook.objects.exists(), "it would break on this item again"
+
+
+def test_while_it_loads_it_reads_its_own_folder_and_prepares_what_it_needs_later(
+    scanned: Put, install: Any, tmp_path: Path, settings: Any
+) -> None:
+    """The key ring is out of reach even for a plug-in's module, and so are sockets; its model is not."""
+    (tmp_path / "model.txt").write_text("0.75")
+    setting = install(
+        f"""
+import os, socket
+from pathlib import Path
+
+def tried(what, *said):
+    try:
+        what(*said)
+    except OSError as refused:
+        return refused.errno
+    return 0
+
+AT_LOADING = [
+    tried(open, {str(settings.HOLDFAST_KEYRING)!r}),
+    tried(open, "/proc/{os.getpid()}/environ"),
+    tried(socket.socket),
+    tried(open, {str(tmp_path / "new")!r}, "w"),
+    tried(os.kill, {os.getpid()}, 0),
+]
+{BEGINNING}        found = self.model if AT_LOADING == [13, 13, 1, 13, 1] else 0
+        return [{{"category": "spam_other", "score": found, "label": repr(AT_LOADING)}}]
+
+    def prepare(self):
+        import tomllib
+        self.model = float((Path(__file__).parent / "model.txt").read_text())
+"""
+    )
+    (flag,) = by(scanned("markerword-alpha"), setting)
+    assert flag.score == 0.75, flag.evidence
 
 
 def test_after_failures_it_is_paused_and_its_items_are_scanned_later(
