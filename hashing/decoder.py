@@ -187,7 +187,7 @@ def _send_picture(data: bytes, wanted: Wanted) -> None:
 
 
 def _send_video(data: bytes, wanted: Wanted) -> None:
-    from hashing import digests, pixels, video_frames
+    from hashing import digests, video_frames
 
     try:
         walk = video_frames.walk(
@@ -264,9 +264,8 @@ def _prepare() -> None:
     import pi_heif
     from PIL import Image, features
 
-    from hashing import digests, pixels, video_frames
+    from hashing import digests, pixels, video_frames  # noqa: F401 — pixels is used later
 
-    pixels.small(Image.new("RGB", (64, 64)), "L")
     pi_heif.register_heif_opener(thumbnails=False)
     Image.init()
     for name in ("jpg", "zlib", "libtiff", "webp", "avif"):
