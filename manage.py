@@ -15,6 +15,11 @@ def main() -> None:
         from core.schema import refuse_to_start
 
         refuse_to_start()
+    if sys.argv[1:2] in (["rqworker"], ["prepare"]):
+        django.setup()
+        from hashing.sandbox import refuse_to_start as refuse_without_sandbox
+
+        refuse_without_sandbox()
     execute_from_command_line(sys.argv)
 
 

@@ -87,6 +87,8 @@ class Overview:
     stages: list[stages.Measured] = field(default_factory=list)
     full_disks: list[str] = field(default_factory=list)
     clock: str = ""
+    unconfined: list[tuple[str, str]] = field(default_factory=list)
+    """What is missing in the sandbox of what decodes files: where, and a sentence."""
     failed_by_job: Counter[str] = field(default_factory=Counter)
     failing_jobs: list[FailingJob] = field(default_factory=list)
 
@@ -117,6 +119,8 @@ def overview() -> Overview:
             found.sweeps.append(beat)
         elif beat.kind == Heartbeat.Kind.CHECK:
             found.checks.append(beat)
+        elif beat.kind == Heartbeat.Kind.WORKER and "sandbox" in beat.detail:
+            found.unconfined += [(beat.name, sentence) for sentence in beat.detail["sandbox"]]
     found.stages = stages.measure()
     found.full_disks = disk.full()
     found.clock = doctor.clock_jump()

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import functools
 import logging
+import platform
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
+from django.db import DatabaseError
 
+from core import jobs
+from core.errors import describe
+from core.models import Heartbeat
 from hashing.confinement import Gap, from_json
 
-__all__ = ["SandboxIncomplete", "gaps", "insist", "say_at_start", "what_is_missing"]
+__all__ = [
+    "SandboxIncomplete",
+    "gaps",
+    "insist",
+    "refuse_to_start",
+    "say_at_start",
+    "what_is_missing",
+]
 
 log = logging.getLogger(__name__)
 
@@ -66,15 +78,31 @@ def insist(found: Iterable[Gap]) -> None:
     grave = [each.sentence for each in found if not each.is_covered]
     if grave and settings.HOLDFAST_REQUIRE_SANDBOX:
         raise SandboxIncomplete(
-            f"Not started, because HOLDFAST_REQUIRE_SANDBOX is set and the sandbox is not complete: {' '.join(grave)}"
+            "HOLDFAST_REQUIRE_SANDBOX is set, and the sandbox of what decodes files is not complete here: "
+            + " ".join(grave)
         )
 
 
+def refuse_to_start() -> None:
+    """End this process with one sentence when the operator requires what this machine does not offer."""
+    if not settings.HOLDFAST_REQUIRE_SANDBOX:
+        return
+    try:
+        insist(gaps())
+    except SandboxIncomplete as incomplete:
+        raise SystemExit(f"Holdfast does not start. {incomplete}") from None
+
+
 def say_at_start() -> None:
-    """Write to the log what of the sandbox is missing. Raises SandboxIncomplete as ``insist`` does."""
-    insist(gaps())
+    """Say on a worker's start-up lines and on the jobs page what of the sandbox is missing on its machine."""
     for each in gaps():
         level = logging.INFO if each.is_covered else logging.WARNING
         log.log(level, "sandbox of decoders: %s", each.sentence)
     if not gaps():
         log.info("sandbox of decoders: complete")
+    try:
+        jobs.beat(
+            f"sandbox on {platform.node()}"[:120], Heartbeat.Kind.WORKER, sandbox=what_is_missing()
+        )
+    except DatabaseError as away:
+        log.warning("the jobs page does not know the sandbox of this machine: %s", describe(away))

@@ -20,6 +20,12 @@ MONITORING_SECONDS = 5
 RECONNECT_SECONDS = 5.0
 
 
+def _say_what_the_sandbox_lacks() -> None:
+    from hashing import sandbox
+
+    sandbox.say_at_start()
+
+
 class AppWorker(Worker):
     """Runs each job in a process of its own, which may take long and is ended with the worker.
 
@@ -36,6 +42,7 @@ class AppWorker(Worker):
 
     def work(self, *args: Any, **kwargs: Any) -> bool:
         """Compile what searches, once for all jobs that are forked from here, then work."""
+        _say_what_the_sandbox_lacks()
         if "video" in self.queue_names():
             from hashing import lookup
 
@@ -74,6 +81,7 @@ class WarmWorker(SimpleWorker):
         """Warm up, then work."""
         from hashing import images, lookup
 
+        _say_what_the_sandbox_lacks()
         images.decoder_pid()
         lookup.warm()
         return super().work(*args, **kwargs)

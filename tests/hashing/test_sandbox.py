@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import platform
 import re
 import socket
 import subprocess
@@ -16,8 +18,10 @@ import cv2
 import numpy as np
 import pytest
 from django.core import checks as levels
+from django.template.loader import render_to_string
 from django.test import override_settings
 
+from core import operations
 from hashing import checks, confinement, images, plugins, sandbox
 from hashing.confinement import Gap
 from hashing.images import CannotDecode, decode
@@ -261,11 +265,31 @@ def test_checks_say_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
             levels.Info,
             levels.Error,
         ]
-        with pytest.raises(sandbox.SandboxIncomplete, match="no Landlock"):
-            sandbox.say_at_start()
+        with pytest.raises(SystemExit, match=r"does not start\. .* The kernel has no Landlock\.$"):
+            sandbox.refuse_to_start()
+    sandbox.refuse_to_start()  # Not required: started.
     monkeypatch.setattr(sandbox, "gaps", lambda: (SLIGHT,))
     with override_settings(HOLDFAST_REQUIRE_SANDBOX=True):
+        sandbox.refuse_to_start()
+
+
+def test_a_worker_says_what_is_missing_at_its_start_and_on_the_jobs_page(
+    db: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sandbox, "gaps", lambda: (GRAVE, SLIGHT))
+    with caplog.at_level(logging.INFO, logger="hashing.sandbox"):
         sandbox.say_at_start()
+    assert [(each.levelname, each.message.rpartition(": ")[2]) for each in caplog.records] == [
+        ("WARNING", GRAVE.sentence),
+        ("INFO", SLIGHT.sentence),
+    ]
+    where = f"sandbox on {platform.node()}"
+    assert operations.overview().unconfined == [(where, GRAVE.sentence), (where, SLIGHT.sentence)]
+    page = render_to_string("accounts/_jobs.html", {"overview": operations.overview()})
+    assert GRAVE.sentence in page
+    monkeypatch.setattr(sandbox, "gaps", lambda: ())
+    sandbox.say_at_start()
+    assert operations.overview().unconfined == []
 
 
 def test_a_decoder_that_misses_something_is_refused_where_all_is_required(
