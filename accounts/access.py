@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponseBase
 
 from accounts import confirming
-from accounts.models import Invitation, SignIn, User
+from accounts.models import RECOVERY_SHOWN, AccountRequest, Invitation, SignIn, User
 from accounts.permissions import Permission, Role
 from core import audit
 from core.audit_events import AuditEvent
@@ -134,17 +134,23 @@ SESSION_LONGEST = timedelta(hours=12)
 """A session ends after this time whatever happens in it: one working day."""
 
 
+FAILURES_TO_SHOW = 5
+"""Wrong passwords and codes since the last sign-in from which an administrator should ask the person."""
+
+
 # ── People ────────────────────────────────────────────────────────────────────────────────────
 def people_for(user: User, *, search: str = "", role: str = "", state: str = "") -> QuerySet[User]:
-    """Return the people an administrator sees, with ``is_locked``, narrowed by text, role and state.
+    """Return the people an administrator sees, with ``is_failing``, narrowed by text, role and state.
 
-    ``state`` is ``active``, ``locked``, ``inactive`` or empty for all; an unknown role or state finds
+    ``state`` is ``active``, ``failing`` (repeated failures since the last sign-in), ``inactive`` or empty for all; an unknown role or state finds
     nobody rather than everybody. Anyone else than an administrator sees no one.
     """
     if not user.may(Permission.PEOPLE_MANAGE):
         return User.objects.none()
     people = User.objects.annotate(
-        is_locked=ExpressionWrapper(Q(locked_until__gt=Now()), output_field=BooleanField())
+        is_failing=ExpressionWrapper(
+            Q(failed_sign_ins__gte=FAILURES_TO_SHOW), output_field=BooleanField()
+        )
     ).order_by("name", "pseudonym")
     for word in search.split():
         people = people.filter(
@@ -156,9 +162,9 @@ def people_for(user: User, *, search: str = "", role: str = "", state: str = "")
         case "":
             return people
         case "active":
-            return people.filter(is_active=True).exclude(locked_until__gt=Now())
-        case "locked":
-            return people.filter(is_active=True, locked_until__gt=Now())
+            return people.filter(is_active=True)
+        case "failing":
+            return people.filter(is_active=True, is_failing=True)
         case "inactive":
             return people.filter(is_active=False)
     return people.none()
@@ -192,6 +198,43 @@ def get_open_invitation_for(user: User, id: uuid.UUID) -> Invitation:
     return invitation
 
 
+def account_requests_for(user: User) -> QuerySet[AccountRequest]:
+    """Return what takes two administrators, with ``is_open``, newest first; nobody else sees any."""
+    if not user.may(Permission.PEOPLE_MANAGE):
+        return AccountRequest.objects.none()
+    is_open = Q(confirmed_at=None, closed_at=None, expires_at__gt=Now())
+    return (
+        AccountRequest.objects.select_related(
+            "person", "invitation", "requested_by", "confirmed_by", "closed_by"
+        )
+        .annotate(is_open=ExpressionWrapper(is_open, output_field=BooleanField()))
+        .order_by("-requested_at")
+    )
+
+
+def get_account_request_for(user: User, id: uuid.UUID) -> AccountRequest:
+    """Return one request for an administrator. Raises Http404 when not visible."""
+    found = account_requests_for(user).filter(pk=id).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def recoveries_for(user: User) -> QuerySet[AccountRequest]:
+    """Return who was let in anew by administrators within the last thirty days, newest first.
+
+    The person is told of the own ones; administrators and leads are told of all, so that two who agree
+    to become somebody else cannot do it unseen.
+    """
+    found = AccountRequest.objects.filter(
+        kind__in=[AccountRequest.Kind.SECOND_FACTOR, AccountRequest.Kind.PASSWORD_LINK],
+        confirmed_at__gt=Now() - RECOVERY_SHOWN,
+    ).select_related("person", "requested_by", "confirmed_by")
+    if user.role not in {Role.ADMINISTRATOR, Role.LEAD}:
+        found = found.filter(person=user)
+    return found.order_by("-confirmed_at")
+
+
 ACCOUNT_EVENTS: dict[str, str] = {
     AuditEvent.SIGNED_IN: "signed in",
     AuditEvent.SIGN_IN_FAILED: "A sign-in failed",
@@ -201,7 +244,7 @@ ACCOUNT_EVENTS: dict[str, str] = {
     AuditEvent.SIGNED_OUT: "was signed out",
     AuditEvent.SIGN_INS_ENDED: "ended sessions",
     AuditEvent.PERSON_LOCKED: "The account was locked",
-    AuditEvent.PERSON_UNLOCKED: "unlocked the account",
+    AuditEvent.PERSON_UNLOCKED: "let failures be counted anew",
     AuditEvent.PERSON_CREATED: "created the account",
     AuditEvent.PERSON_RENAMED: "changed the name",
     AuditEvent.PERSON_ROLE_CHANGED: "changed the role",
@@ -212,6 +255,9 @@ ACCOUNT_EVENTS: dict[str, str] = {
     AuditEvent.SECOND_FACTOR_SET_UP: "set up the second factor",
     AuditEvent.SECOND_FACTOR_REMOVED: "removed the second factor",
     AuditEvent.SECOND_FACTOR_RESET: "reset the second factor",
+    AuditEvent.ACCOUNT_REQUESTED: "asked another administrator to confirm a change",
+    AuditEvent.ACCOUNT_REQUEST_CONFIRMED: "confirmed the change",
+    AuditEvent.ACCOUNT_REQUEST_CANCELLED: "cancelled the change",
     AuditEvent.RECOVERY_CODES_RENEWED: "made new recovery codes",
 }
 """What an administrator sees of the audit log: what concerns getting in, and nothing about cases."""

@@ -10,12 +10,24 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from accounts import actions
+from accounts.attempts import TooOften
 from accounts.destinations import go, here, is_htmx
 from accounts.forms import ConfirmForm
 from accounts.models import SignIn, User
 
 CONFIRM_FIELDS = ("confirm_password", "confirm_code")
 """Names that a page's own form may not use: they belong to the proof sent along with it."""
+
+
+def proves(form: ConfirmForm, *, sign_in: SignIn, user: User) -> bool:
+    """Return whether a valid form's proof is right; say at the form why not."""
+    try:
+        if actions.confirm(sign_in, **form.proof(), actor=user):
+            return True
+        form.add_error(None, ConfirmForm.NO_MATCH)
+    except TooOften as refused:
+        form.add_error(None, refused.message)
+    return False
 
 
 def ask_if_stale(request: HttpRequest, *, sign_in: SignIn, user: User) -> HttpResponse | None:
@@ -35,14 +47,12 @@ def ask_if_stale(request: HttpRequest, *, sign_in: SignIn, user: User) -> HttpRe
         return None
     form = ConfirmForm(request.POST if sends_proof else None, asks_code=actions.has_totp(user))
     if sends_proof:
-        if form.is_valid() and actions.confirm(sign_in, **form.proof(), actor=user):
+        if form.is_valid() and proves(form, sign_in=sign_in, user=user):
             fields = request.POST.copy()
             for name in CONFIRM_FIELDS:
                 fields.pop(name, None)
             request.POST = fields  # type: ignore[assignment]
             return None
-        if form.is_valid():
-            form.add_error(None, ConfirmForm.NO_MATCH)
     elif request.FILES:
         return go(request, "accounts:confirm", next=here(request))
     held = [

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 
+from accounts.access import recoveries_for
 from accounts.idle import idle_state
 from accounts.models import User
 from accounts.permissions import Permission, user_can
-
-THEME_COOKIE = "theme"
-"""Keeps the colours on the pages that people see before they sign in."""
 
 
 def permissions(request: HttpRequest) -> dict[str, Any]:
@@ -31,7 +31,13 @@ def permissions(request: HttpRequest) -> dict[str, Any]:
             for permission in Permission
         },
         "owes_second_factor": is_signed_in and not may_act,
-        "theme": person.theme if person else request.COOKIES.get(THEME_COOKIE, "auto"),
+        # Called by the pages that show it.
+        "recent_recoveries": functools.partial(recoveries_for, person)
+        if may_act and person
+        else (),
+        "theme": person.theme
+        if person
+        else request.COOKIES.get(settings.HOLDFAST_THEME_COOKIE, "auto"),
         "keys_off": person is not None and not person.keys_enabled,
         "idle_wait": idle_state(None)["idle_wait"] if is_signed_in else None,
     }

@@ -26,8 +26,8 @@ class SignInForm(forms.Form):
     """E-mail and password."""
 
     NO_MATCH = (
-        "We could not sign you in. Check the e-mail address and the password. After five failures an "
-        "account is locked for a while; an administrator can unlock it."
+        "We could not sign you in. Check the e-mail address and the password. After repeated failures this "
+        "browser has to wait a little longer each time."
     )
 
     email = forms.EmailField(
@@ -57,10 +57,7 @@ class CodeForm(forms.Form):
 class ConfirmForm(forms.Form):
     """Proof that the signed-in person still sits there: the code, or the password."""
 
-    NO_MATCH = (
-        "That does not match. After five failures the account is locked for a while; an administrator "
-        "can unlock it."
-    )
+    NO_MATCH = "That does not match. After repeated failures this session has to wait a little longer each time."
 
     confirm_password = forms.CharField(
         label="Password",
@@ -226,12 +223,33 @@ class RoleForm(forms.Form):
         return Role(self.cleaned_data["role"])
 
 
+_REASON = forms.Textarea(attrs={"rows": 2})
+
+
+class ReasonForm(forms.Form):
+    """Why another administrator should confirm a change of an account."""
+
+    reason = forms.CharField(
+        label="How you made sure that they want it",
+        help_text="For the administrator who confirms it, such as “called her on the number we know”.",
+        max_length=500,
+        widget=_REASON,
+    )
+
+
 class InviteForm(RoleForm):
     """Whom to invite as what."""
 
     email = forms.EmailField(label="E-mail", max_length=254, widget=forms.EmailInput())
     name = forms.CharField(max_length=120, help_text="The person can correct it.")
-    field_order = ("name", "email", "role")
+    reason = forms.CharField(
+        label="Why an administrator",
+        help_text="Only for an administrator: another administrator has to confirm it before the link works.",
+        max_length=500,
+        required=False,
+        widget=_REASON,
+    )
+    field_order = ("name", "email", "role", "reason")
 
 
 class PeopleFilterForm(forms.Form):
@@ -246,7 +264,7 @@ class PeopleFilterForm(forms.Form):
         choices=[
             ("", "All states"),
             ("active", "Active"),
-            ("locked", "Locked"),
+            ("failing", "Failing to sign in"),
             ("inactive", "Deactivated"),
         ],
     )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower, Now
+from django.utils import timezone
 
 from accounts.permissions import Permission, Role, needs_second_factor, role_may
+
+RECOVERY_SHOWN = timedelta(days=30)
+"""How long a recovery is named to the person, to administrators and leads, and marked in the audit log."""
 
 
 class UserManager(BaseUserManager["User"]):
@@ -33,7 +37,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     deactivated_at = models.DateTimeField(null=True, blank=True)
     failed_sign_ins = models.PositiveIntegerField(default=0)
-    locked_until = models.DateTimeField(null=True, blank=True)
+    """Wrong passwords and codes since the last sign-in. They close nothing (``accounts.attempts``)."""
+    attempts_epoch = models.PositiveIntegerField(default=0)
+    """Raised to count every budget for guesses at this account anew."""
+    recovered_at = models.DateTimeField(null=True, blank=True)
+    """When administrators last reset the second factor, or gave a new password while there was none."""
     theme = models.CharField(
         max_length=8,
         default="auto",
@@ -61,6 +69,15 @@ class User(AbstractBaseUser, PermissionsMixin):
     def needs_second_factor(self) -> bool:
         """Whether a session of this person can do nothing before its second factor was checked."""
         return needs_second_factor(self.role)
+
+    @property
+    def after_reset(self) -> str:
+        """The time (ISO 8601) at which administrators last let somebody in anew as this person, or nothing.
+
+        For ``RECOVERY_SHOWN``. The audit log marks with it whatever the person does (``core.audit``).
+        """
+        at = self.recovered_at
+        return at.isoformat() if at and timezone.now() - at < RECOVERY_SHOWN else ""
 
 
 class Invitation(models.Model):
@@ -93,6 +110,64 @@ class Invitation(models.Model):
         return f"Invitation {self.pk}"
 
 
+class AccountRequest(models.Model):
+    """Something about an account that takes two administrators: asked by one, confirmed by another."""
+
+    class Kind(models.TextChoices):
+        SECOND_FACTOR = "second_factor", "Reset the second factor"
+        PASSWORD_LINK = "password_link", "New password without a second factor"
+        ADMINISTRATOR = "administrator", "Make administrator"
+        INVITATION = "invitation", "Invite an administrator"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    person = models.ForeignKey(
+        User, null=True, on_delete=models.PROTECT, related_name="account_requests"
+    )
+    invitation = models.ForeignKey(
+        Invitation, null=True, on_delete=models.PROTECT, related_name="requests"
+    )
+    reason = models.CharField(max_length=500)
+    requested_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    """None: on the machine itself. So is ``confirmed_by`` of a request that was confirmed."""
+    requested_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField()
+    confirmed_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    confirmed_at = models.DateTimeField(null=True)
+    closed_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    closed_at = models.DateTimeField(null=True)
+
+    # Added by ``access.account_requests_for``.
+    is_open: bool
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(person=None) ^ models.Q(invitation=None),
+                name="account_request_has_one_subject",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(confirmed_by=None)
+                | models.Q(requested_by=None)
+                | ~models.Q(confirmed_by=models.F("requested_by")),
+                name="account_request_takes_two",
+            ),
+            models.UniqueConstraint(
+                fields=["kind", "person"],
+                condition=models.Q(confirmed_at=None, closed_at=None),
+                name="one_open_account_request_per_kind",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Account request {self.pk}"
+
+    @property
+    def shown_until(self) -> datetime | None:
+        """Until when a confirmed recovery is named on pages and marked in the audit log."""
+        return self.confirmed_at + RECOVERY_SHOWN if self.confirmed_at else None
+
+
 class SetUpLink(models.Model):
     """The one-time token that lets the first administrator create an account on an empty system."""
 
@@ -110,7 +185,7 @@ class PasswordLink(models.Model):
 
     token_hash = models.CharField(max_length=64, unique=True)
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="password_links")
-    issued_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    issued_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True, blank=True)

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime, timedelta
 
 from django.contrib.auth import login, logout
-from django.core.cache import cache
 from django.db import connection
 from django.http import HttpRequest
-from redis.exceptions import RedisError
+from django.urls import reverse
 
 from accounts import actions
 from accounts.models import SignIn, User
 from core import context
 
-logger = logging.getLogger(__name__)
-
 SESSION_KEY = "holdfast_sign_in"
 _PENDING_KEY = "holdfast_pending"
 _PENDING_LIFE = timedelta(minutes=10)
+WAS_RESET = (
+    "Administrators let you in anew within the last 30 days. If you did not ask for it, tell your lead at once: "
+    "your account page says when and who."
+)
 _BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
-
-ATTEMPTS_PER_MINUTE = 30
-"""Sign-in attempts from one address. A whole office behind one address still gets in."""
 
 
 def begin(request: HttpRequest, user: User, *, second_factor: bool) -> SignIn:
@@ -73,18 +70,6 @@ def _database_now() -> datetime:
         return cursor.fetchone()[0]
 
 
-def is_over_limit(ip: str) -> bool:
-    """Count an attempt from ``ip`` and return whether it has had too many in this minute.
-
-    The count lives in Valkey. Without Valkey nobody is limited by address, and people still get in: the
-    lock that protects each account is in its row.
-    """
-    key = f"sign-in:{ip}"
-    try:
-        cache.add(key, 0, timeout=60)
-        return cache.incr(key) > ATTEMPTS_PER_MINUTE
-    except ValueError:  # The minute ended between the two calls.
-        return False
-    except RedisError:
-        logger.warning("Sign-in attempts are not limited by address: the cache does not answer.")
-        return False
+def password_address(base: str, token: str) -> str:
+    """Return the address of a one-time link for a new password, for a person to open."""
+    return base.rstrip("/") + reverse("accounts:new_password", args=[token])

@@ -287,6 +287,13 @@ HOLDFAST_REAUTH_MINUTES = env_int("HOLDFAST_REAUTH_MINUTES", 10)
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = HTTPS
+# Behind TLS a browser takes these names only from this host, for every path, never in clear (RFC 6265bis §4.1.3.2).
+_HOST = "__Host-" if HTTPS else ""
+SESSION_COOKIE_NAME = f"{_HOST}session"
+CSRF_COOKIE_NAME = f"{_HOST}csrf"
+HOLDFAST_DEVICE_COOKIE = f"{_HOST}known"
+HOLDFAST_THEME_COOKIE = f"{_HOST}theme"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 CSRF_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_HTTPONLY = False

@@ -226,6 +226,9 @@ class _Draft:
     ) -> _Draft:
         if case is not None:
             chain = f"case:{case.pk}"
+        # Administrators let somebody in anew as this person a short while ago: say so in every line.
+        if mark := getattr(actor, "after_reset", ""):
+            data = {**data, "after_reset": mark}
         return cls(
             event=AuditEvent(event),
             actor=actor_of(actor),

@@ -123,7 +123,7 @@ def enqueue(name: str, *ids: Any) -> None:
 
 
 def _wake(entry: Registered, ids: list[Any]) -> None:
-    global _resting_until  # noqa: PLW0603 — one resting time per process, as in reports.rates
+    global _resting_until  # noqa: PLW0603 — one resting time per process, as in core.rates
     if time.monotonic() < _resting_until:
         return
     try:

@@ -12,6 +12,7 @@ from ninja.errors import HttpError
 from pydantic import Field
 
 from core.errors import Invalid
+from core.rates import spend
 from core.uploads import VaultUpload
 from hashing import actions, answering, lookup_access
 from hashing.csv_lists import normalised
@@ -23,7 +24,6 @@ from reports.door import SourceKey, read_json
 from reports.links import LONGEST_LINK, NotALink, link_key
 from reports.models import ApiKey, Scope, Surface
 from reports.payloads import Body, Instant, Shape, Short
-from reports.rates import spend
 from reports.reference import body_of
 
 router = Router(tags=["Matching"])
@@ -214,8 +214,8 @@ def _key(request: HttpRequest) -> ApiKey:
 def _count(request: HttpRequest, more: int) -> None:
     """Let what is large count as several requests; it is answered all the same."""
     key = _key(request)
-    for _ in range(more):
-        request.rate = spend(str(key.pk), key.rate_per_minute)  # type: ignore[attr-defined]
+    if more > 0:
+        request.rate = spend(str(key.pk), key.rate_per_minute, cost=more)  # type: ignore[attr-defined]
 
 
 def _checked(asked: list[DigestAsked]) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from accounts.models import User
 from accounts.permissions import Permission
 from core import audit, context
 from core.audit import Actor, AuditEvent
+from core.rates import is_first
 from reports.keys import is_secret, read_authorization
 from reports.models import (
     NOT_SENT,
@@ -25,7 +26,6 @@ from reports.models import (
     SourceKind,
     Upload,
 )
-from reports.rates import is_first
 
 
 class KeyRefused(Exception):

@@ -12,6 +12,7 @@ from ninja import Router
 from ninja.errors import HttpError
 
 from core.errors import Invalid, in_words, problem
+from core.rates import spend
 from core.uploads import VaultUpload
 from reports import access
 from reports.actions import (
@@ -60,7 +61,6 @@ from reports.payloads import (
     ReportPayload,
     ScanPayload,
 )
-from reports.rates import spend
 from reports.reference import IDEMPOTENCY_PARAMETER, body_of
 
 router = Router(tags=["Intake"])

@@ -15,11 +15,11 @@ from ninja.security import HttpBearer
 from pydantic import TypeAdapter, ValidationError
 
 from core.errors import Invalid, is_contention, problem
+from core.rates import spend
 from reports import access
 from reports.actions import Answer, StillRunning, answer_once, mark_key_used
 from reports.models import ApiKey, Scope, Source
 from reports.payloads import ExternalId, Shape, field_errors
-from reports.rates import spend
 
 S = TypeVar("S", bound=Shape)
 T = TypeVar("T")

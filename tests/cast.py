@@ -40,7 +40,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.test import Client
 
-from accounts import actions, signing_in
+from accounts import actions, attempts, signing_in
 from accounts.models import User
 from accounts.permissions import Role
 from core.errors import Invalid
@@ -87,6 +87,17 @@ def code_for(user: User, *, steps: int = 0) -> str:
     """Return the person's TOTP code. A code works once: ask the next step for a second sign-in."""
     row = Authenticator.objects.get(user=user, type=Authenticator.Type.TOTP)
     return totp_code(decrypt(row.data["secret"]), steps=steps)
+
+
+def guess(person: User, password: str = PASSWORD) -> User | None:
+    """Try a password as an unknown browser does at the sign-in page."""
+    attempt = attempts.at(HttpRequest(), person.email)
+    return actions.try_password(person.email, password=password, attempt=attempt)
+
+
+def guess_code(person: User, code: str) -> bool:
+    """Try a code as an unknown browser does after the password."""
+    return actions.try_code(person, code=code, attempt=attempts.at(HttpRequest(), person.email))
 
 
 def signed_in(client: Client, user: User, second_factor: bool = True) -> Client:

@@ -316,6 +316,7 @@ def differences(
 
 IRREVERSIBLE = {
     "accounts:change_role",
+    "accounts:confirm_request",
     "accounts:deactivate",
     "accounts:invite",
     "accounts:password_link",

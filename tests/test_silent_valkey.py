@@ -12,9 +12,9 @@ from django.conf import settings as configured
 from django.core.cache import caches
 from django.test import Client
 
-from core import jobs
+from core import jobs, rates
 from core.audit import SYSTEM
-from reports import actions, rates
+from reports import actions
 from reports.models import Report, Scope, SourceKind
 from tests.cast import PASSWORD, code_for
 from tests.reports.conftest import Platform

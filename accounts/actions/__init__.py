@@ -28,9 +28,9 @@ from accounts.actions.people import (
     create_person,
     deactivate,
     reactivate,
-    reset_second_factor,
     unlock,
 )
+from accounts.actions.requests import ask_for, cancel_request, confirm_request, invite_administrator
 from accounts.actions.second_factor import (
     enable_totp,
     has_totp,
@@ -51,9 +51,12 @@ from accounts.actions.sign_ins import (
 __all__ = [
     "INVITATION_LIFE",
     "accept_invitation",
+    "ask_for",
+    "cancel_request",
     "change_password",
     "change_role",
     "confirm",
+    "confirm_request",
     "create_first_administrator",
     "create_person",
     "deactivate",
@@ -65,6 +68,7 @@ __all__ = [
     "forget_old_sign_ins",
     "has_totp",
     "invite",
+    "invite_administrator",
     "is_set_up_token",
     "issue_password_link",
     "issue_set_up_link",
@@ -74,7 +78,6 @@ __all__ = [
     "reactivate",
     "recovery_codes_left",
     "rename",
-    "reset_second_factor",
     "revoke_invitation",
     "set_keys_enabled",
     "set_password_by_link",

@@ -31,8 +31,18 @@ def invite(*, email: str, name: str, role: Role, actor: User) -> tuple[Invitatio
     """Invite a person and return the invitation with its token, which is not stored.
 
     Can be undone by ``revoke_invitation``. Raises Invalid when the address has an account or an open
-    invitation.
+    invitation. Administrators are invited by a request that another one confirms (``actions.requests``).
     """
+    require(actor, Permission.PEOPLE_MANAGE)
+    if role == Role.ADMINISTRATOR:
+        raise Refused(
+            "Another administrator has to confirm who becomes one.", code="second_administrator"
+        )
+    return create_invitation(email=email, name=name, role=role, actor=actor)
+
+
+def create_invitation(*, email: str, name: str, role: Role, actor: User) -> tuple[Invitation, str]:
+    """Create an invitation in the caller's transaction. A step of verbs that ask for the second person."""
     require(actor, Permission.PEOPLE_MANAGE)
     lock_roster()
     email = email.strip().lower()
@@ -59,10 +69,16 @@ def invite(*, email: str, name: str, role: Role, actor: User) -> tuple[Invitatio
 
 
 def find_invitation(token: str) -> Invitation | None:
-    """Return the invitation that ``token`` opens now, or None if it is used, revoked or run out."""
-    return Invitation.objects.filter(
+    """Return the invitation that ``token`` opens now, or None if it is used, revoked or run out.
+
+    One that would make an administrator opens only once another administrator confirmed it.
+    """
+    found = Invitation.objects.filter(
         token_hash=hash_token(token), accepted_at=None, revoked_at=None, expires_at__gt=Now()
     ).first()
+    if found is None or found.role != Role.ADMINISTRATOR:
+        return found
+    return found if found.requests.filter(confirmed_at__isnull=False).exists() else None
 
 
 @transaction.atomic

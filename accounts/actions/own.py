@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from accounts.actions.locking import count_failure, is_locked, lock_person
+from accounts import attempts
+from accounts.actions.locking import count_failure, lock_person
 from accounts.actions.sign_ins import end_other_sign_ins
 from accounts.guards import require
 from accounts.models import SignIn, User
 from accounts.permissions import Permission
 from core import audit
 from core.audit_events import AuditEvent
-from core.errors import Refused
 
 
 @transaction.atomic
@@ -26,19 +26,15 @@ def rename(user: User, *, name: str, actor: User) -> User:
 
 
 @transaction.atomic
-def change_password(
-    user: User, *, current: str, new: str, actor: User, keep: SignIn | None = None
-) -> bool:
-    """Change the password and end every other session; return whether ``current`` was right.
+def change_password(user: User, *, current: str, new: str, actor: User, keep: SignIn) -> bool:
+    """Change the password and end every session but ``keep``; return whether ``current`` was right.
 
-    A wrong current password counts towards the lock. Can be undone by changing it again.
+    A wrong current password uses up the budget of the session ``keep``. Can be undone by changing it again.
+    Raises TooOften.
     """
     require(actor, Permission.OWN_ACCOUNT)
+    attempts.take_proof(keep)
     user = lock_person(user)
-    if is_locked(user):
-        raise Refused(
-            "The account is locked after repeated failures. Try again later.", code="locked"
-        )
     if not user.check_password(current):
         count_failure(user, AuditEvent.CONFIRMATION_FAILED)
         return False

@@ -11,11 +11,13 @@ from django.db.models.functions import Now
 from accounts.actions.invitations import hash_token
 from accounts.actions.locking import lock_person
 from accounts.actions.people import lock_for_change
+from accounts.actions.second_factor import has_totp
 from accounts.actions.sign_ins import end_other_sign_ins
 from accounts.guards import require
 from accounts.models import PasswordLink, SignIn, User
 from accounts.permissions import Permission
 from core import audit
+from core.audit import Actor
 from core.audit_events import AuditEvent
 from core.errors import Refused
 
@@ -26,19 +28,32 @@ PASSWORD_LINK_LIFE = timedelta(hours=24)
 def issue_password_link(person: User, *, actor: User) -> str:
     """Return the token of a link with which ``person`` sets a new password; earlier links are void.
 
-    The second factor is still asked at sign-in, so the link alone opens nothing. Can be undone by
-    issuing another one and keeping it.
+    The second factor is still asked at sign-in, so the link alone opens nothing. Refused for somebody who
+    has none: whoever holds the link could set one up, so that takes two (``actions.requests``). Can be undone
+    by issuing another one and keeping it.
     """
     require(actor, Permission.PEOPLE_MANAGE)
     person = lock_for_change(person, verb="make a password link for yourself", actor=actor)
     if not person.is_active:
         raise Refused("The account is deactivated. Reactivate it first.", code="inactive")
+    if not has_totp(person):
+        raise Refused(
+            "There is no second factor that a link would leave in place, so another administrator has to "
+            "confirm it.",
+            code="second_administrator",
+        )
+    return create_link(person, actor=actor)
+
+
+def create_link(person: User, *, actor: User | Actor) -> str:
+    """Make a link for a locked row; earlier ones are void. A step of verbs that ask for the second person."""
+    require(actor, Permission.PEOPLE_MANAGE)
     PasswordLink.objects.filter(user=person, used_at=None).update(expires_at=Now())
     token = secrets.token_urlsafe(32)
     PasswordLink.objects.create(
         token_hash=hash_token(token),
         user=person,
-        issued_by=actor,
+        issued_by=actor if isinstance(actor, User) else None,
         expires_at=Now() + PASSWORD_LINK_LIFE,
     )
     audit.record(AuditEvent.PASSWORD_LINK_ISSUED, actor=actor, subject=person)

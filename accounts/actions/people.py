@@ -14,6 +14,7 @@ from accounts.guards import require
 from accounts.models import SignIn, User
 from accounts.permissions import Permission, Role
 from core import audit
+from core.audit import Actor
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused
 
@@ -65,13 +66,25 @@ def _next_pseudonym(role: Role) -> str:
 
 @transaction.atomic
 def change_role(person: User, *, role: Role, actor: User) -> User:
-    """Give a person another role and end their sessions. Can be undone by changing it back."""
+    """Give a person another role and end their sessions. Can be undone by changing it back.
+
+    Administrators are made by a request that another one confirms (``actions.requests``).
+    """
     require(actor, Permission.PEOPLE_MANAGE)
     person = lock_for_change(person, verb="change your own role", actor=actor)
+    if role == Role.ADMINISTRATOR:
+        raise Refused(
+            "Another administrator has to confirm who becomes one.", code="second_administrator"
+        )
     if person.role == role.value:
         raise Refused("The person already has this role.", code="same_role")
-    if role != Role.ADMINISTRATOR:
-        _keep_an_administrator(person)
+    _keep_an_administrator(person)
+    return set_role(person, role=role, actor=actor)
+
+
+def set_role(person: User, *, role: Role, actor: User | Actor) -> User:
+    """Change the role of a locked row. A step of verbs that ask for the second person."""
+    require(actor, Permission.PEOPLE_MANAGE)
     old, person.role = person.role, role.value
     person.save(update_fields=["role"])
     end_other_sign_ins(person, because=SignIn.Ended.ROLE_CHANGED, actor=actor)
@@ -108,36 +121,33 @@ def reactivate(person: User, *, actor: User) -> User:
     person.is_active = True
     person.deactivated_at = None
     person.failed_sign_ins = 0
-    person.locked_until = None
-    person.save(update_fields=["is_active", "deactivated_at", "failed_sign_ins", "locked_until"])
+    person.save(update_fields=["is_active", "deactivated_at", "failed_sign_ins"])
     audit.record(AuditEvent.PERSON_REACTIVATED, actor=actor, subject=person)
     return person
 
 
 @transaction.atomic
-def unlock(person: User, *, actor: User) -> User:
-    """Lift a lock after failed sign-ins. Cannot be undone, and need not be."""
+def unlock(person: User, *, actor: User | Actor) -> User:
+    """Let unknown browsers try the account again at once: failures are counted anew.
+
+    Cannot be undone, and need not be.
+    """
     require(actor, Permission.PEOPLE_MANAGE)
     person = lock_for_change(person, verb="unlock your own account", actor=actor)
-    if person.failed_sign_ins == 0 and person.locked_until is None:
-        raise Refused("The account is not locked.", code="not_locked")
     person.failed_sign_ins = 0
-    person.locked_until = None
-    person.save(update_fields=["failed_sign_ins", "locked_until"])
+    person.attempts_epoch += 1
+    person.save(update_fields=["failed_sign_ins", "attempts_epoch"])
     audit.record(AuditEvent.PERSON_UNLOCKED, actor=actor, subject=person)
     return person
 
 
-@transaction.atomic
-def reset_second_factor(person: User, *, actor: User) -> User:
-    """Remove a person's authenticator and recovery codes and end their sessions.
+def reset_second_factor(person: User, *, actor: User | Actor) -> User:
+    """Remove authenticator and recovery codes of a locked row and end the person's sessions.
 
-    For somebody who lost the device: the next sign-in leads to set-up. Cannot be undone. Make sure by
-    another way that it is really this person who asks: with the password, whoever signs in first sets
-    up the new device.
+    Part of ``actions.requests.confirm_request``: with the password, whoever signs in first sets up the new
+    device, so it takes two administrators. Cannot be undone.
     """
     require(actor, Permission.PEOPLE_MANAGE)
-    person = lock_for_change(person, verb="reset your own second factor here", actor=actor)
     if not remove_all(person):
         raise Refused("There is no second factor to reset.", code="no_second_factor")
     end_other_sign_ins(person, because=SignIn.Ended.SECOND_FACTOR_RESET, actor=actor)
@@ -145,9 +155,9 @@ def reset_second_factor(person: User, *, actor: User) -> User:
     return person
 
 
-def lock_for_change(person: User, *, verb: str, actor: User) -> User:
+def lock_for_change(person: User, *, verb: str, actor: User | Actor) -> User:
     """Lock the roster, then the row. An administrator's own account is another administrator's task."""
-    if person.pk == actor.pk:
+    if isinstance(actor, User) and person.pk == actor.pk:
         raise Refused(f"You cannot {verb}. Ask another administrator.", code="own_account")
     lock_roster()
     return lock_person(person)

@@ -11,59 +11,61 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.fields.reverse_related import ForeignObjectRel
 from django.db.models.functions import Now
 
-from accounts.actions.locking import count_failure, is_locked, lock_person
+from accounts import attempts
+from accounts.actions.locking import count_failure, lock_person
 from accounts.actions.second_factor import matches_code
+from accounts.attempts import Attempt
 from accounts.models import SignIn, User
 from core import audit
+from core.audit import Actor
 from core.audit_events import AuditEvent
 
 SIGN_IN_KEPT = timedelta(days=90)
 """How long a sign-in is kept after its end; the audit log keeps that it was."""
 
 
-@transaction.atomic
-def try_password(email: str, *, password: str) -> User | None:
+def try_password(email: str, *, password: str, attempt: Attempt) -> User | None:
     """Return the active person whose e-mail and password these are, else None.
 
-    The answer and its time are the same for an unknown e-mail, a wrong password, a locked and a
-    deactivated account: a password is hashed in every case, and nothing else is slow. The row stays
-    locked meanwhile, so parallel guesses are counted one by one. Failures are not reset here but by
-    ``open_sign_in``: somebody who knows the password still gets only five guesses at the code.
+    The answer and its time are the same for an unknown e-mail, a wrong password and a deactivated account: a
+    password is hashed in every case, and nothing else is slow. ``attempt`` pays for the guess; what it paid is
+    given back by a full sign-in alone, so knowing the password buys no more guesses at the code. Raises
+    TooOften, alike for every e-mail.
     """
+    attempt.take_password()
     email = email.strip().lower()
-    person = User.objects.select_for_update().filter(email=email).first()
-    locked = person is not None and is_locked(person)
+    person = User.objects.filter(email=email).first()
     found = authenticate(None, email=email, password=password)
+    if person is not None and found is not None:
+        return person
+    attempt.failed()
     if person is None:
         audit.record(AuditEvent.SIGN_IN_FAILED, actor=None, reason="unknown")
-        return None
-    if locked:
-        audit.record(AuditEvent.SIGN_IN_FAILED, actor=None, subject=person, reason="locked")
-        return None
-    if found is None:
-        if person.is_active:
-            count_failure(person, AuditEvent.SIGN_IN_FAILED)
-        else:
-            audit.record(AuditEvent.SIGN_IN_FAILED, actor=None, subject=person, reason="inactive")
-        return None
-    return person
+    elif person.is_active:
+        count_failure(person, AuditEvent.SIGN_IN_FAILED)
+    else:
+        audit.record(AuditEvent.SIGN_IN_FAILED, actor=None, subject=person, reason="inactive")
+    return None
 
 
-@transaction.atomic
-def try_code(user: User, *, code: str) -> bool:
+def try_code(user: User, *, code: str, attempt: Attempt) -> bool:
     """Return whether ``code`` is the person's current TOTP code or an unused recovery code.
 
-    A code that was accepted is used up. Wrong codes count towards the lock; while it lasts every code
-    is wrong.
+    A code that was accepted is used up. Raises TooOften when ``attempt`` may not guess now.
     """
-    user = lock_person(user)
-    if is_locked(user) or not user.is_active:
-        audit.record(AuditEvent.SECOND_FACTOR_FAILED, actor=None, subject=user, reason="locked")
+    attempt.take_code()
+    with transaction.atomic():
+        user = lock_person(user)
+        if not user.is_active:
+            audit.record(
+                AuditEvent.SECOND_FACTOR_FAILED, actor=None, subject=user, reason="inactive"
+            )
+            return False
+        if matches_code(user, code):
+            return True
+        attempt.failed()
+        count_failure(user, AuditEvent.SECOND_FACTOR_FAILED)
         return False
-    if matches_code(user, code):
-        return True
-    count_failure(user, AuditEvent.SECOND_FACTOR_FAILED)
-    return False
 
 
 @transaction.atomic
@@ -72,7 +74,7 @@ def open_sign_in(
 ) -> SignIn:
     """Open a session for a person who has proved who they are, and forget their failures."""
     user = lock_person(user)
-    User.objects.filter(pk=user.pk).update(failed_sign_ins=0, locked_until=None)
+    User.objects.filter(pk=user.pk).update(failed_sign_ins=0)
     sign_in = SignIn.objects.create(
         user=user,
         second_factor_at=Now() if second_factor else None,
@@ -92,11 +94,11 @@ def mark_seen(sign_in: SignIn) -> None:
 def confirm(sign_in: SignIn, *, actor: User, password: str = "", code: str = "") -> bool:
     """Note that the person at the keyboard proved again who they are, with password or code.
 
-    Returns whether the proof was right. Wrong ones count towards the lock like those at sign-in.
+    Returns whether the proof was right. Wrong ones use up the session's own budget: what strangers do at the
+    sign-in page cannot get in the way of somebody at work. Raises TooOften.
     """
+    attempts.take_proof(sign_in)
     actor = lock_person(actor)
-    if is_locked(actor):
-        return False
     if code:
         is_right = matches_code(actor, code)
     else:
@@ -104,7 +106,7 @@ def confirm(sign_in: SignIn, *, actor: User, password: str = "", code: str = "")
     if not is_right:
         count_failure(actor, AuditEvent.CONFIRMATION_FAILED)
         return False
-    User.objects.filter(pk=actor.pk).update(failed_sign_ins=0)
+    attempts.proved(sign_in)
     SignIn.objects.filter(pk=sign_in.pk, ended_at=None).update(
         confirmed_at=Now(), **({"second_factor_at": Now()} if code else {})
     )
@@ -123,7 +125,7 @@ def end_sign_in(sign_in: SignIn, *, because: SignIn.Ended, actor: User) -> None:
 
 @transaction.atomic
 def end_other_sign_ins(
-    person: User, *, because: SignIn.Ended, actor: User, keep: SignIn | None = None
+    person: User, *, because: SignIn.Ended, actor: User | Actor, keep: SignIn | None = None
 ) -> int:
     """End every session of ``person`` but ``keep``; return how many. They stop at the next request."""
     others = SignIn.objects.filter(user=person)

@@ -106,6 +106,8 @@ def entry(request: HttpRequest, id: int) -> HttpResponse:
         ("Request", shown.request_id or "–"),
         ("Client", shown.user_agent or "–"),
     ]
+    if mark := shown.data.get("after_reset"):
+        facts.insert(1, ("After a reset", f"Administrators let somebody in anew at {mark}"))
     context = {"detail": detail, "facts": facts, "data": sorted(shown.data.items())}
     return render(request, "accounts/audit_entry.html", context)
 

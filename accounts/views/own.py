@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
@@ -13,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import actions
 from accounts.access import open_sign_ins_of, person_of, requires, sign_in_of
-from accounts.context import THEME_COOKIE
+from accounts.attempts import TooOften
 from accounts.destinations import go, next_path
 from accounts.forms import ChangePasswordForm, KeysForm, NameForm, ThemeForm
 from accounts.models import SignIn, User
@@ -69,13 +70,17 @@ def password(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         status = INVALID
         if form.is_valid():
-            changed = actions.change_password(
-                user,
-                current=form.cleaned_data["current_password"],
-                new=form.cleaned_data["new_password"],
-                actor=user,
-                keep=sign_in_of(request),
-            )
+            wrong = "This is not your current password."
+            try:
+                changed = actions.change_password(
+                    user,
+                    current=form.cleaned_data["current_password"],
+                    new=form.cleaned_data["new_password"],
+                    actor=user,
+                    keep=sign_in_of(request),
+                )
+            except TooOften as refused:
+                changed, wrong = False, refused.message
             if changed:
                 user.refresh_from_db()
                 update_session_auth_hash(request, user)
@@ -83,7 +88,7 @@ def password(request: HttpRequest) -> HttpResponse:
                     request, "Your password is changed. Other browsers are signed out."
                 )
                 return redirect("accounts:profile")
-            form.add_error("current_password", "This is not your current password.")
+            form.add_error("current_password", wrong)
     return render(request, "accounts/password.html", {"form": form}, status=status)
 
 
@@ -116,10 +121,10 @@ def theme(request: HttpRequest) -> HttpResponse:
         actions.set_theme(request.user, theme=chosen, actor=request.user)
     response = go(request, next_path(request))
     response.set_cookie(
-        THEME_COOKIE,
+        settings.HOLDFAST_THEME_COOKIE,
         chosen,
         max_age=ONE_YEAR,
-        secure=request.is_secure(),
+        secure=settings.HTTPS,
         httponly=True,
         samesite="Lax",
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -18,6 +19,8 @@ from accounts import actions
 from accounts.access import (
     ACCOUNT_EVENTS,
     account_history_for,
+    account_requests_for,
+    get_account_request_for,
     get_open_invitation_for,
     get_person_for,
     open_invitations_for,
@@ -27,9 +30,9 @@ from accounts.access import (
     requires,
 )
 from accounts.destinations import is_htmx
-from accounts.forms import InviteForm, PeopleFilterForm, RoleForm, add_errors
-from accounts.models import User
-from accounts.permissions import Permission
+from accounts.forms import InviteForm, PeopleFilterForm, ReasonForm, RoleForm, add_errors
+from accounts.models import RECOVERY_SHOWN, AccountRequest, Invitation, User
+from accounts.permissions import Permission, Role
 from accounts.views.session import INVALID
 from core import audit
 from core.audit_events import AuditEvent
@@ -38,6 +41,7 @@ from core.models import AuditEntry
 
 PEOPLE_ON_A_PAGE = 50
 MANAGE = Permission.PEOPLE_MANAGE
+Kind = AccountRequest.Kind
 
 
 @require_safe
@@ -52,6 +56,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "filter_form": form,
         "page": Paginator(people, PEOPLE_ON_A_PAGE).get_page(request.GET.get("page")),
         "open_invitations": open_invitations_for(user).count(),
+        "open_requests": account_requests_for(user).filter(is_open=True).count(),
     }
     audit.record_apart(AuditEvent.PEOPLE_VIEWED, actor=user)
     template = "accounts/_people.html" if is_htmx(request) else "accounts/people.html"
@@ -74,11 +79,32 @@ def change_role(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     form = RoleForm(request.POST)
     if not form.is_valid():
         return _person(request, subject, role_form=form)
-    subject = actions.change_role(subject, role=form.cleaned_data["role"], actor=user)
+    role = form.cleaned_data["role"]
+    if role == Role.ADMINISTRATOR:
+        return _ask(request, subject, Kind.ADMINISTRATOR)
+    subject = actions.change_role(subject, role=role, actor=user)
     messages.success(
         request, f"{subject.name} is {subject.get_role_display()} now. Their sessions have ended."
     )
     return redirect("accounts:person", id=id)
+
+
+def _ask(request: HttpRequest, subject: User, kind: AccountRequest.Kind) -> HttpResponse:
+    """Ask another administrator, with the reason of the form; show the form again when it is not given."""
+    form = ReasonForm(request.POST)
+    if form.is_valid():
+        try:
+            actions.ask_for(
+                kind, subject, reason=form.cleaned_data["reason"], actor=person_of(request)
+            )
+        except Invalid as invalid:
+            add_errors(form, invalid)
+        else:
+            messages.success(
+                request, "Nothing is changed yet: another administrator has to confirm it."
+            )
+            return redirect("accounts:person", id=subject.pk)
+    return _person(request, subject, asks={kind.value: form})
 
 
 def _verb(action: Callable[..., User], done: str) -> Callable[..., HttpResponseBase]:
@@ -99,20 +125,28 @@ deactivate = _verb(
     actions.deactivate, "The account of {name} is deactivated and its sessions have ended."
 )
 reactivate = _verb(actions.reactivate, "The account of {name} is active again.")
-unlock = _verb(actions.unlock, "The account of {name} is unlocked.")
-reset_second_factor = _verb(
-    actions.reset_second_factor,
-    "The second factor of {name} is removed. The next sign-in leads to set-up.",
-)
+unlock = _verb(actions.unlock, "{name} can try again at once: failures are counted anew.")
+
+
+@require_POST
+@requires(MANAGE, recent_login=True)
+def reset_second_factor(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
+    """Ask another administrator to confirm that a person's second factor is reset."""
+    return _ask(request, get_person_for(person_of(request), id), Kind.SECOND_FACTOR)
 
 
 @never_cache
 @require_POST
 @requires(MANAGE, recent_login=True)
 def password_link(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
-    """Make a link for a new password; it is shown on the answer to this request and never again."""
+    """Make a link for a new password; it is shown on the answer to this request and never again.
+
+    For somebody without a second factor the link alone would open the account: another administrator is asked.
+    """
     user = person_of(request)
     subject = get_person_for(user, id)
+    if not actions.has_totp(subject):
+        return _ask(request, subject, Kind.PASSWORD_LINK)
     token = actions.issue_password_link(subject, actor=user)
     link = request.build_absolute_uri(reverse("accounts:new_password", args=[token]))
     return render(request, "accounts/password_link.html", {"person": subject, "link": link})
@@ -130,12 +164,7 @@ def invite(request: HttpRequest) -> HttpResponse:
         status = INVALID
         if form.is_valid():
             try:
-                invitation, token = actions.invite(
-                    email=form.cleaned_data["email"],
-                    name=form.cleaned_data["name"],
-                    role=form.cleaned_data["role"],
-                    actor=user,
-                )
+                invitation, token = _invite(form, user)
             except Invalid as invalid:
                 add_errors(form, invalid)
             else:
@@ -143,6 +172,54 @@ def invite(request: HttpRequest) -> HttpResponse:
                 context = {"invitation": invitation, "link": link}
                 return render(request, "accounts/invited.html", context)
     return render(request, "accounts/invite.html", {"form": form}, status=status)
+
+
+def _invite(form: InviteForm, user: User) -> tuple[Invitation, str]:
+    whom = {"email": form.cleaned_data["email"], "name": form.cleaned_data["name"]}
+    if form.cleaned_data["role"] == Role.ADMINISTRATOR:
+        return actions.invite_administrator(**whom, reason=form.cleaned_data["reason"], actor=user)
+    return actions.invite(**whom, role=form.cleaned_data["role"], actor=user)
+
+
+@require_safe
+@requires(MANAGE)
+def requests(request: HttpRequest) -> HttpResponse:
+    """List what waits for a second administrator, and what was asked within the last thirty days."""
+    user = person_of(request)
+    found = list(account_requests_for(user).filter(requested_at__gt=Now() - RECOVERY_SHOWN))
+    context = {
+        "waiting": [each for each in found if each.is_open],
+        "over": [each for each in found if not each.is_open],
+        "is_only_one": not people_for(user, role=Role.ADMINISTRATOR, state="active")
+        .exclude(pk=user.pk)
+        .exists(),
+    }
+    return render(request, "accounts/requests.html", context)
+
+
+@never_cache
+@require_POST
+@requires(MANAGE, recent_login=True)
+def confirm_request(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
+    """Confirm what another administrator asked for. A password link is shown to whoever confirms it."""
+    user = person_of(request)
+    done, token = actions.confirm_request(get_account_request_for(user, id), actor=user)
+    if token:
+        link = request.build_absolute_uri(reverse("accounts:new_password", args=[token]))
+        context = {"person": done.person, "link": link}
+        return render(request, "accounts/password_link.html", context)
+    messages.success(request, f"Confirmed and done: {done.get_kind_display()}.")
+    return redirect("accounts:requests")
+
+
+@require_POST
+@requires(MANAGE)
+def cancel_request(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
+    """Close a request; nothing is changed."""
+    user = person_of(request)
+    actions.cancel_request(get_account_request_for(user, id), actor=user)
+    messages.success(request, "The request is cancelled. Nothing was changed.")
+    return redirect("accounts:requests")
 
 
 @require_safe
@@ -168,6 +245,8 @@ _ALARMING = {
     AuditEvent.SECOND_FACTOR_FAILED,
     AuditEvent.CONFIRMATION_FAILED,
     AuditEvent.PERSON_LOCKED,
+    AuditEvent.ACCOUNT_REQUESTED,
+    AuditEvent.SECOND_FACTOR_RESET,
 }
 
 
@@ -185,9 +264,14 @@ def _event(entry: AuditEntry) -> dict[str, object]:
 
 
 def _person(
-    request: HttpRequest, subject: User, *, role_form: RoleForm | None = None
+    request: HttpRequest,
+    subject: User,
+    *,
+    role_form: RoleForm | None = None,
+    asks: dict[str, ReasonForm] | None = None,
 ) -> HttpResponse:
     user = person_of(request)
+    asks = asks or {}
     context = {
         "person": subject,
         "is_self": subject.pk == user.pk,
@@ -195,7 +279,10 @@ def _person(
         "sign_ins": open_sign_ins_of(subject),
         "history": [_event(entry) for entry in account_history_for(user, subject)],
         "role_form": role_form or RoleForm(initial={"role": subject.role}),
+        "ask_reset": asks.get(Kind.SECOND_FACTOR.value) or ReasonForm(auto_id="reset_%s"),
+        "ask_password": asks.get(Kind.PASSWORD_LINK.value) or ReasonForm(auto_id="password_%s"),
+        "ask_administrator": asks.get(Kind.ADMINISTRATOR.value),
+        "waiting": [r for r in account_requests_for(user).filter(person=subject) if r.is_open],
     }
-    return render(
-        request, "accounts/person.html", context, status=INVALID if role_form is not None else 200
-    )
+    is_refused = role_form is not None or bool(asks)
+    return render(request, "accounts/person.html", context, status=INVALID if is_refused else 200)

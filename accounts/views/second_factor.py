@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import actions
+from accounts import actions, attempts
 from accounts.access import person_of, requires, sign_in_of
 from accounts.destinations import next_path
 from accounts.forms import CodeForm, add_errors
@@ -49,7 +49,9 @@ def set_up(request: HttpRequest) -> HttpResponse:
                 add_errors(form, invalid)
             else:
                 del request.session[_SECRET_KEY]
-                return _show_codes(request, codes, destination)
+                response = _show_codes(request, codes, destination)
+                attempts.remember(request, response, user)
+                return response
     context = {
         "form": form,
         "next": destination,

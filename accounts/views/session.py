@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
@@ -10,8 +11,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import actions, signing_in
+from accounts import actions, attempts, signing_in
 from accounts.access import current_sign_in, person_of, requires, sign_in_of
+from accounts.attempts import TooOften
+from accounts.confirming import proves
 from accounts.destinations import go, next_path
 from accounts.forms import (
     AcceptForm,
@@ -19,19 +22,15 @@ from accounts.forms import (
     ConfirmForm,
     FirstAdministratorForm,
     LinkPasswordForm,
-    NewPasswordForm,
     SignInForm,
     add_errors,
 )
 from accounts.idle import idle_state
 from accounts.models import User
 from accounts.permissions import Permission, Role
-from core import audit, context
-from core.audit_events import AuditEvent
 from core.errors import Invalid
 
 INVALID = 422
-TOO_MANY = "Too many attempts from your network. Wait a minute and try again."
 
 
 @login_not_required
@@ -47,12 +46,16 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     status = 200
     if request.method == "POST":
         status = INVALID
-        if _is_limited(request, form):
-            status = 429
-        elif form.is_valid():
-            user = actions.try_password(
-                form.cleaned_data["email"], password=form.cleaned_data["password"]
-            )
+        if form.is_valid():
+            email = form.cleaned_data["email"]
+            try:
+                user = actions.try_password(
+                    email,
+                    password=form.cleaned_data["password"],
+                    attempt=attempts.at(request, email),
+                )
+            except TooOften as refused:
+                return _too_often(request, "accounts/sign_in.html", form, destination, refused)
             if user is None:
                 form.add_error(None, SignInForm.NO_MATCH)
             elif actions.has_totp(user):
@@ -78,12 +81,22 @@ def second_factor(request: HttpRequest) -> HttpResponse:
     status = 200
     if request.method == "POST":
         status = INVALID
-        if _is_limited(request, form):
-            status = 429
-        elif form.is_valid():
-            if actions.try_code(user, code=form.cleaned_data["code"]):
+        if form.is_valid():
+            attempt = attempts.at(request, user.email)
+            try:
+                is_right = actions.try_code(user, code=form.cleaned_data["code"], attempt=attempt)
+            except TooOften as refused:
+                return _too_often(
+                    request, "accounts/second_factor.html", form, destination, refused
+                )
+            if is_right:
                 signing_in.begin(request, user, second_factor=True)
-                return go(request, destination)
+                if user.after_reset:
+                    messages.warning(request, signing_in.WAS_RESET)
+                attempt.succeeded()
+                response = go(request, destination)
+                attempts.remember(request, response, user)
+                return response
             form.add_error("code", CodeForm.NO_MATCH)
     context_ = {"form": form, "next": destination}
     return render(request, "accounts/second_factor.html", context_, status=status)
@@ -109,10 +122,8 @@ def confirm(request: HttpRequest) -> HttpResponse:
     status = 200
     if request.method == "POST":
         status = INVALID
-        if form.is_valid():
-            if actions.confirm(sign_in_of(request), **form.proof(), actor=user):
-                return go(request, destination)
-            form.add_error(None, ConfirmForm.NO_MATCH)
+        if form.is_valid() and proves(form, sign_in=sign_in_of(request), user=user):
+            return go(request, destination)
     context_ = {
         "form": form,
         "held": [("next", destination)],
@@ -148,7 +159,10 @@ def stay(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
     """Let an invited person choose name and password, sign them in and lead to the second factor."""
+    attempts.take_token()
     invitation = actions.find_invitation(token)
+    if invitation is None:
+        attempts.token_failed()
     if invitation is None or current_sign_in(request) is not None:
         is_signed_in = current_sign_in(request) is not None
         return render(
@@ -163,9 +177,7 @@ def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
     status = 200
     if request.method == "POST":
         status = INVALID
-        if _is_limited(request, form):
-            status = 429
-        elif form.is_valid():
+        if form.is_valid():
             user = actions.accept_invitation(
                 token, name=form.cleaned_data["name"], password=form.cleaned_data["new_password"]
             )
@@ -181,15 +193,15 @@ def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
 def first_set_up(request: HttpRequest) -> HttpResponse:
     """Create the first administrator with the token that the machine printed; 404 ever after."""
     token = request.POST.get("token") or request.GET.get("token", "")
+    attempts.take_token()
     if not actions.is_set_up_token(token):
+        attempts.token_failed()
         return render(request, "accounts/set_up_closed.html", status=404)
     form = FirstAdministratorForm(request.POST or None, initial={"token": token})
     status = 200
     if request.method == "POST":
         status = INVALID
-        if _is_limited(request, form):
-            status = 429
-        elif form.is_valid():
+        if form.is_valid():
             try:
                 user = actions.create_first_administrator(
                     token,
@@ -210,16 +222,16 @@ def first_set_up(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def new_password(request: HttpRequest, token: str) -> HttpResponse:
     """Let somebody with a link from an administrator set a new password, then sign in with it."""
+    attempts.take_token()
     link = actions.find_password_link(token)
     if link is None:
+        attempts.token_failed()
         return render(request, "accounts/new_password_closed.html", status=404)
     form = LinkPasswordForm(request.POST or None, user=link.user)
     status = 200
     if request.method == "POST":
         status = INVALID
-        if _is_limited(request, form):
-            status = 429
-        elif form.is_valid():
+        if form.is_valid():
             actions.set_password_by_link(token, password=form.cleaned_data["new_password"])
             messages.success(request, "Your new password is set. Sign in with it.")
             return go(request, "accounts:sign_in")
@@ -234,10 +246,10 @@ def _enter(request: HttpRequest, user: User, destination: str) -> HttpResponse:
     return go(request, destination)
 
 
-def _is_limited(request: HttpRequest, form: SignInForm | CodeForm | NewPasswordForm) -> bool:
-    ip = context.current().ip
-    if not signing_in.is_over_limit(ip):
-        return False
-    audit.record_apart(AuditEvent.SIGN_IN_LIMITED, actor=None)
-    form.add_error(None, TOO_MANY)
-    return True
+def _too_often(
+    request: HttpRequest, template: str, form: forms.Form, destination: str, refused: TooOften
+) -> HttpResponse:
+    form.add_error(None, refused.message)
+    answer = render(request, template, {"form": form, "next": destination}, status=refused.status)
+    answer["Retry-After"] = str(refused.wait)
+    return answer

@@ -12,10 +12,8 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.core.cache import cache
 from django.db import transaction
 from django.db.models.functions import Now
-from redis.exceptions import RedisError
 
 from accounts.guards import require
 from accounts.models import SignIn, User
@@ -23,6 +21,7 @@ from accounts.permissions import Permission
 from core import audit, vault
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused, VaultDamage, VaultDestroyed
+from core.rates import is_first
 from moderation import access, media_types
 from moderation.actions.claims import check_lease
 from moderation.models import Case, CaseStatus, Reveal, RevealPurpose
@@ -211,11 +210,7 @@ def record_preview_served(case: Case, item: Item, *, page_view: str, actor: User
     """
     require(actor, Permission.MEDIA_PREVIEW)
     key = f"preview-served:{actor.pk}:{item.pk}:{page_view[:40]}"
-    try:
-        is_first = bool(page_view) and cache.add(key, 1, ONE_PAGE_VIEW)
-    except (RedisError, OSError):
-        is_first = True
-    if is_first or not page_view:
+    if not page_view or is_first(key, ONE_PAGE_VIEW):
         audit.record(AuditEvent.PREVIEW_SERVED, actor=actor, subject=item, case=case)
 
 

@@ -13,7 +13,7 @@ from accounts.models import PasswordLink, SignIn, User
 from core.audit_events import AuditEvent
 from core.errors import Refused
 from core.models import AuditEntry
-from tests.cast import PASSWORD, code_for, signed_in
+from tests.cast import code_for, guess, signed_in
 
 pytestmark = pytest.mark.django_db
 NEW = "a brand new invented phrase"
@@ -36,7 +36,7 @@ def test_a_link_sets_the_password_and_the_code_is_still_asked(
     assert person.get(link).status_code == 200
     assert person.post(link, FORM)["Location"] == "/sign-in/"
     assert SignIn.objects.get(user=reviewer).ended_because == SignIn.Ended.PASSWORD_CHANGED
-    assert actions.try_password(reviewer.email, password=PASSWORD) is None
+    assert guess(reviewer) is None
     answer = person.post("/sign-in/", {"email": reviewer.email, "password": NEW})
     assert answer["Location"] == "/sign-in/code/"
     person.post("/sign-in/code/", {"code": code_for(reviewer)})

@@ -102,15 +102,6 @@ def test_htmx_gets_the_question_in_place_of_the_page(client: Client, admin: User
     assert answer.content.lstrip().startswith(b'<section class="card" id="confirm">')
 
 
-def test_wrong_confirmations_lock_the_account(client: Client, admin: User) -> None:
-    signed_in(client, admin)
-    for _ in range(5):
-        client.post("/confirm/", {"confirm_password": "wrong"})
-    assert client.post("/confirm/", {"confirm_password": PASSWORD}).status_code == 422
-    admin.refresh_from_db()
-    assert admin.locked_until is not None
-
-
 def test_no_answer_mentions_what_was_typed_as_proof(client: Client, admin: User) -> None:
     signed_in(client, admin)
     answer = client.post(INVITE, {**INVITATION, "name": "", "confirm_password": PASSWORD})

@@ -78,6 +78,13 @@ People
     one decision sent eight times   test_concurrency.py::test_one_form_sent_eight_times_at_once_decides_once
     only the password is known      test_permissions.py::test_a_session_without_a_second_factor_reaches_nothing
     a stolen password, set-up race  accounts/test_own_account.py::test_setting_up_ends_sessions_that_saw_only_the_password
+    a stranger guesses passwords    accounts/test_guesses.py::test_a_strangers_wrong_passwords_keep_nobody_out
+    strangers guess from everywhere accounts/test_guesses.py::test_guesses_from_everywhere_do_not_hold_back_the_persons_own_browser
+    guesses while somebody works    accounts/test_guesses.py::test_nobody_at_work_is_held_back_by_strangers
+    an office signs in at once      accounts/test_guesses.py::test_an_office_signs_in_at_once_from_one_address
+    guesses while Valkey is away    accounts/test_guesses.py::test_guesses_are_limited_without_valkey_too
+    one administrator, two verbs    accounts/test_two_administrators.py::test_after_a_reset_a_password_link_takes_two
+    an administrator of one's own   accounts/test_two_administrators.py::test_nobody_makes_an_administrator_alone
     approver equal to author        referrals/test_referral_approval.py::test_the_author_cannot_approve
 
 Health

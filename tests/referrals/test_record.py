@@ -21,8 +21,10 @@ pytestmark = pytest.mark.django_db
 TAMPERING = {
     "files exchanged": (
         "reports_item",
-        "UPDATE reports_item a SET blob_id = b.blob_id FROM reports_item b"
-        " WHERE a.blob_id IS NOT NULL AND b.blob_id IS NOT NULL AND a.blob_id <> b.blob_id",
+        (
+            "UPDATE reports_item a SET blob_id = b.blob_id FROM reports_item b"
+            " WHERE a.blob_id IS NOT NULL AND b.blob_id IS NOT NULL AND a.blob_id <> b.blob_id"
+        ),
         "the file is not the one received",
     ),
     "a text changed": (
@@ -47,8 +49,10 @@ TAMPERING = {
     ),
     "a reveal given to another person": (
         "moderation_reveal",
-        "UPDATE moderation_reveal SET user_id = (SELECT id FROM accounts_user u"
-        " WHERE u.id <> user_id LIMIT 1)",
+        (
+            "UPDATE moderation_reveal SET user_id = (SELECT id FROM accounts_user u"
+            " WHERE u.id <> user_id LIMIT 1)"
+        ),
         "it names another person than the log",
     ),
     "a reveal never opened": (
@@ -59,8 +63,10 @@ TAMPERING = {
     "a reveal removed": ("moderation_reveal", "DELETE FROM moderation_reveal", "its row is gone"),
     "another decider": (
         "moderation_decision",
-        "UPDATE moderation_decision SET made_by_id = (SELECT id FROM accounts_user u"
-        " WHERE u.id <> made_by_id LIMIT 1)",
+        (
+            "UPDATE moderation_decision SET made_by_id = (SELECT id FROM accounts_user u"
+            " WHERE u.id <> made_by_id LIMIT 1)"
+        ),
         "it names another author than the log",
     ),
     "another outcome": (
@@ -81,13 +87,17 @@ APPROVED = {
         "it is not what was approved",
     ),
     "another approver": (
-        "UPDATE referrals_referral SET approved_by_id = (SELECT id FROM accounts_user u"
-        " WHERE u.id NOT IN (approved_by_id, drafted_by_id, requested_by_id) LIMIT 1)",
+        (
+            "UPDATE referrals_referral SET approved_by_id = (SELECT id FROM accounts_user u"
+            " WHERE u.id NOT IN (approved_by_id, drafted_by_id, requested_by_id) LIMIT 1)"
+        ),
         "its approval is not what the log says",
     ),
     "another author": (
-        "UPDATE referrals_referral SET drafted_by_id = (SELECT id FROM accounts_user u"
-        " WHERE u.id NOT IN (approved_by_id, drafted_by_id, requested_by_id) LIMIT 1)",
+        (
+            "UPDATE referrals_referral SET drafted_by_id = (SELECT id FROM accounts_user u"
+            " WHERE u.id NOT IN (approved_by_id, drafted_by_id, requested_by_id) LIMIT 1)"
+        ),
         "it names another author than the log",
     ),
     "other keys": (

@@ -11,7 +11,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, connections
 
-from reports import rates
+from core import rates
 from reports.models import ApiKey, IdempotencyRecord, Item, Report, ScanState, Upload
 from tests.pictures import jpeg
 from tests.reports.conftest import Platform, problem_of

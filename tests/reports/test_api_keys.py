@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import timezone
+from limits import RateLimitItemPerMinute
+from limits.storage import RedisStorage
 
+from core import rates
 from core.audit import SYSTEM
 from core.errors import Invalid, Refused
 from core.jobs import valkey
 from core.models import AuditEntry
-from reports import actions, keys, rates
+from reports import actions, keys
 from reports.actions import sources
 from reports.models import ApiKey, Scope, Source
 from tests.reports.conftest import ALL_SCOPES, Platform, problem_of
@@ -173,10 +176,25 @@ def test_too_many_requests_are_429_with_a_time(source: Source, a_report: MakeRep
 
 
 def test_the_window_slides() -> None:
-    half = rates.weigh(limit=10, current=3, previous=10, elapsed=30)
-    assert (half.is_allowed, half.remaining, half.reset) == (True, 2, 30)
-    assert not rates.weigh(limit=10, current=6, previous=10, elapsed=30).is_allowed
-    assert rates.weigh(limit=10, current=10, previous=10, elapsed=60).is_allowed
+    """What is left of the minute before counts by how much of it is within the last sixty seconds."""
+    limiter, item = rates._sliding(), RateLimitItemPerMinute(10, namespace="key")
+    key = item.key_for("sliding")
+    storage = limiter.storage
+    before = storage.prefixed_key(storage._previous_window_key(key))
+    storage.get_connection().set(before, 10, ex=33)  # It weighs 5.5 now.
+    answers = [rates.spend("sliding", 10) for _ in range(7)]
+    allowed = [rate.is_allowed for rate in answers if rate]
+    assert 4 <= sum(allowed) <= 5
+    assert allowed == sorted(allowed, reverse=True)
+
+
+def test_several_requests_at_once_cost_several(source: Source) -> None:
+    rate = rates.spend("bulk", 10, cost=4)
+    assert rate is not None
+    assert (rate.remaining, rate.is_allowed) == (6, True)
+    rate = rates.spend("bulk", 10, cost=7)
+    assert rate is not None
+    assert not rate.is_allowed
 
 
 def test_without_valkey_reports_are_still_taken(
@@ -189,7 +207,8 @@ def test_without_valkey_reports_are_still_taken(
     def away() -> redis.Redis:
         return redis.Redis(port=1, retry=Retry(NoBackoff(), 0))
 
-    monkeypatch.setattr(rates, "valkey", away)
+    nowhere = RedisStorage("redis://", connection_pool=away().connection_pool)
+    monkeypatch.setattr(rates, "_storage", lambda url: nowhere)
     monkeypatch.setattr(rates, "_resting_until", 0.0)
     answer = platform.post("/reports", a_report())
     assert answer.status_code == 201
