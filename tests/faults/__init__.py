@@ -11,6 +11,9 @@ Pictures
     more time than allowed          hashing/test_images.py::test_time_beyond_the_limit_kills_the_decoder
     wrong type                      hashing/test_images.py::test_what_cannot_be_decoded_says_why
     wrong type, at the door         reports/test_api_reports.py::test_broken_media_is_taken_so_that_a_person_sees_it
+    tries what the sandbox refuses  hashing/test_sandbox.py::test_a_stopped_decoder_becomes_a_flag_and_never_no_match
+    takes the decoder over          hashing/test_sandbox.py::test_nothing_is_reached_from_the_decoder
+    a sandbox that is not complete  hashing/test_sandbox.py::test_a_decoder_that_misses_something_is_refused_where_all_is_required
     animated                        hashing/test_scanning.py::test_a_listed_picture_inside_an_animation_is_found
     endless animation               hashing/test_images.py::test_an_endless_animation_is_refused
     zero bytes, by the API          reports/test_api_reports.py::test_an_empty_file_is_named_at_its_field
