@@ -2,7 +2,7 @@
 
 A decoder is C code fed by an attacker. Here it is another program with nothing in its memory to steal, in a
 sandbox of the kernel, with limits that the kernel enforces, and with a wall clock that ends in SIGKILL: a signal handler or a thread inside
-the worker could do neither, because one call into libtiff, libwebp or libheif may never come back to
+the worker could do neither, because one call into libtiff, libwebp or FFmpeg may never come back to
 Python. A crash, a hang or a memory bomb costs one decoder and becomes ``CannotDecode`` with a reason in plain
 words.
 
@@ -43,7 +43,6 @@ from hashing.decoder import (
     MESSAGE,
     REQUEST,
     CannotDecode,
-    looks_like,
     sample,
 )
 from hashing.digests import PERCEPTUAL, USUAL, FrameDigests
@@ -61,7 +60,6 @@ __all__ = [
     "digest",
     "digests_of",
     "facts_of",
-    "looks_like",
     "sample",
     "stop",
 ]

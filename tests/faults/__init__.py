@@ -10,6 +10,7 @@ Pictures
     more memory than allowed        hashing/test_images.py::test_memory_beyond_the_limit_is_refused_not_taken
     more time than allowed          hashing/test_images.py::test_time_beyond_the_limit_kills_the_decoder
     wrong type                      hashing/test_images.py::test_what_cannot_be_decoded_says_why
+    neither picture nor video       hashing/test_scanning.py::test_what_is_neither_picture_nor_video_is_looked_up_and_shown
     wrong type, at the door         reports/test_api_reports.py::test_broken_media_is_taken_so_that_a_person_sees_it
     tries what the sandbox refuses  hashing/test_sandbox.py::test_a_stopped_decoder_becomes_a_flag_and_never_no_match
     takes the decoder over          hashing/test_sandbox.py::test_nothing_is_reached_from_the_decoder
@@ -27,6 +28,10 @@ Videos
     too many points a frame         hashing/test_videos.py::test_frames_of_too_many_pixels_are_refused
     no frame at all                 hashing/test_videos.py::test_a_video_without_frames_and_an_empty_file_are_refused
     decoding without end            hashing/test_videos.py::test_a_film_that_takes_too_long_is_ended_and_the_next_one_watched
+    a text that calls itself one    hashing/test_hostile_media.py::test_a_text_that_names_other_things_ends_as_could_not_scan
+    asks for the server's files     hashing/test_hostile_media.py::test_the_answer_does_not_tell_whether_a_file_is_there
+    asks for a network socket       hashing/test_hostile_media.py::test_nothing_is_opened_even_if_the_file_was_taken_for_something_else
+    asks for an unused decoder      hashing/test_hostile_media.py::test_a_decoder_that_is_not_on_the_list_never_runs
 
 Lists, exchanges, the index, risk
     any bytes as a list             hashing/test_list_lifecycle.py::test_any_bytes_are_rows_problems_or_a_sentence

@@ -72,7 +72,7 @@ def stored(db: None) -> Callable[..., Blob]:
 
     def store(data: bytes, media_type: str = "image/jpeg") -> Blob:
         blob = vault.store_bytes(data, media_type=media_type)
-        upload = create_upload(source, blob, media_type=media_type, actor=SYSTEM)
+        upload = create_upload(source, blob, actor=SYSTEM)
         said = {
             "subject": {"account": "invented-1"},
             "surface": "profile_photo",
