@@ -9,7 +9,17 @@ from pathlib import Path
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config.env import attach, database, env_bool, env_int, env_list, env_numbers, secret, store
+from config.env import (
+    attach,
+    database,
+    env_bool,
+    env_int,
+    env_list,
+    env_numbers,
+    env_program,
+    secret,
+    store,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(os.environ.get("HOLDFAST_VAR", BASE_DIR / "var"))
@@ -133,6 +143,8 @@ HOLDFAST_MAX_UPLOAD_BYTES = env_int("HOLDFAST_MAX_UPLOAD_BYTES", 100 * 1024 * 10
 HOLDFAST_DISK_RESERVE_BYTES = env_int("HOLDFAST_DISK_RESERVE_BYTES", 64 * 1024 * 1024)
 # Perceptual digests of every picture: pdq always, phash, dhash, and whash, which costs ten times the others.
 HOLDFAST_DIGESTS = frozenset(env_list("HOLDFAST_DIGESTS", ["pdq", "phash", "dhash"]))
+# Whether HEIC pictures are decoded, by a program of the operating system: 1, or its path (hashing.heic).
+HOLDFAST_HEIC = env_program("HOLDFAST_HEIC")
 HOLDFAST_KEYRING = Path(os.environ.get("HOLDFAST_KEYRING", VAR_DIR / "keys" / "masterkeys.json"))
 
 # This machine's copy of the index over known digests: a cache, made again from the vault.

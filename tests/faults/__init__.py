@@ -19,6 +19,8 @@ Pictures
     endless animation               hashing/test_images.py::test_an_endless_animation_is_refused
     zero bytes, by the API          reports/test_api_reports.py::test_an_empty_file_is_named_at_its_field
     zero bytes, by hand             reports/test_entry_pages.py::test_an_empty_file_is_named_and_the_others_stay
+    HEIC, switched off              hashing/test_heic.py::test_it_is_off_and_the_item_says_so_to_a_person
+    HEIC, damaged                   hashing/test_heic.py::test_what_the_converter_cannot_read_is_never_no_match
     no preview possible             moderation/test_previews.py::test_a_picture_that_cannot_be_drawn_says_why
 
 Videos
