@@ -155,7 +155,7 @@ def sniff(head: bytes) -> MediaType | None:
     """
     head = head[:HEAD_BYTES]
     found = _beginning(head)
-    if found is None or (found.kind != "other" and _is_text(head)):
+    if found is None or (found.kind == "video" and _is_text(head)):
         return _text(head)
     return found
 

@@ -20,7 +20,7 @@ from hashing import confined_programs
 from hashing.confined_programs import NotRun
 from hashing.decoder import HEIC_IS_OFF, CannotDecode
 
-__all__ = ["MOST_PICTURES", "Converter", "converter", "to_jpegs"]
+__all__ = ["MOST_PICTURES", "Converter", "converter", "described", "to_jpegs"]
 
 PROGRAMS = ("heif-dec", "heif-convert")
 """The program's names, the newer first: ``heif-convert`` until libheif 1.18."""
@@ -47,6 +47,20 @@ def converter() -> Converter | None:
     if path is None:
         raise LookupError(" or ".join(names))
     return Converter(path, _version(path))
+
+
+def described() -> str:
+    """Return a sentence for the operator: whether HEIC is decoded, by what, and of which version."""
+    try:
+        found = converter()
+    except LookupError as missing:
+        return f"HEIC is switched on, but {missing} is not installed."
+    if found is None:
+        return "HEIC is switched off (HOLDFAST_HEIC): such pictures go to a person undecoded."
+    return (
+        f"HEIC is decoded by {found.path}, whose libheif is {found.version}. "
+        "Its corrections come with the system's updates, not from here."
+    )
 
 
 def to_jpegs(data: bytes, *, seconds: float, memory: int) -> list[bytes]:
