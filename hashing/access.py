@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
@@ -31,6 +32,8 @@ __all__ = [
     "imports_of",
 ]
 
+_DIGEST = re.compile(r"[0-9a-f]{6,64}")
+
 
 def hash_lists_for(user: User) -> QuerySet[HashList]:
     """Return every hash list with ``entry_count`` (in force), or none for who may not see lists."""
@@ -48,13 +51,22 @@ def get_hash_list_for(user: User, id: UUID) -> HashList:
 def entries_of(hash_list: HashList, *, search: str = "", state: str = "") -> QuerySet[HashEntry]:
     """Return a list's entries, newest first; ``search`` is the beginning of a digest or part of a note.
 
+    Six or more hexadecimal digits are a digest. Either is found by an index: lists have any size.
+
     ``state``: ``active``, ``retired`` or empty for all; an unknown state finds nothing.
     """
     entries = HashEntry.objects.filter(hash_list=hash_list).select_related("retired_by")
     if search:
-        entries = entries.filter(
-            Q(value__startswith=search.strip().lower()) | Q(note__icontains=search.strip())
-        )
+        text = search.strip()
+        if _DIGEST.fullmatch(text.lower()):
+            # Between it and it with a "z" lies what begins with it; "z" is no hexadecimal digit.
+            entries = entries.filter(
+                algorithm__in=Algorithm.values,
+                value__gte=text.lower(),
+                value__lte=f"{text.lower()}z",
+            )
+        else:
+            entries = entries.exclude(note="").filter(note__icontains=text)
     if state == "active":
         entries = entries.filter(retired_at=None)
     elif state == "retired":

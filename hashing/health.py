@@ -8,7 +8,6 @@ minutes whatever other workers add.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import logging
 import math
 import threading
@@ -119,10 +118,10 @@ def flush(*, at_once: bool = False) -> None:
 
 
 def _flush_at_exit() -> None:
-    with contextlib.suppress(
-        Exception
-    ):  # The process ends, and the database may have ended before.
+    try:
         flush(at_once=True)
+    except Exception as failed:  # noqa: BLE001 — the process ends, and the database may have ended before
+        log.info("figures of detectors not written at the end: %s", type(failed).__name__)
 
 
 atexit.register(_flush_at_exit)

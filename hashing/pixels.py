@@ -7,6 +7,7 @@ pictures larger than 512 on a side averaged down to 512 x 512, as PDQ's referenc
 
 from __future__ import annotations
 
+import logging
 from typing import cast
 
 from PIL import Image, ImageCms
@@ -27,6 +28,8 @@ _TURNS = {
 }
 """EXIF orientation (tag 0x0112) to the turn that puts the picture upright."""
 
+log = logging.getLogger(__name__)
+
 
 class UnreadableColour(ValueError):
     """The picture's colour mode cannot be turned into RGB. The message is for a person."""
@@ -38,7 +41,8 @@ def orientation(image: Image.Image) -> int:
         value = int(image.getexif().get(0x0112, 1))
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 — parsers of metadata raise anything
+    except Exception as failed:  # noqa: BLE001 — parsers of metadata raise anything
+        log.info("damaged metadata, taken as upright: %s", type(failed).__name__)
         return 1
     return value if value in _TURNS else 1
 

@@ -10,6 +10,7 @@ from django import forms
 from hashing import risk
 from hashing.link_files import LONGEST_PLACE
 from hashing.models import RiskPolicy
+from hashing.models.risk import GROUP_LIMIT, QUIET_DAYS, RAISE_BY
 from hashing.risk import Signal, Weight
 
 __all__ = ["LinkImportForm", "LinkSearchForm", "RiskFilterForm", "RiskPolicyForm"]
@@ -59,18 +60,18 @@ class RiskPolicyForm(forms.Form):
     )
     raise_by = forms.IntegerField(
         label="Ask again after rising",
-        min_value=1,
-        max_value=100,
+        min_value=RAISE_BY[0],
+        max_value=RAISE_BY[1],
         help_text="Points since the last case.",
     )
     quiet_days = forms.IntegerField(
         label="Quiet after “not violating”",
-        min_value=0,
-        max_value=365,
+        min_value=QUIET_DAYS[0],
+        max_value=QUIET_DAYS[1],
         help_text="Days without a new case, unless the score rises.",
     )
     group_limit = forms.IntegerField(
-        label="Members a group may have", min_value=2, max_value=1_000_000
+        label="Members a group may have", min_value=GROUP_LIMIT[0], max_value=GROUP_LIMIT[1]
     )
     opens_cases = forms.BooleanField(
         label="Scores open cases",

@@ -118,6 +118,15 @@ STAGES = (
         ("train_classifier",),
     ),
     Stage(
+        "long_work",
+        "Lists released, weights changed → worked off",
+        "Scanning and rating again",
+        actions.open_works,
+        "moved_at",
+        300,
+        ("do_long_work",),
+    ),
+    Stage(
         "risk_cases",
         "Risky subjects → in a case",
         "Placing risky subjects",

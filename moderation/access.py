@@ -13,6 +13,7 @@ from datetime import timedelta
 from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import Http404
+from guardian.models import UserObjectPermission
 from guardian.shortcuts import get_objects_for_user, get_users_with_perms
 
 from accounts.models import User
@@ -376,6 +377,16 @@ def holders_of(row: Queue | CategoryGrant) -> list[User]:
     codename = "work_queue" if isinstance(row, Queue) else "see_category"
     people = get_users_with_perms(row, only_with_perms_in=[codename], with_group_users=False)
     return sorted(people, key=lambda person: (person.name, person.pseudonym))
+
+
+def count_holders(kind: type[Queue | CategoryGrant]) -> dict[str, int]:
+    """Return how many people hold the grant on each queue, or on each category, by its key. One query."""
+    codename = "work_queue" if kind is Queue else "see_category"
+    grants = UserObjectPermission.objects.filter(
+        permission__codename=codename, permission__content_type__app_label="moderation"
+    )
+    counted = grants.values("object_pk").annotate(people=Count("user", distinct=True))
+    return dict(counted.values_list("object_pk", "people"))
 
 
 def rendition_of(case_item: CaseItem) -> Preview | None:

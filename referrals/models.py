@@ -197,6 +197,14 @@ class Package(models.Model):
     custody_head = models.CharField(max_length=64)
     built_at = models.DateTimeField(db_default=Now(), editable=False)
 
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(sha256__regex=r"^[0-9a-f]{64}$", tar_sha256__regex=r"^[0-9a-f]{64}$"),
+                name="package_digests_are_well_formed",
+            )
+        ]
+
 
 class PackageDownload(models.Model):
     """Who fetched which package, when."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 
+from django.contrib.postgres.indexes import OpClass
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Now, Upper
 
 
 class TrustLevel(models.TextChoices):
@@ -94,6 +95,16 @@ class Account(models.Model):
     first_seen_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now())
 
+    class Meta:
+        # `istartswith` compares the capitals of both sides, from the beginning.
+        indexes = [
+            models.Index(OpClass(Upper("external_id"), "text_pattern_ops"), name="accounts_by_id"),
+            models.Index(OpClass(Upper("username"), "text_pattern_ops"), name="accounts_by_name"),
+            models.Index(
+                OpClass(Upper("display_name"), "text_pattern_ops"), name="accounts_by_display"
+            ),
+        ]
+
     def __str__(self) -> str:
         return self.username or self.external_id
 
@@ -171,6 +182,12 @@ class Group(models.Model):
     platform_status = models.CharField(max_length=24, blank=True)
     first_seen_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [
+            models.Index(OpClass(Upper("external_id"), "text_pattern_ops"), name="groups_by_id"),
+            models.Index(OpClass(Upper("name"), "text_pattern_ops"), name="groups_by_name"),
+        ]
 
     def __str__(self) -> str:
         return self.name or self.external_id
@@ -281,11 +298,16 @@ class Report(models.Model):
         ]
         indexes = [
             models.Index(
+                fields=["entered_by", "-received_at"],
+                condition=Q(entered_by__isnull=False),
+                name="reports_entered_by",
+            ),
+            models.Index(
                 fields=["received_at"],
                 # Failed ones too: the sweep and the leads' home page look for them as often.
                 condition=Q(route_state__in=["waiting", "failed"]),
                 name="reports_waiting_for_routing",
-            )
+            ),
         ]
 
     def __str__(self) -> str:
@@ -356,6 +378,10 @@ class Item(models.Model):
                 condition=Q(kind="text", blob=None) | (~Q(kind="text") & Q(blob__isnull=False)),
                 name="item_is_text_or_media",
             ),
+            models.CheckConstraint(
+                condition=Q(uploaded_port=None) | Q(uploaded_port__gte=0, uploaded_port__lte=65535),
+                name="item_port_range",
+            ),
         ]
         indexes = [
             models.Index(
@@ -365,6 +391,10 @@ class Item(models.Model):
                 F("received_at"),
                 condition=Q(route_state__in=["not_yet", "waiting", "failed"]),
                 name="items_to_route",
+            ),
+            # The flood guard counts what was scanned within the hour, once a minute.
+            models.Index(
+                fields=["scanned_at", "id"], condition=~Q(kind="text"), name="items_scanned_media"
             ),
             # Detection counts and scores the texts of the last days.
             models.Index(

@@ -28,6 +28,7 @@ from hashing.actions.classifiers import (
     record_trial,
     withdraw_training_set,
 )
+from hashing.actions.clocks import pull_back_due_times
 from hashing.actions.detector_figures import (
     add_to_periods,
     ask_trial,
@@ -117,6 +118,7 @@ from hashing.actions.list_states import (
     retire_refuted_entries,
     stop_automatic,
 )
+from hashing.actions.long_work import do_batch, open_works
 from hashing.actions.lookups import (
     ask_about_files,
     begin_lookup,
@@ -234,6 +236,7 @@ __all__ = [
     "decline_activation",
     "detector_secret",
     "disable_list",
+    "do_batch",
     "due_exchanges",
     "due_looks",
     "enable_list",
@@ -268,8 +271,10 @@ __all__ = [
     "note_progress",
     "note_reviews",
     "note_success",
+    "open_works",
     "pass_breaker",
     "pause_exchange",
+    "pull_back_due_times",
     "put_back",
     "quiet_risk",
     "rate_changed",

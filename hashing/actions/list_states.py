@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Count, Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from accounts.guards import require
 from accounts.models import User
@@ -15,9 +16,19 @@ from accounts.permissions import Permission
 from core import audit
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
+from core.jobs import enqueue
 from hashing.actions.hash_lists import put_entry, raise_version, retire_entry
-from hashing.models import Digest, Flag, FlagKind, HashEntry, HashList, Verdict
-from reports.models import Item, ScanState
+from hashing.models import (
+    Digest,
+    Flag,
+    FlagKind,
+    HashEntry,
+    HashList,
+    LongWork,
+    LongWorkKind,
+    Verdict,
+)
+from reports.models import Item
 
 __all__ = [
     "add_item_digests",
@@ -34,6 +45,10 @@ __all__ = [
 FLOOD_WINDOW = timedelta(hours=1)
 FLOOD_LEAST = 20
 """Flags within the window below which no list is held: a share of few says nothing."""
+LONGEST_LIST_PAUSE = timedelta(days=90, minutes=5)
+"""The page asks for 90 days; the minutes are those between its making and its sending."""
+VERDICTS = 500
+"""New verdicts that are weighed at once."""
 DISMISSED = 5
 """An entry whose flags were found harmless so often, and never confirmed, is retired."""
 
@@ -46,6 +61,9 @@ def disable_list(
     require(actor, Permission.HASHING_LISTS_EDIT)
     if not reason.strip():
         raise Invalid({"reason": ["Say why the list pauses."]})
+    ahead = until - timezone.now()
+    if not timedelta() < ahead <= LONGEST_LIST_PAUSE:
+        raise Invalid({"hours": ["A list pauses for an hour at least and 90 days at most."]})
     hash_list = _locked(hash_list)
     hash_list.disabled_until, hash_list.disabled_reason = until, reason.strip()[:300]
     return _changed(hash_list, "paused", actor, reason=reason, until=until.isoformat())
@@ -103,8 +121,8 @@ def guard_against_floods() -> int:
 
 
 @transaction.atomic
-def release_list(hash_list: HashList, *, actor: Actor | Person) -> tuple[HashList, int]:
-    """End a list's quarantine and scan again what came in meanwhile; return how many items that is.
+def release_list(hash_list: HashList, *, actor: Actor | Person) -> HashList:
+    """End a list's quarantine. What came in meanwhile is scanned again in batches (``LongWork``).
 
     Raises Refused when it is not held. Can be undone by switching the list off.
     """
@@ -116,18 +134,11 @@ def release_list(hash_list: HashList, *, actor: Actor | Person) -> tuple[HashLis
     hash_list.quarantined_at, hash_list.quarantine_reason = None, ""
     hash_list.released_at = Now()
     hash_list = _changed(hash_list, "released", actor)
-    missed = list(
-        Item.objects.select_for_update(no_key=True, of=("self",))
-        .filter(scanned_at__gte=since)
-        .exclude(kind="text")
-        .exclude(scan_state=ScanState.WAITING)
-        .order_by("pk")
+    work = LongWork.objects.create(
+        kind=LongWorkKind.RESCAN, hash_list=hash_list, since=since, until=Now()
     )
-    from reports.actions import record_scan_state
-
-    for item in missed:
-        record_scan_state(item, ScanState.WAITING, actor=actor)
-    return hash_list, len(missed)
+    enqueue("do_long_work", work.pk)
+    return hash_list
 
 
 @transaction.atomic
@@ -173,17 +184,35 @@ def stop_automatic(hash_list: HashList, *, actor: Actor | Person) -> HashList:
     return _changed(hash_list, "automatic_stopped", actor)
 
 
-def retire_refuted_entries(*, limit: int = 200) -> int:
+@transaction.atomic
+def retire_refuted_entries(*, limit: int = VERDICTS) -> int:
     """Retire entries that reviews refuted; return how many. The written rule:
 
     * five or more items that an entry flagged were decided as no violation,
     * and none was confirmed.
 
-    The entry can be restored; it is then left alone (its reason is gone and its verdicts are old), until five
-    more say the same.
+    Only entries about which something new was decided are looked at: a verdict that was not weighed yet leads
+    to them, and is weighed then. The entry can be restored; it is then left alone until the next verdict.
     """
+    verdicts = list(
+        Verdict.objects.select_for_update(skip_locked=True, no_key=True)
+        .filter(is_weighed=False)
+        .order_by("pk")
+        .values_list("pk", "item")[:limit]
+    )
+    if not verdicts:
+        return 0
+    touched = (
+        Flag.objects.filter(
+            item__in={item for _, item in verdicts},
+            hash_entry__retired_at=None,
+            hash_entry__hash_list__kind__in=["own", "exchange"],
+        )
+        .values_list("hash_entry", flat=True)
+        .distinct()
+    )
     refuted = (
-        HashEntry.objects.filter(retired_at=None, hash_list__kind__in=["own", "exchange"])
+        HashEntry.objects.filter(pk__in=list(touched), retired_at=None)
         .annotate(
             dismissed=Count(
                 "flags__item__verdicts",
@@ -196,7 +225,7 @@ def retire_refuted_entries(*, limit: int = 200) -> int:
                 distinct=True,
             ),
         )
-        .filter(dismissed__gte=DISMISSED, confirmed=0)[:limit]
+        .filter(dismissed__gte=DISMISSED, confirmed=0)
     )
     count = 0
     for entry in refuted:
@@ -209,6 +238,7 @@ def retire_refuted_entries(*, limit: int = 200) -> int:
         except Refused:
             continue
         count += 1
+    Verdict.objects.filter(pk__in=[key for key, _ in verdicts]).update(is_weighed=True)
     return count
 
 

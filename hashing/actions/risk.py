@@ -21,7 +21,8 @@ from core.audit import Actor, AuditEvent
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
 from hashing import risk, risk_facts
-from hashing.models import CaseState, RiskPolicy, RiskScore
+from hashing.models import CaseState, LongWork, LongWorkKind, RiskPolicy, RiskScore
+from hashing.models.risk import GROUP_LIMIT, QUIET_DAYS, RAISE_BY
 from hashing.risk import Standing, Terms, Weight
 from reports.actions import note_changes
 from reports.models import Account, Group, SubjectChange
@@ -277,6 +278,13 @@ def change_risk_policy(
             said[name] = ["A threshold lies between 1 and 100."]
     if not 0 <= drop < min(group_open_at, account_open_at):
         said["drop"] = ["It is smaller than both thresholds."]
+    for name, value, (least, most) in (
+        ("raise_by", raise_by, RAISE_BY),
+        ("quiet_days", quiet_days, QUIET_DAYS),
+        ("group_limit", group_limit, GROUP_LIMIT),
+    ):
+        if not least <= value <= most:
+            said[name] = [f"It lies between {least:,} and {most:,}."]
     if said:
         raise Invalid(said)
     policy = RiskPolicy.objects.create(
@@ -295,10 +303,10 @@ def change_risk_policy(
         note=note[:300],
         created_by=actor,
     )
-    rated = RiskScore.objects.values_list("account", "group")
-    note_changes(
-        accounts=[row[0] for row in rated if row[0]], groups=[row[1] for row in rated if row[1]]
-    )
+    # Every score is rated again, in batches; what an earlier change still had to do is done with it.
+    LongWork.objects.filter(kind=LongWorkKind.RERATE, ended_at=None).update(ended_at=Now())
+    work = LongWork.objects.create(kind=LongWorkKind.RERATE, policy=policy)
+    enqueue("do_long_work", work.pk)
     audit.record(
         AuditEvent.RISK_POLICY_CHANGED,
         actor=actor,

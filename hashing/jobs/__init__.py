@@ -23,6 +23,7 @@ from hashing.jobs.exchanges import (
 from hashing.jobs.index import build_index, sweep_index
 from hashing.jobs.list_imports import read_import, sweep_imports
 from hashing.jobs.lists import sweep_lists
+from hashing.jobs.long_work import do_long_work, sweep_clocks, sweep_long_work
 from hashing.jobs.lookups import look_up, sweep_lookups
 from hashing.jobs.risk import compute_risk, read_links, sweep_links, sweep_risk
 from hashing.jobs.scans import scan_item, scan_video, scan_waiting, sweep_items
@@ -33,6 +34,7 @@ __all__ = [
     "build_index",
     "compute_risk",
     "describe_plugin",
+    "do_long_work",
     "fetch_exchange",
     "find_plugins",
     "look_up",
@@ -44,6 +46,7 @@ __all__ = [
     "score_recent",
     "send_review",
     "sweep_classifiers",
+    "sweep_clocks",
     "sweep_detectors",
     "sweep_exchanges",
     "sweep_imports",
@@ -52,6 +55,7 @@ __all__ = [
     "sweep_links",
     "sweep_listed_videos",
     "sweep_lists",
+    "sweep_long_work",
     "sweep_lookups",
     "sweep_pending_looks",
     "sweep_reviews",

@@ -30,6 +30,7 @@ from hashing.models.exchanges import (
 from hashing.models.findings import Digest, Flag, FlagKind, Verdict
 from hashing.models.hash_lists import HashEntry, HashImport, HashList, ImportState, StagedRow
 from hashing.models.index_builds import IndexBuild, IndexState
+from hashing.models.long_work import LongWork, LongWorkKind
 from hashing.models.lookups import FileLookup, LookupState
 from hashing.models.risk import (
     CaseState,
@@ -77,6 +78,8 @@ __all__ = [
     "LinkImportState",
     "ListedLink",
     "ListedVideo",
+    "LongWork",
+    "LongWorkKind",
     "LookupState",
     "PendingLook",
     "ReviewState",

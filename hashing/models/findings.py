@@ -102,9 +102,18 @@ class Verdict(models.Model):
     is_violation = models.BooleanField()
     category = models.CharField(max_length=20, choices=Category.choices)
     decided_at = models.DateTimeField(db_default=Now())
+    is_weighed = models.BooleanField(
+        db_default=False, help_text="Whether the entries behind it were looked at because of it."
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["item", "decision"], name="verdict_once_per_decision")
         ]
-        indexes = [models.Index(fields=["decided_at"], name="verdicts_by_time")]
+        indexes = [
+            models.Index(fields=["decided_at"], name="verdicts_by_time"),
+            models.Index(fields=["item", "-decided_at"], name="verdicts_of_item"),
+            models.Index(
+                fields=["id"], condition=models.Q(is_weighed=False), name="verdicts_to_weigh"
+            ),
+        ]

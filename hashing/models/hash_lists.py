@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Now, Upper
 
 from hashing.models.words import Algorithm, Category
 
@@ -98,6 +99,10 @@ class HashList(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def works_to_do(self):  # type: ignore[no-untyped-def]
+        """Return what is still done for this list in batches (``LongWork``)."""
+        return self.long_works.filter(ended_at=None).order_by("pk")
 
 
 class ImportState(models.TextChoices):
@@ -209,6 +214,11 @@ class HashEntry(models.Model):
                 fields=["algorithm", "value"],
                 condition=Q(retired_at=None),
                 name="digest_lookup",
+            ),
+            GinIndex(
+                OpClass(Upper("note"), "gin_trgm_ops"),
+                condition=~Q(note=""),
+                name="entries_by_note",
             ),
             # What changed since the index was built.
             models.Index(fields=["hash_list", "list_version"], name="entries_by_change"),

@@ -9,6 +9,11 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+RAISE_BY = (1, 100)
+QUIET_DAYS = (0, 365)
+GROUP_LIMIT = (2, 1_000_000)
+"""The ranges of a policy's numbers: points, days, members."""
+
 
 class RiskPolicy(models.Model):
     """One version of the weights and thresholds. The newest counts; versions are never changed."""
@@ -35,11 +40,23 @@ class RiskPolicy(models.Model):
                 condition=Q(group_open_at__gte=1, group_open_at__lte=100)
                 & Q(account_open_at__gte=1, account_open_at__lte=100),
                 name="risk_threshold_range",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(raise_by__range=RAISE_BY)
+                & Q(quiet_days__range=QUIET_DAYS)
+                & Q(group_limit__range=GROUP_LIMIT)
+                & Q(drop__lt=models.F("group_open_at"), drop__gte=0)
+                & Q(drop__lt=models.F("account_open_at")),
+                name="risk_policy_bounds",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"Version {self.version}"
+
+    def works_to_do(self):  # type: ignore[no-untyped-def]
+        """Return what is still done for this version in batches (``LongWork``)."""
+        return self.long_works.filter(ended_at=None).order_by("pk")
 
 
 class CaseState(models.TextChoices):

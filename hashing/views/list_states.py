@@ -111,8 +111,11 @@ def resume(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
 def release(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """End a list's quarantine."""
     hash_list = access.get_hash_list_for(person_of(request), list_id)
-    _, again = actions.release_list(hash_list, actor=person_of(request))
-    messages.success(request, f"The list counts again; {again:,} items are scanned once more.")
+    actions.release_list(hash_list, actor=person_of(request))
+    messages.success(
+        request,
+        "The list counts again. What came in meanwhile is scanned once more; this page says how far.",
+    )
     return redirect("hashing:list", list_id)
 
 

@@ -325,6 +325,9 @@ def _take_back(
         undone_at=Now(), undone_by=by, undone_reason=reason
     )
     decision.enforcements.update(state=EnforcementState.CANCELLED)
+    if by is None:
+        # Who decided may not work the case any more: a lease of theirs would keep everybody else out.
+        _end_lease_of(decision.made_by, case, reason=reason)
     case.status = CaseStatus.OPEN
     case.version += 1
     case.save(update_fields=["status", "version"])
@@ -338,6 +341,14 @@ def _take_back(
     )
     decision.refresh_from_db()
     return decision
+
+
+def _end_lease_of(person: User, case: Case, *, reason: str) -> None:
+    for claim in Claim.objects.select_for_update().filter(case=case, user=person, ended_at=None):
+        Claim.objects.filter(pk=claim.pk).update(
+            ended_at=Now(), end=ClaimEnd.WITHDRAWN, end_reason=reason[:500]
+        )
+        audit.record(AuditEvent.CLAIM_RELEASED, actor=SYSTEM, subject=claim, case=case)
 
 
 def _route_again(case: Case, *, since: int) -> tuple[list[str], list[str]]:

@@ -1,11 +1,11 @@
 """Opening cases and joining them: the only writer of cases, their reports, items and reasons.
 
-A case is opened, and joined, by rules that are data (``moderation.routing``). Nothing that came in may
-end up nowhere: what cannot be routed is marked *failed*, is shown, and is tried again by the sweep.
+Rules are data (``moderation.routing``). What cannot be routed is marked *failed*, shown, and tried again.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
@@ -484,15 +484,15 @@ def _record_failure(row: Report | Item, failed: Exception) -> None:
     said = failed.message if isinstance(failed, Refused) else describe(failed)
     if isinstance(failed, routing.NoRule):
         said = f"No routing rule took it: {failed}"
+    logging.getLogger(__name__).warning("%s was not routed: %s", row.pk, describe(failed))
     rows = type(row).objects.filter(pk=row.pk)
     with transaction.atomic():
         is_new = rows.filter(route_state__in=[RouteState.NOT_YET, RouteState.WAITING]).update(
             route_state=RouteState.FAILED, route_error=said[:500]
         )
+        rows.filter(route_state=RouteState.FAILED).update(route_error=said[:500])
         if is_new:  # One line per failure, not one per try of the sweep.
             audit.record(AuditEvent.ROUTING_FAILED, actor=SYSTEM, subject=row, error=said)
-        else:
-            rows.filter(route_state=RouteState.FAILED).update(route_error=said[:500])
 
 
 def retry_route(row: Report | Item) -> None:

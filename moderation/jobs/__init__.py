@@ -1,7 +1,7 @@
 """Background work by id, and the sweeps that find what waits (settings name them here)."""
 
 from moderation.delivery_jobs import carry_out, sweep_deliveries
-from moderation.jobs.claims import sweep_claims
+from moderation.jobs.claims import sweep_claims, sweep_clocks
 from moderation.jobs.decisions import publish_decision, sweep_decisions
 from moderation.jobs.previews import make_preview, sweep_previews
 from moderation.jobs.risk import route_risk_case, sweep_risk_cases
@@ -16,6 +16,7 @@ __all__ = [
     "route_report",
     "route_risk_case",
     "sweep_claims",
+    "sweep_clocks",
     "sweep_decisions",
     "sweep_deliveries",
     "sweep_previews",

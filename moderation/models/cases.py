@@ -43,6 +43,9 @@ class Case(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
+                condition=Q(severity__gte=1, severity__lte=5), name="case_severity_range"
+            ),
+            models.CheckConstraint(
                 condition=Q(account=None, group__isnull=False)
                 | Q(account__isnull=False, group=None),
                 name="case_has_one_subject",
@@ -128,6 +131,11 @@ class RoutingReason(models.Model):
 
     class Meta:
         ordering = ["pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(severity__gte=1, severity__lte=5), name="reason_severity_range"
+            ),
+        ]
 
 
 class CaseLink(models.Model):

@@ -65,13 +65,19 @@ class Decision(models.Model):
             models.CheckConstraint(
                 condition=Q(undone_at=None) | Q(published_at=None), name="undone_or_published"
             ),
+            models.UniqueConstraint(
+                fields=["case"],
+                condition=Q(published_at__isnull=False),
+                name="one_published_decision_per_case",
+            ),
         ]
         indexes = [
+            models.Index(fields=["made_by", "-published_at"], name="decisions_by_person"),
             models.Index(
                 fields=["publish_at"],
                 condition=Q(undone_at=None, published_at=None),
                 name="decisions_to_publish",
-            )
+            ),
         ]
 
 

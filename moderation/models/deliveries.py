@@ -64,7 +64,13 @@ class Delivery(models.Model):
                 fields=["enforcement", "endpoint"],
                 nulls_distinct=False,
                 name="one_delivery_per_endpoint",
-            )
+            ),
+            models.CheckConstraint(
+                # One that is sent again keeps the time at which it was taken first.
+                condition=Q(state="delivered", delivered_at__isnull=False)
+                | (~Q(state="delivered") & (Q(delivered_at=None) | Q(replayed_at__isnull=False))),
+                name="delivered_has_its_time",
+            ),
         ]
         indexes = [
             models.Index(

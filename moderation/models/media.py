@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.db import models
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from moderation.models.cases import Case
@@ -65,4 +66,10 @@ class Reveal(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(used_at=None) | Q(used_at__lte=F("expires_at")),
+                name="reveal_used_in_time",
+            )
+        ]
         indexes = [models.Index(fields=["item", "user"], name="reveals_of_item")]

@@ -105,6 +105,11 @@ class RoutingRule(models.Model):
 
     class Meta:
         ordering = ["position"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(severity__gte=1, severity__lte=5), name="routing_rule_severity_range"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

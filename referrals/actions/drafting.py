@@ -31,6 +31,9 @@ from reports.models import AccountIdentifier, IdentifierKind, IpEvent, Item, Ite
 
 REASON_MINIMUM = 10  # characters
 
+AT_ONCE = 500
+"""Rows that one statement writes."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExhibitChange:
@@ -342,21 +345,21 @@ def _items(case: Case) -> QuerySet[Item]:
 def _add_exhibits(referral: Referral) -> int:
     known = set(referral.exhibits.values_list("item_id", flat=True))
     position = max([0, *referral.exhibits.values_list("position", flat=True)])
-    added = 0
+    new: list[Exhibit] = []
     for item in _items(referral.case).exclude(kind=ItemKind.TEXT):
         if item.pk in known:
             continue
         known.add(item.pk)
         position += 1
-        added += 1
-        Exhibit.objects.create(referral=referral, item=item, position=position)
-    return added
+        new.append(Exhibit(referral=referral, item=item, position=position))
+    Exhibit.objects.bulk_create(new, batch_size=AT_ONCE)
+    return len(new)
 
 
 def _add_accounts(referral: Referral) -> int:
     known = set(referral.named_accounts.values_list("account_id", flat=True))
     position = max([0, *referral.named_accounts.values_list("position", flat=True)])
-    added = 0
+    new: list[ReferralAccount] = []
     found: list[tuple[uuid.UUID, str]] = []
     case = referral.case
     if case.account_id:
@@ -372,11 +375,11 @@ def _add_accounts(referral: Referral) -> int:
             continue
         known.add(account_id)
         position += 1
-        added += 1
-        ReferralAccount.objects.create(
-            referral=referral, account_id=account_id, role=role, position=position
+        new.append(
+            ReferralAccount(referral=referral, account_id=account_id, role=role, position=position)
         )
-    return added
+    ReferralAccount.objects.bulk_create(new, batch_size=AT_ONCE)
+    return len(new)
 
 
 def read_facts(referral: Referral) -> Facts:

@@ -94,6 +94,7 @@ def change_source(
     return source
 
 
+@transaction.atomic
 def staff_source() -> Source:
     """Return the source of reports that staff enter by hand; it has no keys."""
     source, made = Source.objects.get_or_create(

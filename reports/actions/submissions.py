@@ -194,6 +194,25 @@ def record_scan_state(
 
 
 @transaction.atomic
+def scan_again(keys: Iterable[UUID], *, actor: Actor = audit.SYSTEM) -> int:
+    """Put several items back in line for their scan; return how many. Those that wait already are left alone.
+
+    Wakes nobody: the sweep does, for many at once. Safe to repeat.
+    """
+    rows = Item.objects.select_for_update(no_key=True).filter(pk__in=list(keys)).order_by("pk")
+    items = list(rows.exclude(scan_state=ScanState.WAITING))
+    Item.objects.filter(pk__in=[item.pk for item in items]).update(
+        scan_state=ScanState.WAITING, scan_due_at=Now(), scan_attempts=0
+    )
+    audit.record_each(
+        AuditEvent.SCAN_STATE_RECORDED,
+        actor=actor,
+        about=[(item, f"item:{item.pk}", {"state": ScanState.WAITING.value}) for item in items],
+    )
+    return len(items)
+
+
+@transaction.atomic
 def postpone_scan(item: Item, *, reason: str, seconds: float) -> Item:
     """Let an item wait for its scan for another while, with a reason that is shown. Safe to repeat.
 

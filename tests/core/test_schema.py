@@ -35,7 +35,7 @@ class TestTheTables:
         ("change", "said"),
         [
             ("ALTER TABLE reports_item DROP COLUMN route_due_at", "column reports_item.route_due_at is missing"),
-            ("ALTER TABLE reports_item ALTER text TYPE varchar(9)", "is varchar(9), not text"),
+            ("ALTER TABLE reports_account ALTER profile_text TYPE varchar(9)", "is varchar(9), not text"),
             ("ALTER TABLE reports_item ALTER kind DROP NOT NULL", "reports_item.kind may be empty"),
             ("ALTER TABLE reports_item ADD extra int NOT NULL", "reports_item.extra must be filled"),
             ("ALTER TABLE reports_item DROP CONSTRAINT item_is_text_or_media", "item_is_text_or_media of reports_item is missing"),

@@ -77,6 +77,9 @@ class World:
 
     def settle(self) -> int:
         """Rate until nothing is marked; return how many rounds that took."""
+        for work in actions.open_works():
+            while actions.do_batch(work):
+                pass
         rounds = 0
         while actions.rate_changed():
             rounds += 1

@@ -352,6 +352,7 @@ def test_a_list_that_floods_is_held_and_released_by_a_lead(
     client = signed_in(Client(), lead)
     assert "Held: it matches nothing" in client.get(reverse("hashing:list", args=[known.pk])).text
     assert client.post(reverse("hashing:list_release", args=[known.pk])).status_code == 302
+    jobs.do_long_work(known.long_works.get().pk)
     missed.refresh_from_db()
     assert missed.scan_state == ScanState.WAITING
     jobs.scan_item(str(missed.pk))

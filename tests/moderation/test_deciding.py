@@ -249,6 +249,9 @@ def test_a_decision_of_somebody_who_lost_the_permission_does_not_take_effect(
     held.refresh_from_db()
     assert decision.undone_at is not None
     assert "permission ended" in decision.undone_reason
+    # The case is open for others, and no lease of the one who may not work it keeps them out.
+    claim = Claim.objects.get(case=decision.case)
+    assert (claim.end, claim.end_reason) == ("withdrawn", decision.undone_reason)
     assert held.status == CaseStatus.OPEN
 
 

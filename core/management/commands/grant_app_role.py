@@ -9,11 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 from psycopg import sql
 
-APPEND_ONLY = {
-    "core_auditentry": "SELECT, INSERT",
-    "core_audithead": "SELECT",
-    "core_auditanchor": "SELECT, INSERT, UPDATE (token, stored_at, told_at)",
-}
+APPEND_ONLY = {"core_auditentry": "SELECT, INSERT", "core_audithead": "SELECT"}
 # Which migrations ran is the owner's business.
 READ_ONLY = {"django_migrations": "SELECT"}
 

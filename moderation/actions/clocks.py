@@ -1,0 +1,57 @@
+"""Due times that lie further ahead than code sets them: the database's clock was put back, and nobody waits for it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from core.jobs import CLOCK_SLACK, registered
+from moderation import workflow
+from moderation.actions.claims import lease
+from moderation.actions.deliveries import LEASE
+from moderation.actions.previews import MOST_ATTEMPTS
+from moderation.actions.routing import LONGEST_PAUSE
+from moderation.enforcement import WAITS_SECONDS, wait_after
+from moderation.models import Claim, Decision, Delivery, DeliveryState, Preview, PreviewState
+from reports.models import Item, Report, RouteState
+
+__all__ = ["pull_back_due_times"]
+
+
+@transaction.atomic
+def pull_back_due_times() -> int:
+    """Make due, or shorten, what waits for a time that code would not have set; return how many rows.
+
+    A lease gets the length of a new one, a decision a whole undo window. Safe to repeat.
+    """
+    undo = timedelta(seconds=settings.HOLDFAST_UNDO_SECONDS)
+    pulled = Decision.objects.filter(
+        undone_at=None, published_at=None, publish_at__gt=Now() + undo + CLOCK_SLACK
+    ).update(publish_at=Now() + undo)
+    longest = max(timedelta(minutes=workflow.LONGEST_LEASE_MINUTES), lease())
+    pulled += Claim.objects.filter(
+        ended_at=None, expires_at__gt=Now() + longest + CLOCK_SLACK
+    ).update(expires_at=Now() + lease())
+    for model in (Report, Item):
+        pulled += model.objects.filter(
+            route_state=RouteState.FAILED, route_due_at__gt=Now() + LONGEST_PAUSE + CLOCK_SLACK
+        ).update(route_due_at=Now())
+    for attempts in range(MOST_ATTEMPTS + 1):
+        seconds = (registered("make_preview").timeout + 15) * 2 ** max(attempts - 1, 0)
+        pulled += Preview.objects.filter(
+            state=PreviewState.WAITING,
+            attempts=attempts,
+            due_at__gt=Now() + timedelta(seconds=seconds) + CLOCK_SLACK,
+        ).update(due_at=Now())
+    pending = Delivery.objects.filter(state=DeliveryState.PENDING)
+    pulled += pending.filter(locked_until__gt=Now() + LEASE + CLOCK_SLACK).update(locked_until=None)
+    # A receiver may ask for as long a wait as our own longest one.
+    retry = wait_after(len(WAITS_SECONDS), chance=1)
+    return pulled + pending.filter(
+        Q(attempts_made=0, next_attempt_at__gt=Now() + LEASE + CLOCK_SLACK)
+        | Q(next_attempt_at__gt=Now() + retry + CLOCK_SLACK)
+    ).update(next_attempt_at=Now())
