@@ -70,6 +70,9 @@ def _database_now() -> datetime:
         return cursor.fetchone()[0]
 
 
-def password_address(base: str, token: str) -> str:
-    """Return the address of a one-time link for a new password, for a person to open."""
-    return base.rstrip("/") + reverse("accounts:new_password", args=[token])
+def one_time_address(base: str, view: str, token: str) -> str:
+    """Return the address of a one-time link, the token in its fragment: browsers send that to nobody.
+
+    ``view`` is the name of the page that takes it; ``base`` the address of the installation.
+    """
+    return f"{base.rstrip('/')}{reverse(view)}#{token}"

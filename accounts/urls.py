@@ -15,8 +15,8 @@ urlpatterns: list[URLPattern] = [
     path("session/stay/", session.stay, name="stay"),
     path("theme/", own.theme, name="theme"),
     # New accounts
-    path("invitation/<str:token>/", session.accept_invitation, name="invitation"),
-    path("new-password/<str:token>/", session.new_password, name="new_password"),
+    path("invitation/", session.accept_invitation, name="invitation"),
+    path("new-password/", session.new_password, name="new_password"),
     path("set-up/", session.first_set_up, name="set_up"),
     # One's own account
     path("account/", own.profile, name="profile"),

@@ -89,6 +89,13 @@ def code_for(user: User, *, steps: int = 0) -> str:
     return totp_code(decrypt(row.data["secret"]), steps=steps)
 
 
+def use_link(client: Client, link: str, form: dict[str, str] | None = None) -> Any:
+    """Open a one-time link as its page does: the token of the fragment is posted, then with the form."""
+    path, _, token = link.partition("#")
+    assert token, f"no token in the fragment of {path}"
+    return client.post(path, {"token": token, **(form or {})})
+
+
 def guess(person: User, password: str = PASSWORD) -> User | None:
     """Try a password as an unknown browser does at the sign-in page."""
     attempt = attempts.at(HttpRequest(), person.email)

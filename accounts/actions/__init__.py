@@ -7,6 +7,7 @@ is committed.
 
 from accounts.actions.first_administrator import (
     create_first_administrator,
+    is_set_up_open,
     is_set_up_token,
     issue_set_up_link,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "has_totp",
     "invite",
     "invite_administrator",
+    "is_set_up_open",
     "is_set_up_token",
     "issue_password_link",
     "issue_set_up_link",

@@ -54,6 +54,11 @@ def create_first_administrator(token: str, *, email: str, name: str, password: s
     return create_person(email=email, name=name, role=Role.ADMINISTRATOR, password=password)
 
 
+def is_set_up_open() -> bool:
+    """Return whether somebody with a token can create the first administrator now."""
+    return not User.objects.exists()
+
+
 def is_set_up_token(token: str) -> bool:
     """Return whether ``token`` opens the set-up page now: nobody exists and the token is fresh."""
     return (

@@ -11,7 +11,6 @@ from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -33,6 +32,7 @@ from accounts.destinations import is_htmx
 from accounts.forms import InviteForm, PeopleFilterForm, ReasonForm, RoleForm, add_errors
 from accounts.models import RECOVERY_SHOWN, AccountRequest, Invitation, User
 from accounts.permissions import Permission, Role
+from accounts.signing_in import one_time_address
 from accounts.views.session import INVALID
 from core import audit
 from core.audit_events import AuditEvent
@@ -148,7 +148,7 @@ def password_link(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     if not actions.has_totp(subject):
         return _ask(request, subject, Kind.PASSWORD_LINK)
     token = actions.issue_password_link(subject, actor=user)
-    link = request.build_absolute_uri(reverse("accounts:new_password", args=[token]))
+    link = _link(request, "accounts:new_password", token)
     return render(request, "accounts/password_link.html", {"person": subject, "link": link})
 
 
@@ -168,7 +168,7 @@ def invite(request: HttpRequest) -> HttpResponse:
             except Invalid as invalid:
                 add_errors(form, invalid)
             else:
-                link = request.build_absolute_uri(reverse("accounts:invitation", args=[token]))
+                link = _link(request, "accounts:invitation", token)
                 context = {"invitation": invitation, "link": link}
                 return render(request, "accounts/invited.html", context)
     return render(request, "accounts/invite.html", {"form": form}, status=status)
@@ -205,7 +205,7 @@ def confirm_request(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     user = person_of(request)
     done, token = actions.confirm_request(get_account_request_for(user, id), actor=user)
     if token:
-        link = request.build_absolute_uri(reverse("accounts:new_password", args=[token]))
+        link = _link(request, "accounts:new_password", token)
         context = {"person": done.person, "link": link}
         return render(request, "accounts/password_link.html", context)
     messages.success(request, f"Confirmed and done: {done.get_kind_display()}.")
@@ -238,6 +238,10 @@ def revoke_invitation(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     actions.revoke_invitation(get_open_invitation_for(user, id), actor=user)
     messages.success(request, "The invitation is revoked. Its link does not work any more.")
     return redirect("accounts:invitations")
+
+
+def _link(request: HttpRequest, view: str, token: str) -> str:
+    return one_time_address(request.build_absolute_uri("/"), view, token)
 
 
 _ALARMING = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -157,32 +157,32 @@ def stay(request: HttpRequest) -> HttpResponse:
 @never_cache
 @sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
-def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
+def accept_invitation(request: HttpRequest) -> HttpResponse:
     """Let an invited person choose name and password, sign them in and lead to the second factor."""
+    if current_sign_in(request) is not None:
+        context_ = {"is_signed_in": True}
+        return render(request, "accounts/invitation_closed.html", context_, status=409)
+    if request.method != "POST":
+        return _ask_token(request, "Create your account", "the invitation")
+    token = _token(request)
     attempts.take_token()
     invitation = actions.find_invitation(token)
     if invitation is None:
         attempts.token_failed()
-    if invitation is None or current_sign_in(request) is not None:
-        is_signed_in = current_sign_in(request) is not None
-        return render(
-            request,
-            "accounts/invitation_closed.html",
-            {"is_signed_in": is_signed_in},
-            status=409 if is_signed_in else 404,
+        return render(request, "accounts/invitation_closed.html", status=404)
+    form = AcceptForm(_typed(request), email=invitation.email, initial={"name": invitation.name})
+    if form.is_valid():
+        user = actions.accept_invitation(
+            token, name=form.cleaned_data["name"], password=form.cleaned_data["new_password"]
         )
-    form = AcceptForm(
-        request.POST or None, email=invitation.email, initial={"name": invitation.name}
-    )
-    status = 200
-    if request.method == "POST":
-        status = INVALID
-        if form.is_valid():
-            user = actions.accept_invitation(
-                token, name=form.cleaned_data["name"], password=form.cleaned_data["new_password"]
-            )
-            return _enter(request, user, "/")
-    context_ = {"form": form, "invitation": invitation, "role": Role(invitation.role).label}
+        return _enter(request, user, "/")
+    context_ = {
+        "form": form,
+        "token": token,
+        "invitation": invitation,
+        "role": Role(invitation.role).label,
+    }
+    status = INVALID if form.is_bound else 200
     return render(request, "accounts/invitation.html", context_, status=status)
 
 
@@ -192,27 +192,29 @@ def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def first_set_up(request: HttpRequest) -> HttpResponse:
     """Create the first administrator with the token that the machine printed; 404 ever after."""
-    token = request.POST.get("token") or request.GET.get("token", "")
+    if not actions.is_set_up_open():
+        return render(request, "accounts/set_up_closed.html", status=404)
+    if request.method != "POST":
+        return _ask_token(request, "Create the first administrator", "the set-up link")
+    token = _token(request)
     attempts.take_token()
     if not actions.is_set_up_token(token):
         attempts.token_failed()
         return render(request, "accounts/set_up_closed.html", status=404)
-    form = FirstAdministratorForm(request.POST or None, initial={"token": token})
-    status = 200
-    if request.method == "POST":
-        status = INVALID
-        if form.is_valid():
-            try:
-                user = actions.create_first_administrator(
-                    token,
-                    email=form.cleaned_data["email"],
-                    name=form.cleaned_data["name"],
-                    password=form.cleaned_data["new_password"],
-                )
-            except Invalid as invalid:
-                add_errors(form, invalid)
-            else:
-                return _enter(request, user, "/")
+    form = FirstAdministratorForm(_typed(request), initial={"token": token})
+    if form.is_valid():
+        try:
+            user = actions.create_first_administrator(
+                token,
+                email=form.cleaned_data["email"],
+                name=form.cleaned_data["name"],
+                password=form.cleaned_data["new_password"],
+            )
+        except Invalid as invalid:
+            add_errors(form, invalid)
+        else:
+            return _enter(request, user, "/")
+    status = INVALID if form.is_bound else 200
     return render(request, "accounts/set_up.html", {"form": form}, status=status)
 
 
@@ -220,22 +222,42 @@ def first_set_up(request: HttpRequest) -> HttpResponse:
 @never_cache
 @sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
-def new_password(request: HttpRequest, token: str) -> HttpResponse:
+def new_password(request: HttpRequest) -> HttpResponse:
     """Let somebody with a link from an administrator set a new password, then sign in with it."""
+    if request.method != "POST":
+        return _ask_token(request, "Set a new password", "the link for a new password")
+    token = _token(request)
     attempts.take_token()
     link = actions.find_password_link(token)
     if link is None:
         attempts.token_failed()
         return render(request, "accounts/new_password_closed.html", status=404)
-    form = LinkPasswordForm(request.POST or None, user=link.user)
-    status = 200
-    if request.method == "POST":
-        status = INVALID
-        if form.is_valid():
-            actions.set_password_by_link(token, password=form.cleaned_data["new_password"])
-            messages.success(request, "Your new password is set. Sign in with it.")
-            return go(request, "accounts:sign_in")
-    return render(request, "accounts/new_password.html", {"form": form}, status=status)
+    form = LinkPasswordForm(_typed(request), user=link.user)
+    if form.is_valid():
+        actions.set_password_by_link(token, password=form.cleaned_data["new_password"])
+        messages.success(request, "Your new password is set. Sign in with it.")
+        return go(request, "accounts:sign_in")
+    context_ = {"form": form, "token": token}
+    status = INVALID if form.is_bound else 200
+    return render(request, "accounts/new_password.html", context_, status=status)
+
+
+def _ask_token(request: HttpRequest, heading: str, what: str) -> HttpResponse:
+    """Ask for a one-time token: the page takes it from its own address's fragment, or a person pastes it.
+
+    Browsers never send the fragment, so no proxy and no log on the way sees the token.
+    """
+    return render(request, "accounts/token.html", {"heading": heading, "what": what})
+
+
+def _token(request: HttpRequest) -> str:
+    """Return the token that was sent; of a whole link that was pasted, what follows the #."""
+    return request.POST.get("token", "").strip().rpartition("#")[2][:200]
+
+
+def _typed(request: HttpRequest) -> QueryDict | None:
+    """Return the form, None when only the token was sent yet."""
+    return request.POST if "new_password" in request.POST else None
 
 
 def _enter(request: HttpRequest, user: User, destination: str) -> HttpResponse:

@@ -17,7 +17,7 @@ from accounts.permissions import Role
 from core.audit_events import AuditEvent
 from core.errors import Refused
 from core.models import AuditEntry
-from tests.cast import PASSWORD, signed_in
+from tests.cast import PASSWORD, signed_in, use_link
 
 pytestmark = pytest.mark.django_db
 NILS = {"name": "Nils Nord", "email": "Nils@Holdfast.example", "role": "legal"}
@@ -26,7 +26,7 @@ PASSWORDS = {"new_password": PASSWORD, "repeat_password": PASSWORD}
 
 def invite(client: Client) -> str:
     page = client.post("/people/invite/", NILS).content.decode()
-    found = re.search(r"http://testserver(/invitation/[\w-]+/)", page)
+    found = re.search(r"http://testserver(/invitation/#[\w-]+)", page)
     assert found, page
     return found[1]
 
@@ -36,9 +36,9 @@ def test_a_link_creates_the_account_and_leads_to_the_second_factor(
 ) -> None:
     link = invite(signed_in(client, admin))
     new = Client()
-    page = new.get(link).content.decode()
+    page = use_link(new, link).content.decode()
     assert "nils@holdfast.example" in page
-    answer = new.post(link, {"name": "Nils N.", **PASSWORDS})
+    answer = use_link(new, link, {"name": "Nils N.", **PASSWORDS})
     assert answer["Location"] == "/account/second-factor/"
     nils = User.objects.get(email="nils@holdfast.example")
     assert (nils.name, nils.role) == ("Nils N.", Role.LEGAL)
@@ -49,11 +49,21 @@ def test_a_link_creates_the_account_and_leads_to_the_second_factor(
     assert AuditEvent.INVITATION_CREATED.value in events
 
 
+def test_a_whole_link_can_be_pasted_and_the_page_itself_tells_nothing(
+    client: Client, admin: User
+) -> None:
+    link = invite(signed_in(client, admin))
+    page = Client().get("/invitation/").content.decode()
+    assert "Paste the invitation" in page
+    answer = Client().post("/invitation/", {"token": f" http://testserver{link}\n"})
+    assert "nils@holdfast.example" in answer.content.decode()
+
+
 def test_a_link_works_once(client: Client, admin: User) -> None:
     link = invite(signed_in(client, admin))
-    Client().post(link, {"name": "Nils", **PASSWORDS})
-    assert Client().get(link).status_code == 404
-    assert Client().post(link, {"name": "Other", **PASSWORDS}).status_code == 404
+    use_link(Client(), link, {"name": "Nils", **PASSWORDS})
+    assert use_link(Client(), link).status_code == 404
+    assert use_link(Client(), link, {"name": "Other", **PASSWORDS}).status_code == 404
     assert User.objects.filter(email="nils@holdfast.example").count() == 1
 
 
@@ -62,7 +72,7 @@ def test_a_link_runs_out_after_three_days(client: Client, admin: User) -> None:
     left = Invitation.objects.get().expires_at - Invitation.objects.get().created_at
     assert left == timedelta(hours=72)
     Invitation.objects.update(expires_at=Now())
-    assert Client().get(link).status_code == 404
+    assert use_link(Client(), link).status_code == 404
     assert "Ran out" in client.get("/people/invitations/").content.decode()
     assert invite(client) != link, "somebody whose invitation ran out is invited again"
 
@@ -74,13 +84,13 @@ def test_a_revoked_link_is_dead(client: Client, admin: User) -> None:
     url = f"/people/invitations/{invitation.pk}/revoke/"
     assert client.post(url).status_code == 302
     assert client.post(url).status_code == 404
-    assert Client().get(link).status_code == 404
+    assert use_link(Client(), link).status_code == 404
     assert "No open invitation" in client.get("/people/invitations/").content.decode()
 
 
 def test_the_token_is_shown_once_and_not_stored(client: Client, admin: User) -> None:
     link = invite(signed_in(client, admin))
-    token = link.split("/")[2]
+    token = link.partition("#")[2]
     assert Invitation.objects.filter(token_hash=token).count() == 0
     assert token not in client.get("/people/invitations/").content.decode()
     assert not AuditEntry.objects.filter(line__contains=token).exists()
@@ -106,7 +116,9 @@ def test_a_poor_password_is_refused(
     client: Client, admin: User, first: str, second: str, sentence: str
 ) -> None:
     link = invite(signed_in(client, admin))
-    answer = Client().post(link, {"name": "Nils", "new_password": first, "repeat_password": second})
+    answer = use_link(
+        Client(), link, {"name": "Nils", "new_password": first, "repeat_password": second}
+    )
     assert answer.status_code == 422
     assert sentence in answer.content.decode()
     assert not User.objects.filter(email="nils@holdfast.example").exists()
@@ -114,13 +126,13 @@ def test_a_poor_password_is_refused(
 
 def test_somebody_signed_in_does_not_accept_by_accident(client: Client, admin: User) -> None:
     link = invite(signed_in(client, admin))
-    assert client.get(link).status_code == 409
-    assert client.post(link, {"name": "Nils", **PASSWORDS}).status_code == 409
+    assert use_link(client, link).status_code == 409
+    assert use_link(client, link, {"name": "Nils", **PASSWORDS}).status_code == 409
     assert Invitation.objects.get().accepted_at is None
 
 
 def test_a_guessed_token_is_404(client: Client) -> None:
-    assert client.get("/invitation/not-a-token/").status_code == 404
+    assert use_link(client, "/invitation/#not-a-token").status_code == 404
 
 
 # ── The first administrator ───────────────────────────────────────────────────────────────────
@@ -131,13 +143,13 @@ def first_link() -> str:
 
 
 def first_form(link: str) -> dict[str, str]:
-    token = link.partition("token=")[2]
+    token = link.partition("#")[2]
     return {"token": token, "name": "Ada", "email": "ada@holdfast.example", **PASSWORDS}
 
 
 def test_the_printed_link_creates_the_first_administrator(client: Client) -> None:
     link = first_link()
-    assert client.get(link).status_code == 200
+    assert use_link(client, link).status_code == 200
     answer = client.post("/set-up/", first_form(link))
     assert answer["Location"] == "/account/second-factor/"
     ada = User.objects.get()
@@ -147,8 +159,8 @@ def test_the_printed_link_creates_the_first_administrator(client: Client) -> Non
 
 def test_set_up_is_closed_without_the_token(client: Client) -> None:
     first_link()
-    assert client.get("/set-up/").status_code == 404
-    assert client.post("/set-up/", first_form("/set-up/?token=guessed")).status_code == 404
+    assert "Paste the set-up link" in client.get("/set-up/").content.decode()
+    assert client.post("/set-up/", first_form("/set-up/#guessed")).status_code == 404
     assert not User.objects.exists()
 
 
@@ -157,23 +169,23 @@ def test_set_up_is_closed_once_anybody_exists(client: Client) -> None:
     actions.create_person(
         email="x@holdfast.example", name="X", role=Role.REVIEWER, password=PASSWORD
     )
-    assert client.get(link).status_code == 404
+    assert use_link(client, link).status_code == 404
     assert client.post("/set-up/", first_form(link)).status_code == 404
     with pytest.raises(CommandError, match="already has an administrator"):
         first_link()
     with pytest.raises(Refused):
         actions.create_first_administrator(
-            link.partition("token=")[2], email="a@b.example", name="A", password=PASSWORD
+            link.partition("#")[2], email="a@b.example", name="A", password=PASSWORD
         )
 
 
 def test_a_newer_link_replaces_the_older(client: Client) -> None:
     old, new = first_link(), first_link()
-    assert client.get(old).status_code == 404
-    assert client.get(new).status_code == 200
+    assert use_link(client, old).status_code == 404
+    assert use_link(client, new).status_code == 200
 
 
 def test_a_link_for_the_first_administrator_runs_out(client: Client) -> None:
     link = first_link()
     SetUpLink.objects.update(expires_at=Now())
-    assert client.get(link).status_code == 404
+    assert use_link(client, link).status_code == 404

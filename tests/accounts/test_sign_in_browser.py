@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 from playwright.sync_api import Page, expect
 
+from accounts import actions
 from accounts.models import SignIn
 from accounts.permissions import Role
 from tests.cast import PASSWORD, make_person, totp_code
@@ -85,3 +86,20 @@ def settings_idle(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(settings, "HOLDFAST_IDLE_MINUTES", 1)
     monkeypatch.setattr(idle, "WARN_BEFORE", timedelta(seconds=58))
+
+
+def test_a_one_time_link_fills_itself_in_and_stays_in_no_address(
+    page: Page, live_server: Any, complaints: list[str]
+) -> None:
+    admin = make_person("Ada Arnold", Role.ADMINISTRATOR)
+    _, token = actions.invite(
+        email="nina@holdfast.example", name="Nina", role=Role.REVIEWER, actor=admin
+    )
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{live_server.url}/invitation/#{token}")
+    expect(page.get_by_role("heading", name="Create your account")).to_be_visible()
+    expect(page.get_by_label("Your name")).to_have_value("Nina")
+    assert page.url == f"{live_server.url}/invitation/"
+    assert not [url for url in asked if token in url.partition("#")[0]]
+    assert complaints == []

@@ -88,6 +88,7 @@ People
     guesses while Valkey is away    accounts/test_guesses.py::test_guesses_are_limited_without_valkey_too
     one administrator, two verbs    accounts/test_two_administrators.py::test_after_a_reset_a_password_link_takes_two
     an administrator of one's own   accounts/test_two_administrators.py::test_nobody_makes_an_administrator_alone
+    a proxy logs one-time links     accounts/test_sign_in_browser.py::test_a_one_time_link_fills_itself_in_and_stays_in_no_address
     approver equal to author        referrals/test_referral_approval.py::test_the_author_cannot_approve
 
 Health

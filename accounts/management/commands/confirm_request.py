@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from accounts import actions
 from accounts.models import AccountRequest
-from accounts.signing_in import password_address
+from accounts.signing_in import one_time_address
 from core.audit import Actor
 from core.errors import Refused
 
@@ -53,4 +53,4 @@ class Command(BaseCommand):
             raise CommandError(refused.message) from None
         self.stdout.write(f"Confirmed: {done.get_kind_display()}. The audit log says so.")
         if token:
-            self.stdout.write(password_address(options["base"], token))
+            self.stdout.write(one_time_address(options["base"], "accounts:new_password", token))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from typing import Any
-from urllib.parse import urlencode
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.urls import reverse
 
 from accounts import actions
+from accounts.signing_in import one_time_address
 from core.errors import Refused
 
 
@@ -30,5 +29,4 @@ class Command(BaseCommand):
             token = actions.issue_set_up_link()
         except Refused as refused:
             raise CommandError(refused.message) from None
-        address = options["base"].rstrip("/") + reverse("accounts:set_up")
-        self.stdout.write(f"{address}?{urlencode({'token': token})}")
+        self.stdout.write(one_time_address(options["base"], "accounts:set_up", token))

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from accounts import actions
 from accounts.models import AccountRequest, User
-from accounts.signing_in import password_address
+from accounts.signing_in import one_time_address
 from core.audit import Actor
 from core.errors import Invalid, Refused
 
@@ -61,4 +61,6 @@ class Command(BaseCommand):
                     raise CommandError(str(refused)) from None
                 self.stdout.write(f"Done: {done.get_kind_display()}. The audit log says so.")
                 if token:
-                    self.stdout.write(password_address(options["base"], token))
+                    self.stdout.write(
+                        one_time_address(options["base"], "accounts:new_password", token)
+                    )
