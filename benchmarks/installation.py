@@ -49,7 +49,7 @@ def prepared() -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
         var = Path(folder)
         var.chmod(0o711)
-        for name in ("keys", "log", "vault", "packages", "static"):
+        for name in ("keys", "log", "vault", "packages", "anchors", "static"):
             (var / name).mkdir(mode=0o700)
         with private_services(var) as services:
             env = {

@@ -62,7 +62,7 @@ def fill(count: int) -> list[str]:
             pdq = images.digest(photo, algorithms=["pdq"]).digests[0].pdq
             actions.add_entry(listed, algorithm="pdq", value=pdq, actor=SYSTEM)
         blob = vault.store_bytes(photo, media_type="image/jpeg")
-        upload = create_upload(source, blob, media_type="image/jpeg", actor=SYSTEM)
+        upload = create_upload(source, blob, actor=SYSTEM)
         said = {
             "subject": {"account": f"account-{number}"},
             "surface": "profile_photo",

@@ -35,6 +35,17 @@ def env_int(name: str, default: int) -> int:
         raise ImproperlyConfigured(f"{name} must be a whole number, not {raw!r}") from None
 
 
+def env_program(name: str) -> str:
+    """Return an optional program: its absolute path, ``1`` for the usual one, or nothing for none.
+
+    Raises ImproperlyConfigured for anything else.
+    """
+    raw = os.environ.get(name, "").strip()
+    if raw.startswith("/"):
+        return raw
+    return "1" if env_bool(name, default=False) else ""
+
+
 def env_list(name: str, default: list[str]) -> list[str]:
     """Return a comma-separated setting as a list without blanks."""
     raw = os.environ.get(name, "")

@@ -9,7 +9,17 @@ from pathlib import Path
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config.env import attach, database, env_bool, env_int, env_list, env_numbers, secret, store
+from config.env import (
+    attach,
+    database,
+    env_bool,
+    env_int,
+    env_list,
+    env_numbers,
+    env_program,
+    secret,
+    store,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(os.environ.get("HOLDFAST_VAR", BASE_DIR / "var"))
@@ -111,6 +121,8 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},  # Nothing may use it.
     "vault": store("vault", Path(os.environ.get("HOLDFAST_VAULT_ROOT", VAR_DIR / "vault"))),
     "packages": store("packages", VAR_DIR / "packages"),
+    # Signed statements of where the audit log ended: public in themselves, and worth a disk of their own.
+    "anchors": store("anchors", Path(os.environ.get("HOLDFAST_ANCHOR_ROOT", VAR_DIR / "anchors"))),
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if TESTING
@@ -132,6 +144,8 @@ HOLDFAST_MAX_UPLOAD_BYTES = env_int("HOLDFAST_MAX_UPLOAD_BYTES", 100 * 1024 * 10
 HOLDFAST_DISK_RESERVE_BYTES = env_int("HOLDFAST_DISK_RESERVE_BYTES", 64 * 1024 * 1024)
 # Perceptual digests of every picture: pdq always, phash, dhash, and whash, which costs ten times the others.
 HOLDFAST_DIGESTS = frozenset(env_list("HOLDFAST_DIGESTS", ["pdq", "phash", "dhash"]))
+# Whether HEIC pictures are decoded, by a program of the operating system: 1, or its path (hashing.heic).
+HOLDFAST_HEIC = env_program("HOLDFAST_HEIC")
 HOLDFAST_KEYRING = Path(os.environ.get("HOLDFAST_KEYRING", VAR_DIR / "keys" / "masterkeys.json"))
 
 # This machine's copy of the index over known digests: a cache, made again from the vault.
@@ -183,6 +197,8 @@ HOLDFAST_JOBS = {
         "queue": "package",
         "timeout": 6 * 3600,
     },
+    "make_anchor": {"path": "referrals.jobs.make_anchor", "queue": "package", "timeout": 3600},
+    "keep_anchors": {"path": "referrals.jobs.keep_anchors", "queue": "package", "timeout": 3600},
     "verify_audit": {"path": "core.audit_job.verify_audit", "queue": "default", "timeout": 3600},
     # Classifiers of texts.
     "train_classifier": {
@@ -225,6 +241,7 @@ HOLDFAST_SWEEPS = [
     "moderation.delivery_jobs.sweep_deliveries",
     "moderation.jobs.sweep_claims",
     "referrals.jobs.sweep_packages",
+    "referrals.jobs.sweep_anchors",
 ]
 # Which queues each process of the launcher serves (config/runtime/up.py): health names the process to look at.
 HOLDFAST_PROCESSES = {
@@ -241,6 +258,9 @@ HOLDFAST_AUDITED_ROWS = [
     "moderation.audit_rows.KINDS",
     "referrals.audit_rows.KINDS",
 ]
+# Who knows the keys that sign anchors, and the authority that stamps them.
+HOLDFAST_ANCHOR_SIGNATURES = "referrals.anchoring.check_signature"
+HOLDFAST_ANCHOR_STAMPS = "referrals.anchoring.check_token"
 # What `rotate_master_key` seals anew besides the originals' keys.
 HOLDFAST_RESEAL = [
     "hashing.actions.exchanges.reseal_exchanges",
@@ -330,6 +350,13 @@ HOLDFAST_SIGNING_KEY_FILE = os.environ.get("HOLDFAST_SIGNING_KEY_FILE", "")
 HOLDFAST_ALLOWED_SIGNERS_FILE = os.environ.get(
     "HOLDFAST_ALLOWED_SIGNERS_FILE", str(VAR_DIR / "keys" / "allowed_signers")
 )
+# Anchors of the audit log may be stamped by an RFC 3161 authority and sent to an endpoint of the operator. Neither
+# by itself: both are contacted only when named here.
+HOLDFAST_TSA_URL = os.environ.get("HOLDFAST_TSA_URL", "")
+HOLDFAST_TSA_CA_FILE = os.environ.get("HOLDFAST_TSA_CA_FILE", "")
+HOLDFAST_ANCHOR_WEBHOOK_URL = os.environ.get("HOLDFAST_ANCHOR_WEBHOOK_URL", "")
+HOLDFAST_ANCHOR_WEBHOOK_SECRET = os.environ.get("HOLDFAST_ANCHOR_WEBHOOK_SECRET", "")
+HOLDFAST_ANCHOR_ALLOW_PRIVATE = env_bool("HOLDFAST_ANCHOR_ALLOW_PRIVATE", default=False)
 # A public key: `manage.py init_signing` writes it where every process may read it.
 HOLDFAST_ESCROW_RECIPIENT = os.environ.get("HOLDFAST_ESCROW_RECIPIENT", "")
 HOLDFAST_ESCROW_RECIPIENT_FILE = str(VAR_DIR / "keys" / "escrow.recipient")

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from core import audit
+from core.anchor_check import check_anchors
 from core.audit_check import check
 from core.audit_events import AuditEvent
 from core.errors import describe
@@ -41,7 +42,7 @@ def request_check(*, actor: audit.Person) -> bool:
 def _verdict_of(last: Heartbeat | None) -> dict[str, Any] | None:
     if last is None or last.detail.get("state", "done") != "done":
         return None
-    keys = ("intact", "entries", "chains", "rows_compared", "breaks")
+    keys = ("intact", "entries", "chains", "rows_compared", "breaks", "anchors", "by")
     return {key: last.detail[key] for key in keys if key in last.detail} | {
         "at": audit.timestamp(last.at)
     }
@@ -54,7 +55,15 @@ def verify_audit() -> None:
     before = last.detail.get("last") if last is not None else None
     beat(NAME, Heartbeat.Kind.CHECK, state="running", last=before)
     verdict = check(progress=_note_progress, rows=True)
-    beat(NAME, Heartbeat.Kind.CHECK, state="done", **verdict.as_json())
+    anchors = check_anchors()
+    beat(
+        NAME,
+        Heartbeat.Kind.CHECK,
+        state="done",
+        by="the check asked for on this page",
+        anchors=anchors.as_json(),
+        **verdict.as_json(),
+    )
     audit.record(
         AuditEvent.AUDIT_VERIFIED,
         actor=audit.SYSTEM,
@@ -62,6 +71,8 @@ def verify_audit() -> None:
         entries=verdict.entries,
         chains=verdict.chains,
         broken=[found.chain for found in verdict.breaks[:50]],
+        anchors_intact=anchors.is_intact,
+        anchors=anchors.anchors,
     )
 
 

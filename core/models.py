@@ -129,6 +129,38 @@ class AuditHead(models.Model):
         return f"{self.chain} ends at #{self.seq}"
 
 
+class AuditAnchor(models.Model):
+    """Where all chains ended at one moment, signed; the same lies as a file outside of the database.
+
+    ``core.anchors`` says what the statement and the list are. Only added: the database lets the fields from
+    ``token`` on be written once and nothing else be changed.
+    """
+
+    class Reason(models.TextChoices):
+        NIGHTLY = "nightly"
+        PACKAGE = "package"
+        ASKED = "asked"
+
+    number = models.BigIntegerField(primary_key=True)
+    made_at = models.DateTimeField()
+    reason = models.CharField(max_length=10, choices=Reason.choices)
+    through_id = models.BigIntegerField(help_text="the newest entry of the log at that moment")
+    statement = models.TextField(help_text="what is signed")
+    signature = models.TextField(help_text="SSHSIG over the statement")
+    signer = models.CharField(max_length=200)
+    heads = models.BinaryField(help_text="the list of heads, gzip")
+    token = models.BinaryField(null=True, help_text="answer of the time-stamp authority")
+    stored_at = models.DateTimeField(null=True, help_text="when its file lay in the store")
+    told_at = models.DateTimeField(null=True, help_text="when the operator's endpoint had it")
+
+    class Meta:
+        ordering = ["number"]
+        indexes = [models.Index(fields=["made_at"], name="core_anchor_made")]
+
+    def __str__(self) -> str:
+        return f"anchor {self.number}"
+
+
 class Heartbeat(models.Model):
     """The last sign of life of a process or a sweep, what became of a job, when something is due again."""
 

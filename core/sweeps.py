@@ -31,7 +31,7 @@ def sweep_staged_blobs() -> int:
 
 def sweep_half_written() -> int:
     """Remove files that a killed process left half written in the folders of the stores; return how many."""
-    stores = (storages[name] for name in ("vault", "packages"))
+    stores = (storages[name] for name in ("vault", "packages", "anchors"))
     return sum(store.sweep_incoming() for store in stores if isinstance(store, DurableFolder))
 
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Info, register
 
-from hashing import sandbox
+from hashing import heic, sandbox
 from hashing.digests import PERCEPTUAL
 
 
@@ -40,3 +40,19 @@ def the_sandbox_is_complete(**_: Any) -> list[CheckMessage]:
         else:
             found.append(checks.Warning(gap.sentence, hint=hint, id="hashing.W002"))
     return found
+
+
+@register()
+def heic_converter_is_there(**_: Any) -> list[CheckMessage]:
+    """hashing.E003: switched on without a converter, every HEIC picture would wait for a person."""
+    try:
+        heic.converter()
+    except LookupError as missing:
+        return [
+            Error(
+                f"HOLDFAST_HEIC is on, but {missing} is not installed.",
+                hint="Install the distribution's converter (Debian: libheif-examples), or set HOLDFAST_HEIC=0.",
+                id="hashing.E003",
+            )
+        ]
+    return []

@@ -27,9 +27,20 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, NoReturn
 
+from core.media_types import HEIF, MediaType, sniff
 from hashing import confinement
 
-__all__ = ["END", "FAILED", "FRAME", "HEADER", "MESSAGE", "REQUEST", "CannotDecode", "Wanted"]
+__all__ = [
+    "END",
+    "FAILED",
+    "FRAME",
+    "HEADER",
+    "HEIC_IS_OFF",
+    "MESSAGE",
+    "REQUEST",
+    "CannotDecode",
+    "Wanted",
+]
 
 REQUEST = struct.Struct(">II")
 """Before each picture: length of the wishes (JSON) and of the file."""
@@ -39,10 +50,7 @@ FRAME_HEAD = struct.Struct(">I")
 """Begins a frame's body: length of its facts (JSON); pixels follow, if they were asked for."""
 HEADER, FRAME, END, FAILED = b"H", b"F", b"E", b"X"
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF")
-"""What is decoded: PNG includes animated PNG, JPEG the several pictures in one file that phones write (MPO)."""
-
-_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\x00", b"MM\x00*", b"BM")
+HEIC_IS_OFF = ("HEIC is not switched on here", "heic_off")
 
 
 class CannotDecode(Exception):
@@ -79,54 +87,27 @@ def sample(total: int, wanted: int) -> list[int]:
     return sorted({round(step * (total - 1) / (wanted - 1)) for step in range(wanted)})
 
 
-def looks_like(head: bytes) -> str:
-    """Return in plain words what a file that is no picture seems to be, or an empty string."""
-    if head[4:8] == b"ftyp":
-        brand = head[8:12]
-        if brand in {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}:
-            return "a HEIC picture"
-        return "a video" if brand not in {b"avif", b"avis"} else "an AVIF picture"
-    signatures = (
-        (b"%PDF", "a PDF document"),
-        (b"PK\x03\x04", "a ZIP archive or an office document"),
-        (b"\x1aE\xdf\xa3", "a video"),
-        (b"OggS", "an Ogg recording"),
-        (b"ID3", "an audio file"),
-        (b"MZ", "a program"),
-        (b"\x7fELF", "a program"),
-        (b"\x1f\x8b", "a gzip archive"),
-        (b"8BPS", "a Photoshop document"),
-        (b"\x00\x00\x01\x00", "an icon"),
-    )
-    for signature, words in signatures:
-        if head.startswith(signature):
-            return words
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start):
-        return "an SVG drawing"
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "a web page"
-    if head and not head.strip(b"\x00"):
-        return "nothing but zero bytes"
-    return ""
+def form_of(data: bytes, kind: str) -> MediaType:
+    """Return the one form that a file may be decoded as. Raises CannotDecode for all that is not decoded here.
 
-
-def _unidentified(data: bytes) -> CannotDecode:
-    words = looks_like(data[:512])
-    if words in {"a HEIC picture", "an AVIF picture"}:
-        return CannotDecode("the file is damaged or cut off", "damaged")
-    if words:
-        return CannotDecode(f"the file is not a picture, it looks like {words}", "wrong_type")
-    if data.startswith(_BEGINNINGS) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
-        return CannotDecode("the file is damaged or cut off", "damaged")
-    return CannotDecode("the file is not a picture in a known format", "wrong_type")
+    No library is asked what a file is: FFmpeg would obey a text that names other files or addresses.
+    """
+    found = sniff(data)
+    what = "picture" if kind == "image" else "video"
+    if found is None:
+        raise CannotDecode(f"the file is not a {what} in a known format", "wrong_type")
+    if found is HEIF:
+        raise CannotDecode(*HEIC_IS_OFF)
+    if found.kind != kind:
+        raise CannotDecode(f"the file is not a {what}, it looks like {found.words}", "wrong_type")
+    if not (found.picture if kind == "image" else found.demuxer):
+        raise CannotDecode(f"it is {found.words}, which is not decoded here", "unsupported_format")
+    return found
 
 
 # ── Decoding ──────────────────────────────────────────────────────────────────────────────────
 def _answer(data: bytes, wanted: Wanted) -> None:
     """Decode one picture and send what was asked for, or why it cannot be had."""
-    from PIL import UnidentifiedImageError
-
     try:
         if wanted.is_video:
             _send_video(data, wanted)
@@ -137,8 +118,6 @@ def _answer(data: bytes, wanted: Wanted) -> None:
         _refuse(refused)
     except MemoryError:
         _refuse(CannotDecode("decoding needs more memory than allowed", "too_much_memory"))
-    except UnidentifiedImageError:
-        _refuse(_unidentified(data))
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, KeyError, IndexError):
         # What Pillow's decoders raise on damage; their messages may quote the file.
         _refuse(CannotDecode("the file is damaged or cut off", "damaged"))
@@ -151,8 +130,9 @@ def _send_picture(data: bytes, wanted: Wanted) -> None:
 
     from hashing import digests, pixels
 
+    form = form_of(data, "image")
     mode = "RGB" if wanted.with_pixels else "L"
-    with Image.open(BytesIO(data), formats=FORMATS) as image:
+    with Image.open(BytesIO(data), formats=(form.picture,)) as image:
         _check_size(image, wanted)
         width, height = image.size
         total = _count_frames(image, wanted)
@@ -189,9 +169,11 @@ def _send_picture(data: bytes, wanted: Wanted) -> None:
 def _send_video(data: bytes, wanted: Wanted) -> None:
     from hashing import digests, video_frames
 
+    form = form_of(data, "video")
     try:
         walk = video_frames.walk(
             data,
+            demuxer=form.demuxer,
             every=wanted.every,
             longest=wanted.longest,
             most=wanted.frames,
@@ -261,12 +243,10 @@ def _prepare() -> None:
     """Load everything: once it is confined no module, library or file can be opened."""
     import cv2  # noqa: F401 — videos need it
     import numpy as np
-    import pi_heif
     from PIL import Image, features
 
     from hashing import digests, pixels, video_frames  # noqa: F401 — pixels is used later
 
-    pi_heif.register_heif_opener(thumbnails=False)
     Image.init()
     for name in ("jpg", "zlib", "libtiff", "webp", "avif"):
         features.check(name)

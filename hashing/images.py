@@ -2,7 +2,7 @@
 
 A decoder is C code fed by an attacker. Here it is another program with nothing in its memory to steal, in a
 sandbox of the kernel, with limits that the kernel enforces, and with a wall clock that ends in SIGKILL: a signal handler or a thread inside
-the worker could do neither, because one call into libtiff, libwebp or libheif may never come back to
+the worker could do neither, because one call into libtiff, libwebp or FFmpeg may never come back to
 Python. A crash, a hang or a memory bomb costs one decoder and becomes ``CannotDecode`` with a reason in plain
 words.
 
@@ -32,7 +32,8 @@ from typing import Any, BinaryIO, TypeVar
 
 from PIL import Image
 
-from hashing import sandbox
+from core.media_types import HEIF, sniff
+from hashing import heic, sandbox
 from hashing.confinement import STOPPED_BY, Gap, from_json
 from hashing.decoder import (
     END,
@@ -43,7 +44,6 @@ from hashing.decoder import (
     MESSAGE,
     REQUEST,
     CannotDecode,
-    looks_like,
     sample,
 )
 from hashing.digests import PERCEPTUAL, USUAL, FrameDigests
@@ -61,7 +61,6 @@ __all__ = [
     "digest",
     "digests_of",
     "facts_of",
-    "looks_like",
     "sample",
     "stop",
 ]
@@ -167,6 +166,8 @@ def _ask(
         )
     if not data:
         raise CannotDecode("the file is empty", "empty")
+    if sniff(data) is HEIF:
+        return _heic(data, limits, algorithms, with_pixels=with_pixels)
     wishes = {
         "pixels": limits.pixels,
         "frames": limits.frames,
@@ -180,6 +181,30 @@ def _ask(
     facts, frames, problem = converse(wishes, data, limits, parse)
     picture = _picture(facts, tuple(frames))
     return replace(picture, problem=_partly(picture, problem)) if problem else picture
+
+
+def _heic(
+    data: bytes, limits: Limits, algorithms: Collection[str], *, with_pixels: bool
+) -> Picture:
+    """Return the pictures in a HEIC file as the frames of one. Raises CannotDecode."""
+    pictures = heic.to_jpegs(data, seconds=limits.seconds, memory=limits.memory)
+    looked = [
+        _ask(each, limits, algorithms, with_pixels=with_pixels)
+        for each in pictures[: heic.MOST_PICTURES]
+    ]
+    frames = tuple(
+        replace(
+            picture.frames[0],
+            index=index,
+            digests=picture.frames[0].digests and replace(picture.frames[0].digests, frame=index),
+        )
+        for index, picture in enumerate(looked)
+    )
+    rest = len(pictures) > len(looked)
+    problem = f"only the first {len(looked)} of its pictures were looked at" if rest else ""
+    return replace(
+        looked[0], format="HEIF", frames_total=len(pictures), frames=frames, problem=problem
+    )
 
 
 def converse(

@@ -35,6 +35,13 @@ BAR = 22
 SMALLEST_PICTURE = 0.4
 """Share of either side that must remain between bars."""
 
+DECODERS = (
+    *("h264", "hevc", "vp9", "vp8", "libdav1d"),
+    *("mpeg4", "mpeg2video", "mpeg1video", "mjpeg"),
+)
+"""FFmpeg's decoders that may run. Those of MPEG-1 and MPEG-2 are one piece of code. The hundreds of others are where
+most of its holes are found: forms of games and old cameras, which come to a library only by somebody's intent."""
+
 Grey = npt.NDArray[np.uint8]
 
 
@@ -60,38 +67,27 @@ class Picked:
 
 def warm() -> None:
     """Load OpenCV and open its reader once, so that no file has to be opened for the first video."""
-    import cv2 as opencv
-
-    cv2: Any = opencv
-    cv2.setNumThreads(0)
-    nothing: Any = io.BytesIO(bytes(64))
-    cv2.VideoCapture(nothing, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]).release()
+    cv2 = _opencv()
+    _open(cv2, bytes(64), "mov")
     tiny = np.zeros((64, 64, 3), np.uint8)
     cv2.resize(cv2.cvtColor(tiny, cv2.COLOR_BGR2GRAY), (32, 32), interpolation=cv2.INTER_AREA)
 
 
-def walk(data: bytes, *, every: float, longest: float, most: int, pixels: int) -> Iterator[Any]:
+def walk(
+    data: bytes, *, demuxer: str, every: float, longest: float, most: int, pixels: int
+) -> Iterator[Any]:
     """Yield first what is known of the video (a dictionary), then its picked frames in order of time.
 
-    ``every`` is in seconds; at most ``most`` frames and the first ``longest`` seconds are looked at.
-    Raises Unwatchable for a file that holds no video, has no frame or frames of more than ``pixels``
+    ``demuxer`` is FFmpeg's name of the one form that the file is read as. ``every`` is in seconds; at most
+    ``most`` frames and the first ``longest`` seconds are looked at. Raises Unwatchable for a file that holds no video, has no frame or frames of more than ``pixels``
     points, or goes beyond those limits (after the frames that were within).
     """
-    os.environ.setdefault(
-        "OPENCV_FFMPEG_LOGLEVEL", "-8"
-    )  # FFmpeg quotes names of the file's parts.
-    import cv2 as opencv
-
-    cv2: Any = opencv
-    cv2.setNumThreads(0)
-    source: Any = io.BytesIO(data)
-    film = cv2.VideoCapture(
-        source,
-        cv2.CAP_FFMPEG,
-        [cv2.CAP_PROP_N_THREADS, 1],
-    )
-    if not film.isOpened():
-        raise Unwatchable("the file is not a video that can be decoded", "wrong_type")
+    cv2 = _opencv()
+    film = _open(cv2, data, demuxer)
+    if film is None:
+        raise Unwatchable(
+            "the file is damaged, or holds no video in a form that is decoded here", "wrong_type"
+        )
     width = int(film.get(cv2.CAP_PROP_FRAME_WIDTH))
     height = int(film.get(cv2.CAP_PROP_FRAME_HEIGHT))
     rate = film.get(cv2.CAP_PROP_FPS)
@@ -140,6 +136,49 @@ def walk(data: bytes, *, every: float, longest: float, most: int, pixels: int) -
         )
     if not picked:
         raise Unwatchable("the video has no frame that can be decoded", "no_frames")
+
+
+def _opencv() -> Any:
+    """Return OpenCV, told to be silent: FFmpeg quotes names of the file's parts."""
+    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"
+    os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
+    import cv2 as opencv
+
+    cv2: Any = opencv
+    cv2.setNumThreads(0)
+    return cv2
+
+
+def _open(cv2: Any, data: bytes, demuxer: str) -> Any:
+    """Return the opened film, or None. One decoder after the other is tried: a wrong one costs a millisecond.
+
+    FFmpeg is not asked what the file is, and it gets no choice of decoders: OpenCV would start whichever the file
+    wants, since FFmpeg's list of allowed ones does not reach the decoder that OpenCV opens.
+    """
+    for decoder in DECODERS:
+        # Read by OpenCV at each opening.
+        os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = _options(demuxer, decoder)
+        source: Any = io.BytesIO(data)  # Shares the bytes.
+        film = cv2.VideoCapture(source, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+        if film.isOpened():
+            return film
+    return None
+
+
+def _options(demuxer: str, decoder: str) -> str:
+    """Return FFmpeg's options, as OpenCV writes them: one demuxer, one decoder, no protocol.
+
+    The file is read from memory; nothing that it names is opened, be it a file or an address. The list of
+    protocols holds a name that none has: at an empty list, FFmpeg stops reading the options.
+    """
+    options = {
+        "input_format": demuxer,
+        "format_whitelist": demuxer,
+        "video_codec": decoder,
+        "codec_whitelist": decoder,
+        "protocol_whitelist": "none",
+    }
+    return "|".join(f"{name};{value}" for name, value in options.items())
 
 
 def _time(said: float, counted: float, before: float) -> float:

@@ -5,18 +5,20 @@ Reads only. Staff appear by pseudonym; texts go in as they were stored, never re
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
-from datetime import datetime
 from typing import BinaryIO
 
 from django.conf import settings
-from django.db import connection
 
 from core import audit, vault
+from core.anchors import unpack
+from core.models import AuditAnchor
 from hashing.models import Flag
 from moderation.models import Case, Decision
 from moderation.models import Reveal as RevealRow
 from referrals import package
+from referrals.anchoring import document_of
 from referrals.custody import CustodyLog, prove_inclusion
 from referrals.models import Exhibit, Referral, ReferralAccount
 from reports.models import NOT_SENT, Account, IdentifierKind, Item, ItemKind, Surface
@@ -31,9 +33,17 @@ def exhibit_name(position: int) -> str:
 
 
 def describe(
-    referral: Referral, *, signer: package.Signer, escrow: str, watch: Watch
+    referral: Referral,
+    *,
+    anchor: AuditAnchor,
+    signer: package.Signer,
+    escrow: str,
+    watch: Watch,
 ) -> package.PackageSpec:
-    """Return everything that goes into the package of an approved referral."""
+    """Return everything that goes into the package of an approved referral.
+
+    The custody log goes as far as ``anchor`` saw it, and is proved to stand in the anchor's list.
+    """
     case = referral.case
     decision = latest_decision(case)
     exhibits = list(
@@ -73,7 +83,8 @@ def describe(
             for named in referral.named_accounts.filter(is_included=True).select_related("account")
         ),
         conversations=tuple(_conversations(referral, exhibits)),
-        custody=custody_of(case),
+        custody=custody_of(case, anchor),
+        anchor=document_of(anchor),
         signer=signer,
         escrow=escrow,
     )
@@ -92,28 +103,19 @@ def latest_decision(case: Case) -> Decision:
     return decision
 
 
-def custody_of(case: Case) -> CustodyLog:
-    """Return the custody lines of this case only, with the proof that they stand in the whole log.
+def custody_of(case: Case, anchor: AuditAnchor) -> CustodyLog:
+    """Return the custody lines of this case only, with the proof that they stand in an anchor's list.
 
-    The heads are read first and the lines up to this case's head: lines are only ever appended, so
-    both fit together whatever is written meanwhile.
+    Lines are only ever appended: those up to where the anchor saw the chain end fit it, whatever is written meanwhile.
     """
     chain = f"case:{case.pk}"
-    heads = audit.heads("case:")
-    last = next((seq for name, seq, _ in heads if name == chain), 0)
+    heads = list(unpack(io.BytesIO(bytes(anchor.heads))))
+    last = next((head.seq for head in heads if head.chain == chain), 0)
     lines = tuple(line for seq, line, _ in audit.chain_lines(chain) if seq <= last)
     proof = prove_inclusion(
-        [(name, digest) for name, _, digest in heads], chain, built_at=audit_time()
+        [(head.name, head.hash) for head in heads], chain, built_at=anchor.made_at
     )
     return CustodyLog(lines=lines, inclusion=proof)
-
-
-def audit_time() -> datetime:
-    """Return the database's time, the clock of every custody line."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-        return now
 
 
 def _case_facts(referral: Referral, decision: Decision) -> package.CaseFacts:

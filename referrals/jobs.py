@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import Storage, storages
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from core import disk
-from core.jobs import enqueue, job
-from referrals import actions
+from core.jobs import enqueue, is_time_for, job
+from core.models import AuditAnchor
+from referrals import actions, anchoring
 from referrals.actions import BuildSuperseded
 from referrals.custody import CustodyBroken
 from referrals.describing import describe
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
 BEAT_SECONDS = 3.0
+ANCHOR_RETRY = 600
+"""Seconds between two wake-ups for an anchor that is due, or that is not stored, stamped or sent yet."""
 
 
 class NoKey(Exception):
@@ -163,7 +166,9 @@ def _build_and_store(referral: Referral, storage: Storage) -> None:
     )
     progress = _Progress(referral, total)
     check_record(referral)
-    spec = describe(referral, signer=signing_key(), escrow=escrow_recipient(), watch=progress)
+    signer, escrow = signing_key(), escrow_recipient()
+    anchor = anchoring.make(AuditAnchor.Reason.PACKAGE, signer=signer)
+    spec = describe(referral, anchor=anchor, signer=signer, escrow=escrow, watch=progress)
     # Everything written here is encrypted already; the folder is private all the same.
     with tempfile.TemporaryDirectory(prefix=_scratch_name(referral)) as folder:
         path = Path(folder) / spec.file_name
@@ -223,6 +228,38 @@ def _remove_leavings(storage: Storage, referral: Referral) -> None:
             storage.delete(f"{referral.pk}/{folder}/{file}")
         with contextlib.suppress(OSError):  # A builder that is not quite dead writes there again.
             storage.delete(f"{referral.pk}/{folder}")
+
+
+@job
+def make_anchor() -> None:
+    """Fix and sign where all chains of the audit log end, when a day has passed. Safe to repeat."""
+    if actions.anchors.is_night_due():
+        anchoring.make(AuditAnchor.Reason.NIGHTLY, signer=signing_key())
+
+
+@job
+def keep_anchors() -> None:
+    """Store, stamp and send the anchors of which that did not work yet. Safe to repeat."""
+    for anchor in _unfinished():
+        anchoring.keep(anchor)
+
+
+def _unfinished() -> QuerySet[AuditAnchor]:
+    return actions.anchors.unfinished_anchors(
+        stamped=anchoring.is_stamping(), told=anchoring.is_telling()
+    )
+
+
+def sweep_anchors() -> int:
+    """Wake the package worker for an anchor that is due, also after nights without it. Returns how many wake-ups."""
+    woken = 0
+    if actions.anchors.is_night_due() and is_time_for("anchor", ANCHOR_RETRY):
+        enqueue("make_anchor")
+        woken += 1
+    if is_time_for("anchors-left", ANCHOR_RETRY) and _unfinished().exists():
+        enqueue("keep_anchors")
+        woken += 1
+    return woken
 
 
 def sweep_packages() -> int:

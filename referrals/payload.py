@@ -59,6 +59,7 @@ def documents(spec: PackageSpec, originals: Sequence[Original]) -> dict[str, byt
             root_signature=spec.custody_root_signature or None,
             namespace=root_namespace if spec.custody_root_signature else None,
         ),
+        **({"data/custody/anchor.json": _json(dict(spec.anchor))} if spec.anchor else {}),
         "data/legal/basis.json": _json(legal_basis(spec)),
         "data/documentation/verify_package.py": VERIFIER.read_bytes(),
     }

@@ -169,7 +169,6 @@ def post_media(request: HttpRequest) -> HttpResponse:
             key.source,
             file.blob,
             name=file.name or "file",
-            media_type=file.media_type,
             actor=access.actor_for(key),
         )
         return 201, media_answer(upload)
@@ -355,7 +354,6 @@ def _with_uploads(key: ApiKey, payload: ReportPayload, files: dict[str, Any]) ->
                 key.source,
                 file.blob,
                 name=file.name,
-                media_type=file.media_type,
                 field=f"items.{index}.file",
                 actor=access.actor_for(key),
             ).pk

@@ -24,6 +24,7 @@ LOOKS_AT_STORES = {"core/views.py": "the health page asks whether anything runs,
 PURE_MODULES = frozenset(
     {
         "accounts/permissions.py",
+        "core/media_types.py",
         "hashing/charts.py",
         "hashing/csv_lists.py",
         "hashing/digests.py",

@@ -88,7 +88,7 @@ class Casework:
     def upload(self, source: Source, content: bytes, media_type: str) -> str:
         """Store media and return the reference that a report may use."""
         blob = vault.store_bytes(content, media_type=media_type)
-        return str(create_upload(source, blob, media_type=media_type, actor=SYSTEM).pk)
+        return str(create_upload(source, blob, actor=SYSTEM).pk)
 
     def report(
         self,

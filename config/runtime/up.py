@@ -124,7 +124,7 @@ class Launcher:
             var.chmod(
                 0o711
             )  # As root PostgreSQL runs under an account of its own, which passes by.
-            for name in ("keys", "log", "vault", "packages"):
+            for name in ("keys", "log", "vault", "packages", "anchors"):
                 (var / name).mkdir(mode=0o700, exist_ok=True)
             _check_port(self.wishes)
             self.supervisor.reap_leftovers()

@@ -131,9 +131,7 @@ def _reports() -> str:
         items = [dict(item) for item in payload.get("items", [])]
         for position, media in sample.media.items():
             blob = vault.store_bytes(media.data, media_type=media.media_type)
-            upload = reports.create_upload(
-                source, blob, name=media.name, media_type=media.media_type, actor=SYSTEM
-            )
+            upload = reports.create_upload(source, blob, name=media.name, actor=SYSTEM)
             items[position]["media"] = str(upload.pk)
         payload["items"] = items
         reports.submit_report(source, payload=ReportPayload(**payload), actor=SYSTEM)

@@ -17,12 +17,12 @@ from core import audit, vault
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid
 from core.jobs import enqueue, registered
+from core.media_types import HEAD_BYTES, kind_of
 from core.models import Blob
 from core.uploads import VaultUpload
 from hashing.models import FileLookup, LookupState
 from reports.actions.uploads import clean_name
-from reports.media_kinds import HEAD_BYTES, kind_of
-from reports.models import Source
+from reports.models import ItemKind, Source
 
 __all__ = [
     "LOOKUP_LIFE",
@@ -60,7 +60,7 @@ def ask_about_files(
     kinds = []
     for file in files:  # Outside the transaction: storage may be slow.
         with vault.open(file.blob) as stream:
-            kinds.append(kind_of(file.media_type or "", stream.read(HEAD_BYTES)))
+            kinds.append(ItemKind(kind_of(stream.read(HEAD_BYTES))))
     with transaction.atomic():
         rows = []
         for file, kind in zip(files, kinds, strict=True):

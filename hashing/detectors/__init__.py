@@ -5,13 +5,20 @@ from __future__ import annotations
 from hashing.contract import Detector
 from hashing.detectors import switched
 from hashing.detectors.classifier import TextClassifiers
+from hashing.detectors.known_file import KnownFile
 from hashing.detectors.known_image import KnownImage
 from hashing.detectors.known_video import KnownVideo
 from hashing.detectors.terms import Terms
 
 __all__ = ["DETECTORS", "detectors"]
 
-DETECTORS: tuple[Detector, ...] = (KnownImage(), KnownVideo(), Terms(), TextClassifiers())
+DETECTORS: tuple[Detector, ...] = (
+    KnownImage(),
+    KnownVideo(),
+    KnownFile(),
+    Terms(),
+    TextClassifiers(),
+)
 """Always looked at."""
 
 

@@ -21,8 +21,9 @@ from accounts.permissions import Permission
 from core import audit, vault
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused, VaultDamage, VaultDestroyed
+from core.media_types import HEAD_BYTES, sniff
 from core.rates import is_first
-from moderation import access, media_types
+from moderation import access
 from moderation.actions.claims import check_lease
 from moderation.models import Case, CaseStatus, Reveal, RevealPurpose
 from reports.models import Item, ItemKind
@@ -236,7 +237,7 @@ def _check_showable(item: Item) -> None:
         raise Refused("A text has no original to reveal.", "no_media")
     try:
         with vault.open(item.blob) as stream:
-            head = stream.read(media_types.HEAD)
+            head = stream.read(HEAD_BYTES)
     except VaultDestroyed:
         raise Refused("The original was destroyed; only its record remains.", "destroyed") from None
     except VaultDamage as damage:
@@ -245,7 +246,8 @@ def _check_showable(item: Item) -> None:
             "administrator.",
             "damaged",
         ) from None
-    if media_types.inline_type(head) is None:
+    found = sniff(head)
+    if found is None or not found.inline:
         raise Refused(
             "This kind of file cannot be shown safely in a browser. Decide on its metadata and digests.",
             "unsafe_kind",

@@ -17,7 +17,8 @@ from accounts.models import User
 from accounts.permissions import Permission
 from core import context, vault
 from core.errors import Refused
-from moderation import access, actions, evidence, media_types
+from core.media_types import sniff
+from moderation import access, actions, evidence
 from moderation.forms import RevealForm, ShownForm, checked
 from moderation.models import Reveal
 from reports.models import ItemKind
@@ -37,14 +38,14 @@ def preview(request: HttpRequest, id: uuid.UUID, item_id: uuid.UUID) -> HttpResp
     if made is None or made.rendition is None:
         raise Http404
     picture = vault.read(made.rendition, PREVIEW_LIMIT)
-    media_type = media_types.inline_type(picture[: media_types.HEAD])
-    if media_type is None or not media_type.startswith("image/"):
+    made_as = sniff(picture)
+    if made_as is None or not made_as.inline.startswith("image/"):
         raise Http404
     actions.record_preview_served(
         case_item.case, case_item.item, page_view=request.GET.get("view", ""), actor=user
     )
-    response = HttpResponse(picture, content_type=media_type)
-    return _guard(response, f"preview.{media_types.ending(media_type)}")
+    response = HttpResponse(picture, content_type=made_as.inline)
+    return _guard(response, f"preview.{made_as.ending}")
 
 
 @require_GET
@@ -100,14 +101,14 @@ def original(request: HttpRequest, token: str) -> HttpResponse | StreamingHttpRe
         raise Refused("A text has no original to reveal.", "no_media")
     chunks = iter(vault.iter_chunks(blob))
     head = next(chunks, b"")  # Damage shows here, before an answer has begun.
-    media_type = media_types.inline_type(head[: media_types.HEAD])
-    if media_type is None:
+    found = sniff(head)
+    if found is None or not found.inline:
         raise Refused("This kind of file cannot be shown safely in a browser.", "unsafe_kind")
     # The answer is sent after the request's context has ended; its record belongs to the request.
     counted = _counted(used, head, chunks, user, context.current())
-    response = StreamingHttpResponse(counted, content_type=media_type)
+    response = StreamingHttpResponse(counted, content_type=found.inline)
     response["Content-Length"] = str(blob.size)
-    return _guard(response, f"original.{media_types.ending(media_type)}")
+    return _guard(response, f"original.{found.ending}")
 
 
 @require_POST

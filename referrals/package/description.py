@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Protocol
@@ -226,6 +226,7 @@ class PackageSpec:
     signer: Signer
     escrow: str  # our own age recipient
     supersedes: str = ""  # ESC-2026-000123-r1 when this is -r2
+    anchor: Mapping[str, str] | None = None  # the signed statement that fixes the custody tree
     custody_root_signature: str = ""  # SSHSIG over custody.root_statement, if the tree is signed
     timestamp: Callable[[bytes], bytes] | None = None  # signature file → RFC 3161 response
 

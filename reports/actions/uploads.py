@@ -13,10 +13,10 @@ from accounts.permissions import Permission
 from core import audit, vault
 from core.audit import Actor, AuditEvent
 from core.errors import Invalid
+from core.media_types import HEAD_BYTES, kind_of
 from core.models import Blob
 from reports.actions.submissions import intake_chain
-from reports.media_kinds import HEAD_BYTES, kind_of
-from reports.models import Source, Upload
+from reports.models import ItemKind, Source, Upload
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -29,7 +29,6 @@ def create_upload(
     blob: Blob,
     *,
     name: str = "",
-    media_type: str = "",
     field: str = "file",
     uploaded_by: User | None = None,
     actor: Actor | audit.Person,
@@ -37,13 +36,14 @@ def create_upload(
     """Note media that a report may refer to during the next 24 hours.
 
     Any bytes are accepted, broken ones too: they are flagged *could not scan* later, which shows them to
-    a person. Raises Invalid at ``field`` for an empty file, which can never be evidence.
+    a person. Their kind is what their first bytes say, not what their sender calls them. Raises Invalid at
+    ``field`` for an empty file, which can never be evidence.
     """
     require(actor, Permission.REPORTS_CREATE)
     if blob.size == 0:
         raise Invalid({field: ["The file is empty (0 bytes). Send it again."]})
     with vault.open(blob) as file:  # Outside the transaction: storage may be slow.
-        kind = kind_of(media_type or blob.media_type, file.read(HEAD_BYTES))
+        kind = ItemKind(kind_of(file.read(HEAD_BYTES)))
     with transaction.atomic():
         vault.hold(blob)
         upload = Upload.objects.create(

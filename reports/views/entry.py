@@ -112,7 +112,6 @@ def _take_files(request: HttpRequest, source: Source, user: User, kept: list[Upl
                     source,
                     file.blob,  # type: ignore[attr-defined]  # core.uploads.VaultUpload
                     name=name,
-                    media_type=file.media_type,  # type: ignore[attr-defined]
                     uploaded_by=user,
                     actor=user,
                 )

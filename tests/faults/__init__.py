@@ -10,6 +10,7 @@ Pictures
     more memory than allowed        hashing/test_images.py::test_memory_beyond_the_limit_is_refused_not_taken
     more time than allowed          hashing/test_images.py::test_time_beyond_the_limit_kills_the_decoder
     wrong type                      hashing/test_images.py::test_what_cannot_be_decoded_says_why
+    neither picture nor video       hashing/test_scanning.py::test_what_is_neither_picture_nor_video_is_looked_up_and_shown
     wrong type, at the door         reports/test_api_reports.py::test_broken_media_is_taken_so_that_a_person_sees_it
     tries what the sandbox refuses  hashing/test_sandbox.py::test_a_stopped_decoder_becomes_a_flag_and_never_no_match
     takes the decoder over          hashing/test_sandbox.py::test_nothing_is_reached_from_the_decoder
@@ -18,6 +19,8 @@ Pictures
     endless animation               hashing/test_images.py::test_an_endless_animation_is_refused
     zero bytes, by the API          reports/test_api_reports.py::test_an_empty_file_is_named_at_its_field
     zero bytes, by hand             reports/test_entry_pages.py::test_an_empty_file_is_named_and_the_others_stay
+    HEIC, switched off              hashing/test_heic.py::test_it_is_off_and_the_item_says_so_to_a_person
+    HEIC, damaged                   hashing/test_heic.py::test_what_the_converter_cannot_read_is_never_no_match
     no preview possible             moderation/test_previews.py::test_a_picture_that_cannot_be_drawn_says_why
 
 Videos
@@ -27,6 +30,10 @@ Videos
     too many points a frame         hashing/test_videos.py::test_frames_of_too_many_pixels_are_refused
     no frame at all                 hashing/test_videos.py::test_a_video_without_frames_and_an_empty_file_are_refused
     decoding without end            hashing/test_videos.py::test_a_film_that_takes_too_long_is_ended_and_the_next_one_watched
+    a text that calls itself one    hashing/test_hostile_media.py::test_a_text_that_names_other_things_ends_as_could_not_scan
+    asks for the server's files     hashing/test_hostile_media.py::test_the_answer_does_not_tell_whether_a_file_is_there
+    asks for a network socket       hashing/test_hostile_media.py::test_nothing_is_opened_even_if_the_file_was_taken_for_something_else
+    asks for an unused decoder      hashing/test_hostile_media.py::test_a_decoder_that_is_not_on_the_list_never_runs
 
 Lists, exchanges, the index, risk
     any bytes as a list             hashing/test_list_lifecycle.py::test_any_bytes_are_rows_problems_or_a_sentence
@@ -118,6 +125,11 @@ The record
     rows changed behind the log     referrals/test_record.py::test_rows_changed_behind_the_log_are_refused_then_named_and_never_sealed
     changed after its approval      referrals/test_record.py::test_a_referral_changed_after_its_approval_is_named_and_never_sealed
     a row that the log does not know  referrals/test_record.py::test_a_row_without_a_line_is_named
+    an end cut off with its head    referrals/test_anchors.py::test_an_end_cut_off_together_with_its_head_is_named
+    anchors removed or exchanged    referrals/test_anchors.py::test_what_only_the_store_or_only_the_database_has_is_named
+    nights without a worker         referrals/test_anchors.py::test_a_night_without_the_worker_is_caught_up_and_once_a_day_is_enough
+    no store for anchors            referrals/test_anchors.py::test_a_store_that_cannot_be_written_is_tried_again
+    no answer of the authority      referrals/test_anchors.py::test_an_authority_stamps_the_statement_and_the_stamp_is_checked
     the clock goes back             core/test_audit.py::test_the_time_is_never_before_the_last_entry_and_a_clock_behind_is_marked
 
 Processes and stores

@@ -49,7 +49,7 @@ def put(source: Source) -> Put:
             said["text"] = content
         else:
             blob = vault.store_bytes(content, media_type=media_type)
-            upload = create_upload(source, blob, media_type=media_type, actor=SYSTEM)
+            upload = create_upload(source, blob, actor=SYSTEM)
             said["media"] = str(upload.pk)
         return submit_scan(source, payload=ScanPayload.model_validate(said), actor=SYSTEM)
 

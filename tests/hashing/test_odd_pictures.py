@@ -15,10 +15,12 @@ REASONS = {
     "damaged": "damaged",
     "pixels": "too_many_pixels",
     "frames": "too_many_frames",
+    "format": "unsupported_format",
     "type": "wrong_type",
     "colour": "unsupported_colour_mode",
     "memory": "too_much_memory",
     "slow": "too_slow",
+    "HEIC": "heic_off",
 }
 
 

@@ -112,7 +112,6 @@ COPIES = {
         image.transpose(TURNED["mirrored left to right"])
     ),
     "rotated JPEG": lambda image: pictures.encode(image.transpose(TURNED["turned 90° left"])),
-    "HEIC": pictures.heic,
     "AVIF": lambda image: pictures.encode(image, "AVIF"),
     "WebP": lambda image: pictures.encode(image, "WEBP"),
     "BMP": lambda image: pictures.encode(image, "BMP"),

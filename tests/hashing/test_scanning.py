@@ -26,7 +26,7 @@ from hashing.contract import Detector, Finding, ScanItem
 from hashing.detectors import DETECTORS
 from hashing.models import Algorithm, Category, Digest, Flag, FlagKind, HashList
 from reports.actions import record_scan_state
-from reports.models import Item, RouteState, ScanState
+from reports.models import Item, ItemKind, RouteState, ScanState
 from tests import pictures
 from tests.hashing.conftest import flags_of
 
@@ -186,7 +186,7 @@ def test_a_picture_that_cannot_be_decoded_goes_to_a_person(
     item = scanned(data)
     (flag,) = flags_of(item)
     assert (flag.kind, flag.evidence["code"]) == (FlagKind.COULD_NOT_SCAN, code)
-    assert flag.summary.startswith("The picture could not be scanned: ")
+    assert flag.summary.startswith(("The picture could not be scanned: ", "The file could not be"))
     assert item.scan_state == ScanState.PARTLY
     assert item.route_state == RouteState.WAITING
 
@@ -200,15 +200,25 @@ def test_a_broken_picture_is_still_looked_up_by_its_bytes(scanned: Put, known: H
 
 @pytest.mark.parametrize(
     ("data", "media_type"),
-    [(b"plain", "application/x-thing"), (b"%PDF-1.7 drawn", "application/pdf")],
+    [
+        (b"plain", "application/x-thing"),
+        (b"%PDF-1.7 drawn", "application/pdf"),
+        (b"%PDF-1.7 drawn", "image/jpeg"),
+        (b"ffconcat version 1.0\nfile picture.png\n", "video/mp4"),
+        (b"\x80\x81\x82 of no form", "video/mp4"),
+    ],
 )
-def test_kinds_without_a_detector_are_shown_as_not_scanned(
-    scanned: Put, data: bytes, media_type: str
+def test_what_is_neither_picture_nor_video_is_looked_up_and_shown(
+    scanned: Put, known: HashList, data: bytes, media_type: str
 ) -> None:
+    actions.add_entry(known, algorithm="md5", value=vault.store_bytes(data).md5, actor=SYSTEM)
     item = scanned(data, media_type)
-    (flag,) = flags_of(item)
-    assert flag.kind == FlagKind.NOT_SCANNED
-    assert item.scan_state == ScanState.NOT_SCANNED
+    assert item.kind == ItemKind.OTHER
+    assert [flag.kind for flag in flags_of(item)] == [
+        FlagKind.HASH_MATCH,
+        FlagKind.COULD_NOT_SCAN,
+    ]
+    assert item.scan_state == ScanState.PARTLY
     assert item.route_state == RouteState.WAITING
 
 

@@ -272,7 +272,7 @@ def test_a_listed_video_that_cannot_be_watched_says_why(known: HashList) -> None
     video.refresh_from_db()
     assert (video.state, video.problem) == (
         "failed",
-        "The file is not a video that can be decoded.",
+        "The file is not a video, it looks like a text.",
     )
     assert video.blob is None
 

@@ -24,7 +24,7 @@ file = io.BytesIO()
 page.save(file, "TIFF", compression="tiff_deflate", save_all=True, append_images=[page] * 4)
 source = create_source(slug="scans", name="Scans", kind="proactive_scan", actor=SYSTEM)
 blob = vault.store_bytes(file.getvalue(), media_type="image/tiff")
-upload = create_upload(source, blob, media_type="image/tiff", actor=SYSTEM)
+upload = create_upload(source, blob, actor=SYSTEM)
 said = {"subject": {"account": "a"}, "surface": "profile_photo", "media": str(upload.pk)}
 submit_scan(source, payload=ScanPayload.model_validate(said), actor=SYSTEM)
 """

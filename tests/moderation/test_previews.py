@@ -72,7 +72,7 @@ def stored(db: None) -> Callable[..., Blob]:
 
     def store(data: bytes, media_type: str = "image/jpeg") -> Blob:
         blob = vault.store_bytes(data, media_type=media_type)
-        upload = create_upload(source, blob, media_type=media_type, actor=SYSTEM)
+        upload = create_upload(source, blob, actor=SYSTEM)
         said = {
             "subject": {"account": "invented-1"},
             "surface": "profile_photo",
@@ -112,7 +112,7 @@ def test_a_preview_nobody_asked_for_is_not_made(stored: Callable[..., Blob]) -> 
     ("data", "words"),
     [
         (pictures.truncated_jpeg(), "The file is damaged or cut off."),
-        (pictures.not_a_picture(), "looks like a PDF"),
+        (pictures.heic(pictures.draw(3)), "HEIC is not switched on here"),
         (pictures.bomb_png(), "60000 x 60000 pixels"),
     ],
 )
@@ -132,6 +132,7 @@ def test_a_picture_that_cannot_be_drawn_says_why(
     ("data", "media_type", "words"),
     [
         (b"words", "text/plain", "No preview for this kind of file."),
+        (pictures.not_a_picture(), "image/jpeg", "No preview for this kind of file."),
     ],
 )
 def test_kinds_that_are_not_drawn_say_so(

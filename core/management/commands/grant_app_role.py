@@ -9,7 +9,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 from psycopg import sql
 
-APPEND_ONLY = {"core_auditentry": "SELECT, INSERT", "core_audithead": "SELECT"}
+APPEND_ONLY = {
+    "core_auditentry": "SELECT, INSERT",
+    "core_audithead": "SELECT",
+    "core_auditanchor": "SELECT, INSERT, UPDATE (token, stored_at, told_at)",
+}
 # Which migrations ran is the owner's business.
 READ_ONLY = {"django_migrations": "SELECT"}
 

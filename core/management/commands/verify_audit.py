@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from core.anchor_check import AnchorVerdict, check_anchors
 from core.audit_check import Verdict, check
 from core.models import Heartbeat
 
@@ -18,7 +19,8 @@ class Command(BaseCommand):
     """Read all chains and name the first bad entry of each, then compare reports, items, reveals, decisions,
     referrals and packages with the lines that speak of them. Exits with 1 when anything differs.
 
-    ``--save-heads FILE`` writes where every chain ends. Kept on another machine and given back with
+    ``--anchors`` also checks the signed anchors, in the database and in the store, and names a chain whose end was
+    cut off since. ``--save-heads FILE`` writes where every chain ends. Kept on another machine and given back with
     ``--against FILE``, it also finds a chain that somebody rewrote together with its head.
     """
 
@@ -28,6 +30,11 @@ class Command(BaseCommand):
         parser.add_argument("--chain", help="check one chain only, for example case:<id>")
         parser.add_argument("--json", action="store_true", help="print one JSON document")
         parser.add_argument("--save-heads", metavar="FILE", help="write the chains' ends")
+        parser.add_argument(
+            "--anchors",
+            action="store_true",
+            help="check the signed anchors in the database and in the store, too",
+        )
         parser.add_argument("--against", metavar="FILE", help="compare with ends saved before")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -41,19 +48,33 @@ class Command(BaseCommand):
             rows=not options["chain"],
             progress=None if options["json"] else self._progress,
         )
+        anchors = (
+            check_anchors(progress=None if options["json"] else self._progress)
+            if options["anchors"]
+            else None
+        )
         if options["save_heads"] and verdict.is_intact:
             Path(options["save_heads"]).write_text(
                 json.dumps(verdict.heads, indent=1, sort_keys=True) + "\n"
             )
         if options["chain"] is None:
-            beat("verify_audit", Heartbeat.Kind.CHECK, **verdict.as_json())
-        self._say(verdict, as_json=options["json"])
-        if not verdict.is_intact:
+            beat(
+                "verify_audit",
+                Heartbeat.Kind.CHECK,
+                by="manage.py verify_audit",
+                anchors=anchors.as_json() if anchors is not None else None,
+                **verdict.as_json(),
+            )
+        self._say(verdict, anchors, as_json=options["json"])
+        if not (verdict.is_intact and (anchors is None or anchors.is_intact)):
             sys.exit(1)
 
-    def _say(self, verdict: Verdict, *, as_json: bool) -> None:
+    def _say(self, verdict: Verdict, anchors: AnchorVerdict | None, *, as_json: bool) -> None:
         if as_json:
-            self.stdout.write(json.dumps(verdict.as_json(), indent=1))
+            said = verdict.as_json()
+            if anchors is not None:
+                said["anchors"] = anchors.as_json()
+            self.stdout.write(json.dumps(said, indent=1))
             return
         for found in verdict.breaks:
             place = f"chain {found.chain}, entry {found.seq}: " if found.chain else ""
@@ -70,6 +91,21 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"{verdict.as_given} entries are generated history: their times were given, not measured."
             )
+
+        if anchors is not None:
+            self._say_anchors(anchors)
+
+    def _say_anchors(self, anchors: AnchorVerdict) -> None:
+        for problem in anchors.problems:
+            self.stdout.write(problem)
+        if not anchors.anchors:
+            self.stdout.write("There is no anchor yet: nothing shows whether ends were cut off.")
+            return
+        state = "all hold" if anchors.is_intact else f"{len(anchors.problems)} problems"
+        self.stdout.write(
+            f"{anchors.anchors} anchors over {anchors.heads} ends of chains, {anchors.stamped} of them "
+            f"with a time stamp: {state}. The newest is number {anchors.newest}."
+        )
 
     def _anchor(self, name: str) -> dict[str, tuple[int, str]]:
         try:

@@ -11,6 +11,7 @@ import pyrage
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from referrals.anchoring import namespace
 from referrals.package import signature_namespace
 from referrals.sshsig import SigningKey, allowed_signers_line
 
@@ -55,7 +56,7 @@ def _list_key(signers: Path, key: SigningKey) -> None:
     line = allowed_signers_line(
         key.principal,
         key.public_key,
-        namespaces=[signature_namespace(settings.HOLDFAST_DOMAIN)],
+        namespaces=[signature_namespace(settings.HOLDFAST_DOMAIN), namespace()],
         valid_after=datetime.now(UTC).date(),
         valid_before=None,
     )

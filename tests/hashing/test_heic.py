@@ -1,0 +1,112 @@
+"""HEIC: off with a visible reason, or turned into JPEG by the system's converter in the sandbox."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pillow_heif
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
+
+from config.env import env_program
+from hashing import checks, heic, images
+from hashing.images import CannotDecode, Limits
+from hashing.models import FlagKind
+from reports.models import ItemKind, ScanState
+from tests import pictures
+from tests.hashing.conftest import Put, flags_of
+
+PHOTO = pictures.draw(31)
+
+
+def album(count: int) -> bytes:
+    """Return a HEIC file of several pictures."""
+    first, *rest = [pictures.draw(60 + number, (96, 64)).convert("RGB") for number in range(count)]
+    file = pillow_heif.from_pillow(first)
+    for each in rest:
+        file.add_from_pillow(each)
+    out = io.BytesIO()
+    file.save(out)
+    return out.getvalue()
+
+
+def test_it_is_off_and_the_item_says_so_to_a_person(scanned: Put) -> None:
+    item = scanned(pictures.heic(PHOTO), "image/heic")
+    (flag,) = flags_of(item)
+    assert (item.kind, item.scan_state) == (ItemKind.IMAGE, ScanState.PARTLY)
+    assert flag.kind == FlagKind.COULD_NOT_SCAN
+    assert flag.summary == "The picture could not be scanned: HEIC is not switched on here"
+
+
+@override_settings(HOLDFAST_HEIC="1")
+def test_switched_on_a_photo_is_hashed_like_its_jpeg() -> None:
+    photo = images.digest(pictures.heic(PHOTO))
+    listed = images.digest(pictures.encode(PHOTO)).digests[0]
+    assert (photo.format, photo.width, photo.height, photo.frames_total) == ("HEIF", 640, 480, 1)
+    assert (int(photo.digests[0].pdq, 16) ^ int(listed.pdq, 16)).bit_count() <= 10
+
+
+@override_settings(HOLDFAST_HEIC="1")
+def test_each_picture_of_a_file_with_several_is_looked_at() -> None:
+    looked = images.decode(album(3), algorithms=images.USUAL)
+    assert looked.frames_total == 3
+    assert [frame.index for frame in looked.frames] == [0, 1, 2]
+    assert [each.frame for each in looked.digests] == [0, 1, 2]
+    assert len({each.pdq for each in looked.digests}) == 3
+
+
+@override_settings(HOLDFAST_HEIC="1")
+@pytest.mark.parametrize(
+    "data",
+    [pictures.heic(PHOTO)[:3000], pictures.heic(PHOTO)[:40] + bytes(900)],
+    ids=["cut off", "emptied"],
+)
+def test_what_the_converter_cannot_read_is_never_no_match(data: bytes) -> None:
+    with pytest.raises(CannotDecode) as refused:
+        images.decode(data)
+    assert refused.value.code == "heic_failed"
+
+
+@override_settings(HOLDFAST_HEIC="1")
+def test_a_file_with_more_pictures_than_are_looked_at_says_so() -> None:
+    looked = images.digest(album(heic.MOST_PICTURES + 1))
+    assert len(looked.frames) == heic.MOST_PICTURES
+    assert looked.problem == "only the first 16 of its pictures were looked at"
+
+
+@override_settings(HOLDFAST_HEIC="1")
+def test_the_limits_of_a_picture_hold_for_it_too() -> None:
+    with pytest.raises(CannotDecode) as refused:
+        images.decode(pictures.heic(PHOTO), limits=Limits(pixels=1000))
+    assert refused.value.code == "too_many_pixels"
+
+
+@override_settings(HOLDFAST_HEIC="1")
+def test_the_version_of_the_distributions_package_is_shown() -> None:
+    found = heic.converter()
+    assert found is not None
+    assert re.match(r"\d+\.\d+\.\d+", found.version)
+
+
+@override_settings(HOLDFAST_HEIC="/nowhere/heif-convert")
+def test_a_converter_that_is_not_there_is_named_at_the_start_and_on_the_item(scanned: Put) -> None:
+    (error,) = checks.heic_converter_is_there()
+    assert (error.id, "/nowhere/heif-convert" in error.msg) == ("hashing.E003", True)
+    (flag,) = flags_of(scanned(pictures.heic(PHOTO), "image/heic"))
+    assert flag.evidence["code"] == "heic_missing"
+
+
+def test_the_setting_is_yes_no_or_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    for said, meant in (
+        ("", ""),
+        ("0", ""),
+        ("1", "1"),
+        ("/usr/bin/heif-dec", "/usr/bin/heif-dec"),
+    ):
+        monkeypatch.setenv("HOLDFAST_HEIC", said)
+        assert env_program("HOLDFAST_HEIC") == meant
+    monkeypatch.setenv("HOLDFAST_HEIC", "heif-dec")
+    with pytest.raises(ImproperlyConfigured):
+        env_program("HOLDFAST_HEIC")
