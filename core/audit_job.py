@@ -17,7 +17,7 @@ from core.audit_check import check
 from core.audit_events import AuditEvent
 from core.errors import describe
 from core.jobs import beat, enqueue, job
-from core.models import Heartbeat
+from core.models import AuditAnchor, Heartbeat
 
 log = logging.getLogger(__name__)
 NAME = "verify_audit"
@@ -99,6 +99,7 @@ class LastCheck:
     """How far the latest check is: ``state`` is never, waiting, running or done.
 
     ``detail`` holds the verdict when it is done, ``read`` and ``total`` count entries while it runs.
+    ``anchor`` is the newest anchor there is, which the check may not have seen.
     """
 
     state: str
@@ -106,16 +107,24 @@ class LastCheck:
     detail: dict[str, Any]
     read: int = 0
     total: int = 0
+    anchor: AuditAnchor | None = None
+
+    @property
+    def is_anchor_unseen(self) -> bool:
+        """Whether the newest anchor was made after the anchors were checked, or they never were."""
+        seen = (self.detail.get("anchors") or {}).get("newest", 0)
+        return self.anchor is not None and self.anchor.number > seen
 
 
 def last_check() -> LastCheck:
     """Return the latest check of all chains, asked for here or run by the command."""
     found = Heartbeat.objects.filter(pk=NAME).first()
+    anchor = AuditAnchor.objects.defer("heads").order_by("-number").first()
     if found is None:
-        return LastCheck("never", None, {})
+        return LastCheck("never", None, {}, anchor=anchor)
     state = found.detail.get("state", "done")
     read, total = (progress() or (0, 0)) if state == "running" else (0, 0)
-    return LastCheck(state, found.at, found.detail, read, total)
+    return LastCheck(state, found.at, found.detail, read, total, anchor)
 
 
 def sweep_audit_check() -> int:

@@ -18,7 +18,8 @@ from accounts.audit_log import ENTRIES_ON_A_PAGE, entries_for
 from accounts.models import User
 from core import audit, jobs
 from core.audit_events import AuditEvent
-from core.models import AuditEntry, Blob, Heartbeat
+from core.models import AuditAnchor, AuditEntry, Blob, Heartbeat
+from referrals.actions.anchors import make_anchor
 from tests.cast import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -202,6 +203,24 @@ class TestChecking:
         page = desk.get(reverse("accounts:audit_check_state")).content.decode()
         assert "Intact" in page
         assert "Last verified" in page
+        assert "by the check asked for on this page" in page
+        assert "agree with their lines" in page
+        assert "There is no anchor yet" in page
+
+    def test_an_anchor_that_nobody_checked_is_never_said_to_hold(self, desk: Client) -> None:
+        write(1)
+        jobs.run_now("verify_audit")
+        make_anchor(
+            AuditAnchor.Reason.ASKED, signer="packages@holdfast.example", sign=lambda _: "x"
+        )
+        page = desk.get(reverse("accounts:audit_check_state")).content.decode()
+        assert "not in the store yet" in page
+        assert "has not been checked" in page
+        assert "Anchors hold" not in page
+        jobs.run_now("verify_audit")
+        page = desk.get(reverse("accounts:audit_check_state")).content.decode()
+        assert "Anchors do not hold" in page
+        assert "signature" in page
 
     def test_a_broken_chain_is_named_on_the_page(self, desk: Client) -> None:
         entry = write(3)[1]
