@@ -28,7 +28,7 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # Its folder holds a packaging.py.
 
-from benchmarks.installation import REPOSITORY, installation
+from benchmarks.installation import REPOSITORY, prepared
 
 SIZE = (1024, 1024)
 WORKERS = 2
@@ -180,7 +180,7 @@ def main() -> None:
     options = parser.parse_args()
     count = 240 if options.quick else 1200
     rows: list[dict[str, Any]] = []
-    with installation() as (_, env):
+    with prepared() as env:
         os.environ.update(env | {"DJANGO_SETTINGS_MODULE": "config.settings"})
         import django
 

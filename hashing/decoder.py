@@ -53,6 +53,10 @@ HEADER, FRAME, END, FAILED = b"H", b"F", b"E", b"X"
 HEIC_IS_OFF = ("HEIC is not switched on here", "heic_off")
 
 
+MOST_MEMORY = 4 * 1024 * 1024 * 1024
+"""Address space in bytes, beyond what the decoder was born with, that no request can exceed."""
+
+
 class CannotDecode(Exception):
     """The picture was not decoded. ``reason`` is a sentence for a person, ``code`` is for programs."""
 
@@ -292,8 +296,9 @@ def _limit(wanted: Wanted, born_with: int) -> None:
     cpu = int(used.ru_utime + used.ru_stime + wanted.seconds) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, resource.RLIM_INFINITY))
     if born_with:
-        ceiling = born_with * resource.getpagesize() + wanted.memory
-        resource.setrlimit(resource.RLIMIT_AS, (ceiling, resource.RLIM_INFINITY))
+        most = resource.getrlimit(resource.RLIMIT_AS)[1]
+        ceiling = min(born_with * resource.getpagesize() + wanted.memory, most)
+        resource.setrlimit(resource.RLIMIT_AS, (ceiling, most))
 
 
 def main(*, confined: bool = True) -> NoReturn:
@@ -309,6 +314,10 @@ def main(*, confined: bool = True) -> NoReturn:
 def serve(gaps: list[confinement.Gap], *, confined: bool = True) -> NoReturn:
     """Confine this process, in which everything is loaded, and answer until standard input ends."""
     born_with = _pages() if sys.platform == "linux" else 0
+    if born_with:
+        # Whoever takes it over could lift the limit of a picture, but not this one.
+        most = born_with * resource.getpagesize() + MOST_MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     gaps += confinement.confine() if confined else []
     _send(HEADER, confinement.as_json(gaps).encode())  # Ready.
     while (head := _read(REQUEST.size)) is not None:
