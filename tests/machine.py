@@ -1,4 +1,4 @@
-"""What the tests need from the machine: a Chromium and the stock ``age`` command.
+"""What the tests need from the machine: a Chromium, nginx and the stock ``age`` command.
 
 As root a missing one is installed as a Debian package; otherwise the test fails with the sentence that
 says what to do. Nothing is skipped: a run without them would prove less than it claims.
@@ -67,6 +67,19 @@ def age() -> str:
     pytest.fail(
         "The package tests need the age command: sudo apt-get install -y age (Debian, Ubuntu) or "
         "brew install age (macOS).",
+        pytrace=False,
+    )
+
+
+@functools.cache
+def nginx() -> str:
+    """Return the path of the ``nginx`` command, which may lie where only root looks."""
+    names = ("nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/opt/homebrew/bin/nginx")
+    if found := _first(*names) or (_install("nginx-light") and _first(*names)):
+        return found
+    pytest.fail(
+        "The proxy tests need nginx: sudo apt-get install -y nginx-light (Debian, Ubuntu) or "
+        "brew install nginx (macOS).",
         pytrace=False,
     )
 

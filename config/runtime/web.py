@@ -12,24 +12,74 @@ import resource
 import signal
 import socket
 import sys
+import time
+import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from uvicorn import Config
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from config.web.connections import WatchedProtocol
 from config.web.limits import USUAL
 
-APPLICATION = "config.asgi:application"
+if TYPE_CHECKING:
+    from config.web.bridge import Bridge
+
+APPLICATION = "config.runtime.web:application"
 LONGEST_STOP = 15
 HUNG_AFTER = 60
 DESCRIPTORS = 4096
+
+
+def application() -> Bridge:
+    """Return what each process serves. One that cannot load it ends the whole server, not only itself."""
+    try:
+        from config.asgi import application as loaded
+    except SystemExit as refused:
+        print(refused.code, file=sys.stderr)
+        raise SystemExit(STARTUP_FAILURE) from None
+    except Exception:  # noqa: BLE001 — whatever it is, the next process would fail at it as well
+        traceback.print_exc()
+        raise SystemExit(STARTUP_FAILURE) from None
+    return loaded
+
+
+class Processes(Multiprocess):
+    """uvicorn's supervisor, which notices a dead process at once also when it has just asked it for a sign."""
+
+    def __init__(self, config: Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        self._silent_since: dict[int | None, float] = {}
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace what died or hangs. One that could not even start ends the server."""
+        for number, process in enumerate(self.processes):
+            if process.is_alive(timeout=1):
+                self._silent_since.pop(process.pid, None)
+                continue
+            now = time.monotonic()
+            hangs = process.process.is_alive()
+            if hangs and now - self._silent_since.setdefault(process.pid, now) < HUNG_AFTER:
+                continue
+            process.kill()
+            process.join()
+            how = "hung and was ended" if hangs else f"ended with status {process.exitcode}"
+            print(f"Process {process.pid} of the web server {how}.", file=sys.stderr)
+            if process.exitcode == STARTUP_FAILURE:
+                self.should_exit.set()
+                return
+            self.processes[number] = Process(self.config, self.sockets)
+            self.processes[number].start()
 
 
 def serving(processes: int) -> Config:
     """Return how each process serves. Nothing is logged here: Django's log has what there is to say."""
     return Config(
         APPLICATION,
+        factory=True,
         http=WatchedProtocol,
         ws="none",
         loop="asyncio",
@@ -74,7 +124,7 @@ def main() -> int:
     except OSError as error:
         print(f"Cannot listen at {given.host}:{given.port}: {error.strerror}", file=sys.stderr)
         return 1
-    supervisor = Multiprocess(serving(processes), sockets=[link])
+    supervisor = Processes(serving(processes), sockets=[link])
     supervisor.run()
     failed = any(process.exitcode not in {0, -signal.SIGTERM} for process in supervisor.processes)
     return int(failed)

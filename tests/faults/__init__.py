@@ -79,6 +79,17 @@ Requests
     duplicates in parallel, by id   reports/test_api_idempotency.py::test_ten_at_once_with_one_external_id_make_one_report
     same media in parallel          core/test_vault.py::test_the_same_bytes_from_eight_senders_at_once_are_one_original
     form sent twice                 reports/test_entry_pages.py::test_a_form_sent_twice_is_one_report
+    200 half requests               web/test_real_server.py::test_two_hundred_strangers_with_half_a_request_slow_nobody_down
+    half a header, half a body      web/test_connections.py::test_half_a_header_and_half_a_body_end_in_words_and_hold_nobody_up
+    a body that drips               web/test_connections.py::test_whoever_drips_is_cut_off_and_whoever_is_only_slow_is_not
+    a stranger's large body         web/test_real_server.py::test_a_strangers_large_body_is_refused_before_it_is_sent
+    a reader who does not read      web/test_connections.py::test_a_reader_who_does_not_read_is_cut_off_and_nothing_is_heaped_up_for_them
+    connections without number      web/test_connections.py::test_a_connection_too_many_closes_the_one_that_waits_the_longest
+    lies about a body's length      web/test_connections.py::test_what_cannot_be_read_is_answered_in_words
+    bytes above 0x7F, cookie        web/test_real_server.py::test_a_cookie_of_another_application_locks_nobody_out
+    bytes above 0x7F, key           web/test_real_server.py::test_an_idempotency_key_in_another_alphabet_is_refused_not_lost
+    an upload on a proxy's disk     web/test_real_server.py::test_an_upload_lies_in_no_temporary_file_of_the_proxy
+    a token in a proxy's log        web/test_real_server.py::test_the_logs_of_the_proxy_hold_no_token
 
 People
     two claimers                    test_concurrency.py::test_of_two_claimers_on_one_case_one_gets_it_and_the_other_is_told_who
@@ -145,5 +156,7 @@ Processes and stores
     PostgreSQL restarted under load faults/test_lost_stores.py::test_postgres_killed_and_restarted_under_load
     a session of it ends            reports/test_api_idempotency.py::test_a_connection_that_dies_in_the_middle_is_503_and_the_repeat_succeeds_once
     all its sessions end            faults/test_lost_sessions.py::test_every_process_works_again_after_its_sessions_were_ended
+    a web process dies              web/test_real_server.py::test_a_process_that_dies_is_replaced
+    stopped with work in hand       web/test_real_server.py::test_it_ends_as_a_service_is_ended_and_whole_requests_are_answered
     either store killed             runtime/test_up.py::test_a_killed_store_comes_back
 """
