@@ -213,3 +213,7 @@ class AuditEvent(StrEnum):
     REGISTRY_DOWNLOADED = "package.registry.downloaded"
     RECIPIENT_CREATED = "recipient.created"
     RECIPIENT_CHANGED = "recipient.changed"
+    RECIPIENT_KEY_ENTERED = "recipient.key.entered"
+    RECIPIENT_KEY_CONFIRMED = "recipient.key.confirmed"
+    RECIPIENT_KEY_DIFFERED = "recipient.key.differed"
+    RECIPIENT_KEY_WITHDRAWN = "recipient.key.withdrawn"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
 from django.http import Http404
 
 from accounts.models import User
-from accounts.permissions import Permission
+from accounts.permissions import Permission, Role, role_may
 from moderation.access import cases_for, confirming_decisions, get_case_for
 from moderation.models import Case, CaseStatus, Outcome
-from referrals.models import Package, Recipient, Referral, ReferralState
+from referrals.actions.steps import reasons_against
+from referrals.models import Package, Recipient, RecipientKey, Referral, ReferralState
 
 TABS = {
     "draft": ("Draft", [ReferralState.DRAFT]),
@@ -91,7 +92,9 @@ def recipients_for(user: User, *, only_active: bool = False) -> QuerySet[Recipie
     """Return the recipients; the agencies' public keys are no secret inside the legal team."""
     if not user.may(Permission.REFERRALS_VIEW):
         return Recipient.objects.none()
-    found = Recipient.objects.annotate(referral_count=Count("referrals"))
+    found = Recipient.objects.annotate(referral_count=Count("referrals")).prefetch_related(
+        Prefetch("keys", RecipientKey.objects.filter(ended_at=None), to_attr="current_keys")
+    )
     return found.filter(is_active=True) if only_active else found
 
 
@@ -101,6 +104,46 @@ def get_recipient_for(user: User, recipient_id: UUID) -> Recipient:
     if recipient is None:
         raise Http404("No such recipient.")
     return recipient
+
+
+def get_key_for(user: User, recipient_id: UUID, key_id: UUID) -> RecipientKey:
+    """Return one key of an agency or raise Http404."""
+    keys = get_recipient_for(user, recipient_id).keys.select_related("recipient", "entered_by")
+    key = keys.filter(pk=key_id).first()
+    if key is None:
+        raise Http404("No such key.")
+    return key
+
+
+def keys_of(recipient: Recipient) -> QuerySet[RecipientKey]:
+    """Return the keys of an agency that were not withdrawn, with who entered and confirmed them."""
+    return recipient.keys.filter(ended_at=None).select_related("entered_by", "confirmed_by")
+
+
+def sealing_keys_of(referral: Referral) -> list[RecipientKey]:
+    """Return the keys that the package is, or would be, encrypted to: as approved, else those that count.
+
+    Afterwards the approval holds, whatever became of the keys since.
+    """
+    keys = referral.recipient.keys.select_related("entered_by", "confirmed_by")
+    if referral.approved_keys:
+        newest = {key.text: key for key in keys.filter(text__in=referral.approved_keys)}
+        return list(newest.values())
+    return list(keys.filter(ended_at=None, confirmed_at__isnull=False))
+
+
+def possible_approvers(referral: Referral) -> list[tuple[User, list[str]]]:
+    """Return who may approve referrals of this case, each with what stands against it, if anything.
+
+    Only people whose role approves and who may see the case: a team of a few.
+    """
+    roles = [role for role in Role if role_may(role, Permission.REFERRALS_APPROVE)]
+    people = User.objects.filter(is_active=True, role__in=roles).order_by("name", "pseudonym")
+    return [
+        (person, reasons_against(referral, person))
+        for person in people
+        if cases_for(person).filter(pk=referral.case_id).exists()
+    ]
 
 
 def issued_packages(user: User) -> QuerySet[Package]:

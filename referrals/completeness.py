@@ -88,10 +88,11 @@ def measure(facts: Facts) -> Meter:
         (
             Point(
                 "recipient",
-                "Recipient with a public key",
+                "Recipient with a confirmed public key",
                 facts.recipient_active and facts.recipient_keys > 0,
                 must,
-                "Choose an active recipient, or add the agency's age key on the recipients page.",
+                "Choose an active agency with a public key that a second person confirmed. Keys are entered "
+                "and confirmed on the page Agencies.",
             ),
             Point(
                 "legal_basis",

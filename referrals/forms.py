@@ -12,7 +12,6 @@ from core.errors import Invalid
 from referrals import access
 from referrals.actions import AccountChange, DraftChanges, ExhibitChange
 from referrals.actions.drafting import REASON_MINIMUM
-from referrals.actions.recipients import read_keys, without_secret_keys
 from referrals.models import (
     AccountRole,
     Exhibit,
@@ -21,6 +20,7 @@ from referrals.models import (
     ReferralAccount,
     Relevance,
 )
+from referrals.public_keys import read_keys, without_secret_keys
 
 
 class OpenForm(forms.Form):
@@ -170,7 +170,7 @@ class ReasonForm(forms.Form):
 
 
 class RecipientForm(forms.Form):
-    """An agency."""
+    """An agency's details. Its keys are entered and confirmed by themselves."""
 
     name = forms.CharField(max_length=160, label="Agency")
     unit = forms.CharField(max_length=160, required=False, label="Unit or officer")
@@ -182,13 +182,18 @@ class RecipientForm(forms.Form):
         required=False,
         help_text="A telephone number found by us, not the one in the request.",
     )
-    age_recipients = forms.CharField(
-        required=False,
-        label="Public keys",
-        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocomplete": "off"}),
-        help_text="One age (age1…) or ssh-ed25519 public key on each line. Compare it by telephone.",
-    )
     is_active = forms.BooleanField(required=False, initial=True, label="New referrals may go here")
+
+
+class KeysForm(forms.Form):
+    """Public keys of an agency. A secret key that was pasted by mistake is never shown again."""
+
+    keys = forms.CharField(
+        label="Public keys",
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "autocomplete": "off"}),
+        help_text="One age (age1…) or ssh-ed25519 public key on each line.",
+    )
 
     def __init__(
         self, data: QueryDict | None = None, *, initial: dict[str, Any] | None = None
@@ -196,20 +201,44 @@ class RecipientForm(forms.Form):
         self.key_problems: list[str] = []
         if data is not None:
             data = data.copy()
-            keys = data.get("age_recipients", "")
+            keys = data.get("keys", "")
             try:
                 read_keys(keys)
             except Invalid as invalid:
-                self.key_problems = invalid.errors["age_recipients"]
+                self.key_problems = invalid.errors["keys"]
             # The page comes back with what was typed: a secret key must not come back with it.
-            data["age_recipients"] = without_secret_keys(keys)
+            data["keys"] = without_secret_keys(keys)
         super().__init__(data, initial=initial)
 
-    def clean_age_recipients(self) -> str:
+    def clean_keys(self) -> str:
         """Refuse what the action would refuse, naming the lines as they were typed."""
         if self.key_problems:
             raise forms.ValidationError(self.key_problems)
-        return str(self.cleaned_data["age_recipients"])
+        return str(self.cleaned_data["keys"])
+
+
+class NewRecipientForm(KeysForm, RecipientForm):
+    """An agency with its first keys, which wait for a second person."""
+
+    field_order = ("name", "unit", "country", "contact", "keys")
+
+    def __init__(self, data: QueryDict | None = None) -> None:
+        super().__init__(data)
+        self.fields["keys"].required = False
+        del self.fields["is_active"]
+
+
+class ConfirmKeyForm(forms.Form):
+    """The fingerprint as the agency read it out."""
+
+    fingerprint = forms.CharField(
+        label="Fingerprint that the agency read out",
+        max_length=80,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "spellcheck": "false", "class": "mono"}
+        ),
+        help_text="All 32 digits. Spaces and capitals do not matter.",
+    )
 
 
 class FilterForm(forms.Form):

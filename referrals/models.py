@@ -18,9 +18,6 @@ class Recipient(models.Model):
     unit = models.CharField(max_length=160, blank=True)
     country = models.CharField(max_length=2, blank=True)
     contact = models.CharField(max_length=300, blank=True)
-    age_recipients = models.JSONField(
-        default=list, help_text="age X25519 (age1…) or ssh-ed25519 public keys."
-    )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -30,6 +27,66 @@ class Recipient(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def confirmed_keys(self) -> models.QuerySet[RecipientKey]:
+        """The keys that packages are encrypted to, oldest first: confirmed and not withdrawn."""
+        return self.keys.filter(confirmed_at__isnull=False, ended_at=None)
+
+
+class RecipientKey(models.Model):
+    """A public key of an agency. It counts from the moment that a second person confirmed it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    recipient = models.ForeignKey(Recipient, on_delete=models.PROTECT, related_name="keys")
+    text = models.CharField(
+        max_length=500, help_text="An age X25519 (age1…) or ssh-ed25519 public key."
+    )
+    fingerprint = models.CharField(
+        max_length=32, help_text="First 32 hex digits of the key's SHA-256, without its comment."
+    )
+    entered_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    entered_at = models.DateTimeField(db_default=Now(), editable=False)
+    confirmed_by = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    ended_by = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["entered_at", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["recipient", "fingerprint"],
+                condition=Q(ended_at=None),
+                name="recipient_key_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(confirmed_by=None) | ~Q(confirmed_by=F("entered_by")),
+                name="key_is_confirmed_by_another_person",
+            ),
+            models.CheckConstraint(
+                condition=Q(confirmed_by=None, confirmed_at=None)
+                | Q(confirmed_by__isnull=False, confirmed_at__isnull=False),
+                name="key_confirmation_is_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_by=None, ended_at=None)
+                | Q(ended_by__isnull=False, ended_at__isnull=False),
+                name="key_end_is_whole",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.spoken
+
+    @property
+    def spoken(self) -> str:
+        """The fingerprint in groups of four, as it is read out on the telephone."""
+        return " ".join(self.fingerprint[at : at + 4] for at in range(0, 32, 4))
 
 
 class ReferralState(models.TextChoices):
@@ -64,6 +121,14 @@ class Referral(models.Model):
     include_messages = models.BooleanField(default=True)
     version = models.PositiveIntegerField(default=1)
     drafted_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    edited_by = models.ForeignKey(
+        "accounts.User",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Who saved the draft last, and so answers for all of it.",
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     requested_at = models.DateTimeField(null=True, blank=True)
     requested_by = models.ForeignKey(
@@ -104,6 +169,10 @@ class Referral(models.Model):
             models.CheckConstraint(
                 condition=Q(approved_by=None) | ~Q(approved_by=F("requested_by")),
                 name="approver_is_not_the_requester",
+            ),
+            models.CheckConstraint(
+                condition=Q(approved_by=None) | ~Q(approved_by=F("edited_by")),
+                name="approver_is_not_the_last_editor",
             ),
             models.UniqueConstraint(
                 fields=["case", "recipient"],

@@ -24,4 +24,15 @@ urlpatterns = [
     path("recipients/", recipient_views.listing, name="recipients"),
     path("recipients/new/", recipient_views.new, name="recipient_new"),
     path("recipients/<uuid:recipient_id>/", recipient_views.edit, name="recipient"),
+    path("recipients/<uuid:recipient_id>/keys/", recipient_views.add_keys, name="recipient_keys"),
+    path(
+        "recipients/<uuid:recipient_id>/keys/<uuid:key_id>/confirm/",
+        recipient_views.confirm_key,
+        name="confirm_key",
+    ),
+    path(
+        "recipients/<uuid:recipient_id>/keys/<uuid:key_id>/withdraw/",
+        recipient_views.withdraw_key,
+        name="withdraw_key",
+    ),
 ]

@@ -219,7 +219,10 @@ def _viewed(referral: Referral) -> dict[Any, Any]:
 
 def _state_context(request: HttpRequest, referral: Referral) -> dict[str, Any]:
     package = getattr(referral, "package", None) if referral.state == "sealed" else None
-    is_author = person_of(request).pk in {referral.drafted_by_id, referral.requested_by_id}
+    person = person_of(request)
+    # Who may approve is said as long as somebody has to.
+    waits = referral.state in {ReferralState.DRAFT, ReferralState.AWAITING_APPROVAL}
+    approvers = access.possible_approvers(referral) if waits else []
     return {
         "referral": referral,
         "case": referral.case,
@@ -227,9 +230,11 @@ def _state_context(request: HttpRequest, referral: Referral) -> dict[str, Any]:
         "downloads": package.downloads.select_related("user").order_by("-at")[:20]
         if package
         else [],
-        "is_author": is_author,
-        # As approved: what the agency's row says today may be another key.
-        "sealing_keys": referral.approved_keys or referral.recipient.age_recipients,
+        "is_author": person.pk in {referral.drafted_by_id, referral.requested_by_id},
+        "against": actions.and_list(actions.reasons_against(referral, person)),
+        "approvers": [(someone, actions.and_list(against)) for someone, against in approvers],
+        "can_be_approved": any(not against for _, against in approvers),
+        "sealing_keys": access.sealing_keys_of(referral),
         "later": getattr(referral, "superseded_by", None),
         "is_moving": referral.state in {ReferralState.APPROVED, ReferralState.BUILDING},
     }

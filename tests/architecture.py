@@ -169,6 +169,7 @@ ASKS_NO_ROLE = {
     "accounts/actions/sign_ins.py end_other_sign_ins": "leaving is never refused; also a step of other verbs",
     "reports/actions/submissions.py record_scan_state": "a step of scanning and of releasing a list",
     "hashing/actions/hash_lists.py put_entry": "a step of adding by hand and of adding from a case",
+    "referrals/actions/keys.py put_key": "a step of entering a key and of adding an agency",
     "moderation/actions/reveals.py record_served": "what was looked at is recorded whatever became of the role",
     "moderation/actions/reveals.py finish_reveal": "how long it was shown is recorded whatever became of the role",
 }

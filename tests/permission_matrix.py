@@ -156,6 +156,9 @@ REFERRALS = (
     Row("referrals:recipients", only(LEGAL), get=200),
     Row("referrals:recipient_new", only(LEGAL), get=200, post=422),
     Row("referrals:recipient", only(LEGAL), get=404, post=404),
+    Row("referrals:recipient_keys", only(LEGAL), post=404),
+    Row("referrals:confirm_key", only(LEGAL), get=404, post=404),
+    Row("referrals:withdraw_key", only(LEGAL), post=404),
 )
 
 REPORTS = (

@@ -25,6 +25,7 @@ from core.models import AuditEntry
 from moderation import actions as moderation
 from moderation.models import Case, CaseStatus, Delivery, DeliveryState
 from referrals.models import Package, Recipient, Referral, ReferralState
+from referrals.public_keys import fingerprint_of
 from reports.actions import create_source, issue_key
 from tests.background import work
 from tests.casework import decide_form, grant_all, url
@@ -123,9 +124,12 @@ def test_a_report_ends_as_one_webhook_and_one_package(
     assert receiver.ids == [str(Delivery.objects.get(state=DeliveryState.DELIVERED).pk)]
 
     key = str(pyrage.x25519.Identity.generate().to_public())
-    agency = {"name": "Invented agency", "age_recipients": key, "is_active": "on"}
+    agency = {"name": "Invented agency", "keys": key}
     assert drafts.post(reverse("referrals:recipient_new"), agency).status_code == 302
     recipient = Recipient.objects.get()
+    confirm = reverse("referrals:confirm_key", args=[recipient.pk, recipient.keys.get().pk])
+    said = {"fingerprint": fingerprint_of(key)}
+    assert approves.post(confirm, said).status_code == 302
     opened = drafts.post(reverse("referrals:new", args=[case.pk]), {"recipient": str(recipient.pk)})
     page = drafts.get(opened["Location"])
     referral = Referral.objects.get()

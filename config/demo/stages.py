@@ -25,6 +25,7 @@ from config.sample.people import STEP_SECONDS, Credential, code_now
 from config.sample.pictures import draw, variants
 from referrals.package import signature_namespace
 from referrals.payload import RECIPE
+from referrals.public_keys import fingerprint_of
 
 _CASE_LINK = re.compile(r'href="(/cases/[0-9a-f-]{36}/)"')
 _REFERRAL_LINK = re.compile(r"/referrals/[0-9a-f-]{36}/")
@@ -296,7 +297,8 @@ def draft_referral(run: Run) -> str:
     page = browser.get("/recipients/new/")
     agency = f"Demo agency {run.tag}"
     public = str(run.identity.to_public())
-    browser.send(page, page.form(having="age_recipients"), name=agency, age_recipients=public)
+    page = browser.send(page, page.form(having="name"), name=agency, keys=public)
+    confirm_key(run, page, public)
     case_id = run.case_url.strip("/").rsplit("/", 1)[-1]
 
     def page_to_open() -> str:
@@ -320,6 +322,17 @@ def draft_referral(run: Run) -> str:
         next="request",
     )
     return "draft complete, approval asked for"
+
+
+def confirm_key(run: Run, page: Page, public: str) -> None:
+    """A second person confirms the key with the fingerprint that the agency would read out."""
+    second = run.person("legal", skip=1)
+    found = second.get(page.url)
+    link = re.search(r'href="(/recipients/[^"]+/confirm/)"', found.text)
+    if link is None:
+        raise DemoFailed("the new key cannot be confirmed")
+    found = second.get(link[1])
+    second.send(found, found.form(having="fingerprint"), fingerprint=fingerprint_of(public))
 
 
 def approve(run: Run) -> str:

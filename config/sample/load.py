@@ -224,7 +224,7 @@ def _referrals() -> str:
         return "Referrals were there already"
     author = User.objects.get(email="lionel@sample.example")
     second = User.objects.get(email="lucia@sample.example")
-    recipient = Recipient.objects.first() or _agency(author)
+    recipient = Recipient.objects.first() or _agency(author, second)
     cases = Case.objects.filter(
         status=CaseStatus.DECIDED,
         decisions__outcome=Outcome.CONFIRM_REFER,
@@ -258,10 +258,10 @@ def _referrals() -> str:
     return f"{Referral.objects.count()} referrals"
 
 
-def _agency(author: User) -> Recipient:
+def _agency(author: User, second: User) -> Recipient:
     """Add an invented agency. Nobody keeps its secret key: the package shows sealing, not opening."""
     identity = pyrage.x25519.Identity.generate()
-    return referrals.create_recipient(
+    agency = referrals.create_recipient(
         name="Sample Police, Child Protection",
         unit="Digital evidence",
         country="DE",
@@ -269,6 +269,9 @@ def _agency(author: User) -> Recipient:
         keys=str(identity.to_public()),
         actor=author,
     )
+    for key in agency.keys.all():
+        referrals.confirm_key(key, fingerprint=key.fingerprint, actor=second)
+    return agency
 
 
 def _forget_wake_ups() -> None:

@@ -24,10 +24,13 @@ from referrals.actions.drafting import (
     refresh_draft,
     update_draft,
 )
+from referrals.actions.keys import confirm_key, enter_keys, withdraw_key
 from referrals.actions.recipients import change_recipient, create_recipient
 from referrals.actions.steps import (
+    and_list,
     approve,
     build_again,
+    reasons_against,
     request_approval,
     return_for_correction,
     withdraw_request,
@@ -38,18 +41,22 @@ __all__ = [
     "BuildSuperseded",
     "DraftChanges",
     "ExhibitChange",
+    "and_list",
     "approve",
     "beat",
     "build_again",
     "change_recipient",
     "complete_download",
+    "confirm_key",
     "create_recipient",
+    "enter_keys",
     "fail_build",
     "note_waiting",
     "open_referral",
     "open_revision",
     "put_back_build",
     "read_facts",
+    "reasons_against",
     "record_built",
     "record_checksum_download",
     "record_download",
@@ -60,5 +67,6 @@ __all__ = [
     "start_build",
     "update_draft",
     "waiting_builds",
+    "withdraw_key",
     "withdraw_request",
 ]

@@ -215,7 +215,8 @@ def refresh_draft(referral: Referral, *, actor: User) -> int:
     added = _add_exhibits(referral) + _add_accounts(referral)
     if added:
         referral.version += 1
-        referral.save(update_fields=["version"])
+        referral.edited_by = actor
+        referral.save(update_fields=["version", "edited_by"])
         audit.record(
             AuditEvent.REFERRAL_CHANGED,
             actor=actor,
@@ -261,8 +262,10 @@ def update_draft(
             touched.append(field)
     touched += _save_exhibits(referral, changes.exhibits)
     touched += _save_accounts(referral, changes.accounts)
-    if not touched:
+    # Whoever saves it, changed or not, answers for all of it, and cannot be the second person.
+    if not touched and referral.edited_by_id == actor.pk:
         return referral
+    referral.edited_by = actor
     referral.version += 1
     try:
         with transaction.atomic():
@@ -394,7 +397,7 @@ def read_facts(referral: Referral) -> Facts:
     events = IpEvent.objects.filter(account__in=ids)
     return Facts(
         recipient_active=referral.recipient.is_active,
-        recipient_keys=len(referral.recipient.age_recipients),
+        recipient_keys=referral.recipient.confirmed_keys.count(),
         legal_basis=referral.legal_basis,
         incident_type=referral.incident_type,
         incident_at=referral.incident_at is not None,

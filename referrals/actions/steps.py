@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
 from django.db.models.functions import Now
 
@@ -94,20 +96,38 @@ def back_to_draft(referral: Referral, *, reason: str) -> None:
     referral.save()
 
 
+def reasons_against(referral: Referral, person: User) -> list[str]:
+    """Return why ``person`` cannot be the second person, as phrases such as "wrote this referral"."""
+    had: dict[str, set[Any]] = {
+        "wrote this referral": {referral.drafted_by_id},
+        "asked for its approval": {referral.requested_by_id},
+        "saved the draft last": {referral.edited_by_id},
+        "entered a public key of the agency": set(
+            referral.recipient.confirmed_keys.values_list("entered_by", flat=True)
+        ),
+    }
+    return [what for what, people in had.items() if person.pk in people]
+
+
+def and_list(phrases: list[str]) -> str:
+    """Join phrases as a sentence does: "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(phrases[:-1]), *phrases[-1:]]))
+
+
 @transaction.atomic
 def approve(referral: Referral, *, version: int, actor: User) -> Referral:
     """Approve the package to be built, as the second person. Cannot be undone once it is sealed.
 
-    The approver is neither the author nor the one who asked (the database holds the same rule), and
-    approves exactly the ``version`` that was on the screen; the agency's keys of this moment are kept,
-    so that nobody can exchange them before the build. Raises Refused otherwise.
+    The approver is neither the author, nor who asked, nor who saved the draft last, nor who entered a key
+    of the agency (the database holds the same rules), and approves exactly the ``version`` that was on
+    the screen; the agency's confirmed keys of this moment are kept, so that nobody can exchange them before
+    the build. Raises Refused otherwise.
     """
     require(actor, Permission.REFERRALS_APPROVE)
     referral = locked(referral, step=Step.APPROVE, version=version)
-    if actor.pk in {referral.drafted_by_id, referral.requested_by_id}:
+    if against := reasons_against(referral, actor):
         raise Refused(
-            "A second person must approve. You wrote this referral or asked for its approval.",
-            code="approver_is_author",
+            f"A second person must approve. You {and_list(against)}.", code="approver_is_author"
         )
     blockers = measure(read_facts(referral)).blockers
     if blockers:
@@ -118,7 +138,7 @@ def approve(referral: Referral, *, version: int, actor: User) -> Referral:
         )
     referral.state = ReferralState.APPROVED
     referral.approved_by, referral.approved_at = actor, Now()
-    referral.approved_keys = referral.recipient.age_recipients
+    referral.approved_keys = [key.text for key in referral.recipient.confirmed_keys]
     referral.build_error, referral.build_progress, referral.build_attempts = "", 0, 0
     referral.version += 1
     referral.save()

@@ -68,7 +68,7 @@ def world(tap: object, casework: Casework, signing_key: Path) -> World:
         verbs=[],
         actor=people["administrator"],
     )
-    sent = [refer(casework, reviewer, legal, number) for number in range(2)]
+    sent = [refer(casework, reviewer, legal, second, number) for number in range(2)]
     referrals.approve(sent[0], version=sent[0].version, actor=second)
     work()
     sweep_detectors()
@@ -152,12 +152,14 @@ def mixed_case(casework: Casework) -> Case:
     return case
 
 
-def refer(casework: Casework, reviewer: User, legal: User, number: int) -> Any:
+def refer(casework: Casework, reviewer: User, legal: User, second: User, number: int) -> Any:
     """Return a referral that waits for its approval."""
     case = casework.case(f"invented-{number}", pictures=[jpeg(number + 5, (96, 64))])
     casework.published(case, by=reviewer, outcome=Outcome.CONFIRM_REFER)
     key = str(pyrage.x25519.Identity.generate().to_public())
     agency = referrals.create_recipient(name=f"Agency {number}", keys=key, actor=legal)
+    entered = agency.keys.get()
+    referrals.confirm_key(entered, fingerprint=entered.fingerprint, actor=second)
     referral = referrals.open_referral(case, recipient=agency, actor=legal)
     referral = referrals.update_draft(
         referral,

@@ -26,6 +26,7 @@ from hashing import actions as hashing
 from hashing.models import Category
 from moderation.models import Case, CaseStatus, Decision, Reveal
 from referrals.models import Package
+from referrals.public_keys import fingerprint_of
 from reports.models import Report
 from tests.background import work
 from tests.browser.conftest import Window, sign_in
@@ -171,8 +172,10 @@ def test_from_a_report_to_a_package_and_no_byte_of_an_original_before_it_is_aske
     case.refresh_from_db()
     assert case.status == CaseStatus.DECIDED
 
-    url = draft(window, lionel, str(pyrage_identity(tmp_path)))
-    approve(window, lotte, url)
+    second = window()
+    sign_in(second, lotte)
+    url = draft(window, lionel, second, str(pyrage_identity(tmp_path)))
+    approve(second, url)
     work()
     fetch_and_verify(window(lionel), url, tmp_path, originals, age_command)
     assert sum(traces(data, tap.received()) > 0 for data in originals) == 2
@@ -220,15 +223,18 @@ def pyrage_identity(folder: Path) -> str:
     return str(identity.to_public())
 
 
-def draft(window: Window, person: User, key: str) -> str:
+def draft(window: Window, person: User, second: Page, key: str) -> str:
     """Legal adds the agency, drafts, and asks for approval. Returns the path of the referral."""
     page = window()
     sign_in(page, person)
     page.goto("/recipients/new/")
     page.get_by_label("Agency").fill("Invented agency")
-    page.locator("[name=age_recipients]").fill(key)
+    page.locator("[name=keys]").fill(key)
     page.get_by_role("button", name="Save").click()
     page.wait_for_url(re.compile(r"/recipients/(?!new/)"))
+    expect(page.get_by_text("Not confirmed")).to_be_visible()
+    expect(page.get_by_role("link", name="Confirm")).to_have_count(0)
+    confirm_key(second, key)
     page.goto("/referrals/")
     page.get_by_role("link", name="Draft referral").click()
     page.locator("select[name=recipient]").select_option(label="Invented agency")
@@ -242,10 +248,20 @@ def draft(window: Window, person: User, key: str) -> str:
     return re.search(r"/referrals/[0-9a-f-]{36}/", page.url)[0]  # type: ignore[index]
 
 
-def approve(window: Window, person: User, url: str) -> None:
+def confirm_key(page: Page, key: str) -> None:
+    """A second person types the fingerprint that the agency read out."""
+    page.goto("/recipients/")
+    page.get_by_role("link", name="Invented agency").click()
+    page.get_by_role("link", name="Confirm").click()
+    spoken = fingerprint_of(key).upper()
+    said = page.get_by_label("Fingerprint that the agency read out")
+    said.fill(f"{spoken[:16]} {spoken[16:]}")
+    page.get_by_role("button", name="Confirm this key").click()
+    expect(page.get_by_text("Not confirmed")).to_have_count(0)
+
+
+def approve(page: Page, url: str) -> None:
     """A second person, in another browser, looks at what will leave and approves it."""
-    page = window()
-    sign_in(page, person)
     page.goto(url)
     page.get_by_role("link", name="Look at it and approve").click()
     expect(page.get_by_text("Two drawn pictures were reported by hand.")).to_be_visible()

@@ -107,6 +107,9 @@ People
     one administrator, two verbs    accounts/test_two_administrators.py::test_after_a_reset_a_password_link_takes_two
     an administrator of one's own   accounts/test_two_administrators.py::test_nobody_makes_an_administrator_alone
     a proxy logs one-time links     accounts/test_sign_in_browser.py::test_a_one_time_link_fills_itself_in_and_stays_in_no_address
+    a key of one's own, approved    referrals/test_referral_agency_keys.py::test_one_person_with_a_key_of_her_own_does_not_get_the_originals
+    key withdrawn while approved    referrals/test_referral_races.py::test_a_key_withdrawn_at_the_moment_of_approval_is_never_sealed_to
+    a verb without its page         test_guards.py::test_a_verb_called_without_a_view_asks_the_role_in_each_room
     approver equal to author        referrals/test_referral_approval.py::test_the_author_cannot_approve
 
 Health

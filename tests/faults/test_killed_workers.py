@@ -134,6 +134,8 @@ def approved(casework: Casework, reviewer: User, legal: User, legal2: User) -> R
         keys=str(pyrage.x25519.Identity.generate().to_public()),
         actor=legal,
     )
+    for key in agency.keys.all():
+        referrals.confirm_key(key, fingerprint=key.fingerprint, actor=legal2)
     referral = referrals.open_referral(case, recipient=agency, actor=legal)
     referral = referrals.update_draft(
         referral,

@@ -26,7 +26,7 @@ from core.models import AuditEntry
 from moderation import actions as moderation
 from moderation.models import Case
 from referrals import actions
-from referrals.models import Referral
+from referrals.models import RecipientKey, Referral
 from tests.casework import Casework, grant_all, url, verdict
 from tests.cast import signed_in
 
@@ -44,6 +44,16 @@ class Desk:
         self.agency = actions.create_recipient(
             name="Invented Agency", keys=str(self.key.to_public()), actor=self.author
         )
+        self.confirm_keys()
+
+    def confirm_keys(self) -> None:
+        """Have the second person confirm what the author entered."""
+        for key in self.agency.keys.filter(confirmed_at=None, ended_at=None):
+            actions.confirm_key(key, fingerprint=key.spoken.upper(), actor=self.second)
+
+    def enter_key(self, text: str) -> RecipientKey:
+        """Enter a key as the author; nobody has confirmed it."""
+        return actions.enter_keys(self.agency, keys=text, actor=self.author)[0]
 
     # ── Cases ─────────────────────────────────────────────────────────────────────────────────
     def case(self, account: str = "", *, reveals: Sequence[str] = (), **said: Any) -> Case:

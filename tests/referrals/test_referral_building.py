@@ -215,16 +215,8 @@ def test_the_package_is_sealed_to_the_keys_that_were_approved(
     desk: Desk, signing: Path, tmp_path: Path, age_command: str
 ) -> None:
     referral = desk.approved()
-    actions.change_recipient(
-        desk.agency,
-        name=desk.agency.name,
-        unit="",
-        country="",
-        contact="",
-        keys="age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg",
-        is_active=True,
-        actor=desk.author,
-    )
+    desk.enter_key("age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg")
+    desk.confirm_keys()
     referral = desk.build(referral)
     assert desk.opened(referral, tmp_path, age_command).is_dir()  # With the approved key.
 

@@ -20,6 +20,7 @@ from hashing.models import Category
 from moderation import actions as moderation
 from referrals import actions
 from referrals.models import PackageDownload, Recipient
+from referrals.public_keys import fingerprint_of
 from tests.referrals.desk import Desk, page
 
 pytestmark = pytest.mark.django_db
@@ -134,21 +135,20 @@ def public_key() -> str:
 
 
 def test_an_agency_is_added_and_changed_on_the_record(desk: Desk, author: Client) -> None:
-    key, other = public_key(), public_key()
-    said = {"name": "Second Agency", "country": "de", "age_recipients": key, "is_active": "on"}
+    key = public_key()
+    said = {"name": "Second Agency", "country": "de", "keys": f"{key}\n\n{key}"}
     assert author.post(NEW, said).status_code == 302
     agency = Recipient.objects.get(name="Second Agency")
-    assert (agency.age_recipients, agency.country) == ([key], "DE")
+    assert (agency.keys.get().text, agency.country) == (key, "DE")
     edit = reverse("referrals:recipient", kwargs={"recipient_id": agency.pk})
-    assert author.post(edit, said | {"age_recipients": f"{other}\n\n{other}"}).status_code == 302
-    agency.refresh_from_db()
-    assert agency.age_recipients == [other]
+    said = {"name": "Second Agency", "country": "at", "is_active": "on"}
+    assert author.post(edit, said).status_code == 302
     entry = AuditEntry.objects.get(event="recipient.changed")
-    assert entry.data["before"]["keys"] == [key]
-    assert entry.data["after"]["keys"] == [other]
+    assert (entry.data["before"], entry.data["after"]) == ({"country": "DE"}, {"country": "AT"})
     assert AuditEntry.objects.filter(event="recipient.created").count() == 2
     shown = text_of(author.get(reverse("referrals:recipients")))
-    assert other[:20] in shown
+    assert fingerprint_of(key)[:4] in shown
+    assert "Not confirmed" in shown
 
 
 PEM = (
@@ -171,7 +171,7 @@ def test_a_secret_key_is_refused_and_neither_kept_nor_shown_again(
         "ssh": (PEM, ["b3BlbnNzaC1pbnZlbnRlZA", "QyNTUxOQAAACBpbnZlbnRlZA"]),
         "plugin": ("AGE-PLUGIN-INVENTED-1QQQ", ["AGE-PLUGIN-INVENTED-1QQQ"]),
     }[kind]
-    answer = author.post(NEW, {"name": name, "age_recipients": f"{public}\n{pasted}"})
+    answer = author.post(NEW, {"name": name, "keys": f"{public}\n{pasted}"})
     assert answer.status_code == 422
     shown = answer.content.decode()
     assert "Line 2 is a secret key." in shown
@@ -195,7 +195,7 @@ def test_a_secret_key_is_refused_and_neither_kept_nor_shown_again(
     ],
 )
 def test_a_bad_key_names_its_line(desk: Desk, author: Client, line: str) -> None:
-    said = {"name": "Fourth Agency", "age_recipients": f"# our unit\n{public_key()}\n{line}"}
+    said = {"name": "Fourth Agency", "keys": f"# our unit\n{public_key()}\n{line}"}
     answer = author.post(NEW, said)
     assert answer.status_code == 422
     assert "Line 3 is not an age (age1…) or ssh-ed25519 public key." in text_of(answer)
@@ -214,7 +214,7 @@ def test_a_bad_key_names_its_line(desk: Desk, author: Client, line: str) -> None
 def test_other_details_are_checked(
     desk: Desk, author: Client, field: str, value: str, sentence: str
 ) -> None:
-    said = {"name": "Fifth Agency", "age_recipients": public_key(), field: value}
+    said = {"name": "Fifth Agency", "keys": public_key(), field: value}
     answer = author.post(NEW, said)
     assert answer.status_code == 422
     assert sentence in text_of(answer)
@@ -231,7 +231,7 @@ def test_two_agencies_of_one_name_are_told_apart(desk: Desk) -> None:
 def test_an_inactive_agency_gets_no_new_referral(desk: Desk, author: Client) -> None:
     case = desk.case()
     edit = reverse("referrals:recipient", kwargs={"recipient_id": desk.agency.pk})
-    said = {"name": desk.agency.name, "age_recipients": "\n".join(desk.agency.age_recipients)}
+    said = {"name": desk.agency.name}
     assert author.post(edit, said).status_code == 302
     new = reverse("referrals:new", kwargs={"case_id": case.pk})
     assert "No agency yet" in text_of(author.get(new))

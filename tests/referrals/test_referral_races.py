@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 
+import pyrage
 import pytest
 from django.contrib.auth.management import create_permissions
 
@@ -13,7 +13,7 @@ from accounts.permissions import Role
 from core.errors import Refused
 from core.models import AuditEntry
 from referrals import actions
-from referrals.models import Referral
+from referrals.models import RecipientKey, Referral
 from tests.casework import Casework, grant_all
 from tests.cast import make_person
 from tests.referrals.desk import Desk
@@ -74,34 +74,50 @@ def test_approval_and_withdrawal_never_both_happen(office: Desk) -> None:
 
 
 def test_approval_never_seals_to_a_key_that_came_in_at_that_moment(office: Desk) -> None:
-    keys = [
-        "age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg",
-        str(office.key.to_public()),
-    ]
-    for number in range(ROUNDS):
-        office.agency.refresh_from_db()
+    seen = {str(office.key.to_public())}
+    for _ in range(ROUNDS):
         referral = office.awaiting()
-        seen, coming = office.agency.age_recipients, [keys[number % 2]]
-        attempts: list[Callable[[], object]] = [
+        key = office.enter_key(str(pyrage.x25519.Identity.generate().to_public()))
+        confirm = partial(
+            actions.confirm_key, key, fingerprint=key.fingerprint, actor=office.second
+        )
+        at_once(
             partial(actions.approve, referral, version=referral.version, actor=office.second),
-            partial(
-                actions.change_recipient,
-                office.agency,
-                name=office.agency.name,
-                unit="",
-                country="",
-                contact="",
-                keys="\n".join(coming),
-                is_active=True,
-                actor=office.author,
-            ),
-        ]
-        at_once(*attempts)
+            confirm,
+        )
         referral.refresh_from_db()
         if referral.state == "approved":
-            assert referral.approved_keys == seen
+            assert set(referral.approved_keys) == seen
         else:
             assert referral.state == "draft"
+        seen.add(key.text)
+
+
+def test_a_key_withdrawn_at_the_moment_of_approval_is_never_sealed_to(office: Desk) -> None:
+    for _ in range(ROUNDS):
+        referral = office.awaiting()
+        key = office.agency.confirmed_keys.get()
+        at_once(
+            partial(actions.approve, referral, version=referral.version, actor=office.second),
+            partial(actions.withdraw_key, key, actor=office.author),
+        )
+        referral.refresh_from_db()
+        assert (referral.state, referral.approved_keys) == ("draft", [])
+        office.enter_key(key.text)
+        office.confirm_keys()
+
+
+def test_two_who_confirm_one_key_together_confirm_it_once(office: Desk) -> None:
+    third = grant_all(make_person("Lasse Lom", Role.LEGAL))
+    for _ in range(ROUNDS):
+        key = office.enter_key(str(pyrage.x25519.Identity.generate().to_public()))
+        results = at_once(
+            *(
+                partial(actions.confirm_key, key, fingerprint=key.fingerprint, actor=person)
+                for person in (office.second, third)
+            )
+        )
+        assert Counter(type(result) for result in results) == {RecipientKey: 1, Refused: 1}
 
 
 def test_a_case_opened_twice_at_once_has_one_referral(office: Desk) -> None:
