@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import os
@@ -290,6 +291,30 @@ def test_a_worker_says_what_is_missing_at_its_start_and_on_the_jobs_page(
     monkeypatch.setattr(sandbox, "gaps", lambda: ())
     sandbox.say_at_start()
     assert operations.overview().unconfined == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user keeps its uid, which is no gap")
+def test_a_real_start_is_refused_with_one_sentence() -> None:
+    """As in a container that takes CAP_KILL away: the decoder could not be given a uid of its own."""
+
+    def drop_cap_kill() -> None:
+        ctypes.CDLL(None).prctl(24, 5, 0, 0, 0)  # PR_CAPBSET_DROP, CAP_KILL
+
+    for required, says in (("1", "Holdfast does not start. HOLDFAST_REQUIRE_SANDBOX"), ("0", "")):
+        ran = subprocess.run(
+            [sys.executable, "manage.py", "prepare", "--help"],
+            cwd=ROOT,
+            env=os.environ | {"HOLDFAST_REQUIRE_SANDBOX": required},
+            preexec_fn=drop_cap_kill,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert ran.returncode == int(required)
+        assert ran.stderr.startswith(says)
+        assert len(ran.stderr.splitlines()) == int(required)
+        assert ("a uid of their own" in ran.stderr) == (required == "1")
 
 
 def test_a_decoder_that_misses_something_is_refused_where_all_is_required(
