@@ -122,7 +122,8 @@ WHAT IS INSIDE
     data/summary.pdf           the case for people; contains no images
     data/media/                original bytes as received, never re-encoded
     data/metadata/             exhibits, accounts, and the case in CASE/UCO vocabulary (JSON-LD)
-{conversations}    data/custody/              who did what with this case, as a chain of hashes
+{conversations}    data/custody/              who did what with this case, as a chain of hashes;
+                               anchor.json: our signed statement of where the log ended
     data/legal/                why this was sent to you
     data/documentation/        a script that performs every check below and more
 
