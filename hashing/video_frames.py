@@ -153,7 +153,8 @@ def _open(cv2: Any, data: bytes, demuxer: str) -> Any:
     """Return the opened film, or None. One decoder after the other is tried: a wrong one costs a millisecond.
 
     FFmpeg is not asked what the file is, and it gets no choice of decoders: OpenCV would start whichever the file
-    wants, since FFmpeg's list of allowed ones does not reach the decoder that OpenCV opens.
+    wants, since FFmpeg's list of allowed ones does not reach the decoder that OpenCV opens. Nobody may call the film's
+    ``release``: in OpenCV 4.14 that ends the process when the film is read from Python's memory.
     """
     for decoder in DECODERS:
         # Read by OpenCV at each opening.

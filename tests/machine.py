@@ -1,4 +1,4 @@
-"""What the tests need from the machine: a Chromium, nginx and the stock ``age`` command.
+"""What the tests need from the machine: a Chromium, nginx, the stock ``age`` command, libheif's converter.
 
 As root a missing one is installed as a Debian package; otherwise the test fails with the sentence that
 says what to do. Nothing is skipped: a run without them would prove less than it claims.
@@ -80,6 +80,19 @@ def nginx() -> str:
     pytest.fail(
         "The proxy tests need nginx: sudo apt-get install -y nginx-light (Debian, Ubuntu) or "
         "brew install nginx (macOS).",
+        pytrace=False,
+    )
+
+
+@functools.cache
+def heif_converter() -> str:
+    """Return the path of libheif's converter, ``heif-dec`` or ``heif-convert``."""
+    names = ("heif-dec", "heif-convert")
+    if found := _first(*names) or (_install("libheif-examples") and _first(*names)):
+        return found
+    pytest.fail(
+        "The tests of HEIC need libheif's converter: sudo apt-get install -y libheif-examples "
+        "(Debian, Ubuntu).",
         pytrace=False,
     )
 

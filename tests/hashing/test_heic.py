@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Any
 
 import pillow_heif
 import pytest
@@ -17,8 +18,15 @@ from hashing.models import FlagKind
 from reports.models import ItemKind, ScanState
 from tests import pictures
 from tests.hashing.conftest import Put, flags_of
+from tests.machine import heif_converter
 
 PHOTO = pictures.draw(31)
+
+
+@pytest.fixture
+def switched_on(settings: Any) -> None:
+    heif_converter()
+    settings.HOLDFAST_HEIC = "1"
 
 
 def album(count: int) -> bytes:
@@ -40,7 +48,7 @@ def test_it_is_off_and_the_item_says_so_to_a_person(scanned: Put) -> None:
     assert flag.summary == "The picture could not be scanned: HEIC is not switched on here"
 
 
-@override_settings(HOLDFAST_HEIC="1")
+@pytest.mark.usefixtures("switched_on")
 def test_switched_on_a_photo_is_hashed_like_its_jpeg() -> None:
     photo = images.digest(pictures.heic(PHOTO))
     listed = images.digest(pictures.encode(PHOTO)).digests[0]
@@ -48,7 +56,7 @@ def test_switched_on_a_photo_is_hashed_like_its_jpeg() -> None:
     assert (int(photo.digests[0].pdq, 16) ^ int(listed.pdq, 16)).bit_count() <= 10
 
 
-@override_settings(HOLDFAST_HEIC="1")
+@pytest.mark.usefixtures("switched_on")
 def test_each_picture_of_a_file_with_several_is_looked_at() -> None:
     looked = images.decode(album(3), algorithms=images.USUAL)
     assert looked.frames_total == 3
@@ -57,7 +65,7 @@ def test_each_picture_of_a_file_with_several_is_looked_at() -> None:
     assert len({each.pdq for each in looked.digests}) == 3
 
 
-@override_settings(HOLDFAST_HEIC="1")
+@pytest.mark.usefixtures("switched_on")
 @pytest.mark.parametrize(
     "data",
     [pictures.heic(PHOTO)[:3000], pictures.heic(PHOTO)[:40] + bytes(900)],
@@ -69,21 +77,21 @@ def test_what_the_converter_cannot_read_is_never_no_match(data: bytes) -> None:
     assert refused.value.code == "heic_failed"
 
 
-@override_settings(HOLDFAST_HEIC="1")
+@pytest.mark.usefixtures("switched_on")
 def test_a_file_with_more_pictures_than_are_looked_at_says_so() -> None:
     looked = images.digest(album(heic.MOST_PICTURES + 1))
     assert len(looked.frames) == heic.MOST_PICTURES
     assert looked.problem == "only the first 16 of its pictures were looked at"
 
 
-@override_settings(HOLDFAST_HEIC="1")
+@pytest.mark.usefixtures("switched_on")
 def test_the_limits_of_a_picture_hold_for_it_too() -> None:
     with pytest.raises(CannotDecode) as refused:
         images.decode(pictures.heic(PHOTO), limits=Limits(pixels=1000))
     assert refused.value.code == "too_many_pixels"
 
 
-@override_settings(HOLDFAST_HEIC="1")
+@pytest.mark.usefixtures("switched_on")
 def test_the_version_of_the_distributions_package_is_shown() -> None:
     found = heic.converter()
     assert found is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def oracle(place: Installation) -> str:
     answers = []
     for name in (PRESENT, ABSENT):
         number, item = sent(place, listing(name))
-        told = place.wait(f"the scan of {name}", lambda item=item: looked_at(place, item))
+        told = place.wait(f"the scan of {name}", partial(looked_at, place, item))
         answer = place.api("GET", f"reports/{number}").json()
         shown = [
             {key: value for key, value in each.items() if key not in {"id", "number"}}
