@@ -4,7 +4,8 @@ A wheel brings C libraries that no package manager of the system knows or mends.
 its own version, and compared with ``bundled.toml``: the lowest version without known holes, where that was read, and
 when. A library that the table does not know is as bad as one that is too old, so a new one is noticed.
 
-Which wheels count: those that ``requirements.txt`` names. Tools of the developers are none of them.
+Which wheels count: those that ``requirements.txt`` names, as they are for Linux. Tools of the developers are none of
+them.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils.module_loading import import_string
 
 from core import bundled
+from hashing import heic
 
 
 class Command(BaseCommand):
@@ -36,7 +36,7 @@ class Command(BaseCommand):
             )
             if is_bad or options["why"]:
                 self.stdout.write(f"    {sentence}")
-        self.stdout.write(import_string("hashing.heic.described")())
+        self.stdout.write(heic.described())
         if bad and options["check"]:
             raise CommandError(
                 f"{bad} native libraries are too old or not known. Update their wheels (make lock), or look for "
