@@ -159,19 +159,29 @@ RQ_QUEUES = {
         "DEFAULT_TIMEOUT": 180,
         "DEFAULT_RESULT_TTL": 60,
     }
-    for name in ("deliver", "intake", "match", "scan", "video", "package", "default")
+    for name in (
+        "publish",
+        "intake",
+        "deliver",
+        "match",
+        "scan",
+        "video",
+        "package",
+        "default",
+        "long",
+    )
 }
 RQ = {"COMMIT_MODE": "auto"}
 HOLDFAST_JOBS = {
     "scan_waiting": {"path": "hashing.jobs.scan_waiting", "queue": "scan", "timeout": 90},
     "scan_video": {"path": "hashing.jobs.scan_video", "queue": "video", "timeout": 300},
     "watch_listed": {"path": "hashing.jobs.watch_listed", "queue": "video", "timeout": 300},
-    "read_import": {"path": "hashing.jobs.read_import", "queue": "default", "timeout": 4 * 3600},
-    "fetch_exchange": {"path": "hashing.jobs.fetch_exchange", "queue": "default", "timeout": 3600},
-    "send_review": {"path": "hashing.jobs.send_review", "queue": "default", "timeout": 400},
+    "read_import": {"path": "hashing.jobs.read_import", "queue": "long", "timeout": 4 * 3600},
+    "fetch_exchange": {"path": "hashing.jobs.fetch_exchange", "queue": "long", "timeout": 3600},
+    "send_review": {"path": "hashing.jobs.send_review", "queue": "long", "timeout": 400},
     "compute_risk": {"path": "hashing.jobs.compute_risk", "queue": "default", "timeout": 120},
     "do_long_work": {"path": "hashing.jobs.do_long_work", "queue": "default", "timeout": 120},
-    "read_links": {"path": "hashing.jobs.read_links", "queue": "default", "timeout": 1100},
+    "read_links": {"path": "hashing.jobs.read_links", "queue": "long", "timeout": 1100},
     "route_risk_case": {
         "path": "moderation.jobs.route_risk_case",
         "queue": "intake",
@@ -181,17 +191,11 @@ HOLDFAST_JOBS = {
     "try_detector": {"path": "hashing.jobs.try_detector", "queue": "scan", "timeout": 90},
     "describe_plugin": {"path": "hashing.jobs.describe_plugin", "queue": "default", "timeout": 60},
     "look_up": {"path": "hashing.jobs.look_up", "queue": "match", "timeout": 60},
-    "build_index": {"path": "hashing.jobs.build_index", "queue": "package", "timeout": 3600},
+    "build_index": {"path": "hashing.jobs.build_index", "queue": "default", "timeout": 3600},
     "make_preview": {"path": "moderation.jobs.make_preview", "queue": "scan", "timeout": 60},
-    "route_item": {"path": "moderation.jobs.route_item", "queue": "intake", "timeout": 60},
-    "route_items": {"path": "moderation.jobs.route_items", "queue": "intake", "timeout": 120},
-    "route_report": {"path": "moderation.jobs.route_report", "queue": "intake", "timeout": 60},
-    "publish_decision": {
-        "path": "moderation.jobs.publish_decision",
-        "queue": "deliver",
-        "timeout": 60,
-    },
-    "carry_out": {"path": "moderation.delivery_jobs.carry_out", "queue": "deliver", "timeout": 60},
+    "route_waiting": {"path": "moderation.jobs.route_waiting", "queue": "intake", "timeout": 60},
+    "publish_due": {"path": "moderation.jobs.publish_due", "queue": "publish", "timeout": 60},
+    "send_due": {"path": "moderation.delivery_jobs.send_due", "queue": "deliver", "timeout": 180},
     "build_package": {
         "path": "referrals.jobs.build_package",
         "queue": "package",
@@ -199,11 +203,11 @@ HOLDFAST_JOBS = {
     },
     "make_anchor": {"path": "referrals.jobs.make_anchor", "queue": "package", "timeout": 3600},
     "keep_anchors": {"path": "referrals.jobs.keep_anchors", "queue": "package", "timeout": 3600},
-    "verify_audit": {"path": "core.audit_job.verify_audit", "queue": "default", "timeout": 3600},
+    "verify_audit": {"path": "core.audit_job.verify_audit", "queue": "long", "timeout": 3600},
     # Classifiers of texts.
     "train_classifier": {
         "path": "hashing.jobs.train_classifier",
-        "queue": "default",
+        "queue": "long",
         "timeout": 3600,
     },
     "score_recent": {"path": "hashing.jobs.score_recent", "queue": "default", "timeout": 120},
@@ -271,6 +275,8 @@ HOLDFAST_RESEAL = [
 ]
 # How many workers may scan at once. A lane is a wake-up, not a process.
 HOLDFAST_SCAN_LANES = env_int("HOLDFAST_SCAN_LANES", 8)
+# A worker that does not fork ends after a job when it holds more, and its supervisor starts a fresh one.
+HOLDFAST_WORKER_MEMORY_MB = env_int("HOLDFAST_WORKER_MEMORY_MB", 1500)
 HOLDFAST_SWEEP_SECONDS = env_int("HOLDFAST_SWEEP_SECONDS", 5)
 
 # ── People ────────────────────────────────────────────────────────────────────────────────────

@@ -193,6 +193,8 @@ class AuditEvent(StrEnum):
     WEBHOOK_CHANGED = "webhook.changed"
     WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated"  # noqa: S105 — an event, not a secret
     WEBHOOK_TESTED = "webhook.tested"
+    WEBHOOK_HELD = "webhook.held"
+    WEBHOOK_RESUMED = "webhook.resumed"
     WEBHOOK_VIEWED = "webhook.viewed"
 
     # referrals

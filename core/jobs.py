@@ -10,6 +10,7 @@ import functools
 import json
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,6 +57,9 @@ OUTCOME_EVERY = timedelta(seconds=10)
 
 CLOCK_SLACK = timedelta(minutes=1)
 """A time further ahead than what code sets, by more than this, was set by a clock that was put back since."""
+
+LIFE_SHOWN = timedelta(seconds=20)
+"""How long a worker's sign of life counts. Workers give one every five seconds."""
 
 PROCESS_KEPT = timedelta(days=7)
 """How long the last sign of life of a process is kept: long enough to see that one went missing."""
@@ -176,10 +180,21 @@ def _state(target: Queue, candidate: str, entry: Registered) -> str:
             return "waiting"
         return "free"
     if status == JobStatus.STARTED:
-        # A worker that was killed leaves its job "started" for minutes; its time limit tells.
+        # A worker that was killed leaves its job "started" for minutes: its sign of life tells, or the limit.
+        age = now - _aware(found.started_at)
         limit = timedelta(seconds=entry.timeout + 60)
-        return "running" if now - _aware(found.started_at) < limit else "free"
+        is_dead = age > LIFE_SHOWN and not target.connection.exists(_life_of(found.worker_name))
+        return "free" if is_dead or age >= limit else "running"
     return "free"
+
+
+def note_life(worker: str) -> None:
+    """Say that a worker, by its name, is alive; it counts for ``LIFE_SHOWN``. Raises redis.RedisError."""
+    valkey().set(_life_of(worker), 1, ex=LIFE_SHOWN)
+
+
+def _life_of(worker: str | None) -> str:
+    return f"holdfast:alive:{worker}"
 
 
 def _aware(at: datetime | None) -> datetime:
@@ -294,6 +309,19 @@ def _fresh_connections() -> None:
 
 class JobFailed(Exception):
     """What Valkey gets to see of a failed job: the kind of error and its place."""
+
+
+_stopping = threading.Event()
+
+
+def stop_soon() -> None:
+    """Ask the job that runs in this process to come to an end. For workers that were told to stop."""
+    _stopping.set()
+
+
+def is_stopping() -> bool:
+    """Return whether the worker of this process was told to stop: a job that does many things ends early."""
+    return _stopping.is_set()
 
 
 def run_now(name: str, *ids: Any) -> None:

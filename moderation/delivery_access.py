@@ -78,11 +78,13 @@ def endpoints_for(user: User) -> QuerySet[WebhookEndpoint]:
     """Return the endpoints with what waits and what was given up, for administrators."""
     if not user.may(Permission.WEBHOOKS_MANAGE):
         return WebhookEndpoint.objects.none()
-    return WebhookEndpoint.objects.annotate(
+    found = WebhookEndpoint.objects.annotate(
         waiting=Count("deliveries", filter=Q(deliveries__state=DeliveryState.PENDING)),
         given_up=Count("deliveries", filter=Q(deliveries__state=DeliveryState.FAILED)),
         has_two_secrets=Q(previous_until__gt=Now()),
-    ).order_by("name", "created_at")
+        is_held=Q(breaker__open_until__gt=Now()),
+    )
+    return found.select_related("breaker").order_by("name", "created_at")
 
 
 def get_endpoint_for(user: User, id: uuid.UUID) -> WebhookEndpoint:

@@ -1,63 +1,81 @@
-"""Carrying out: three beats per delivery, the sending outside any transaction."""
+"""Sending what is due: leases and records in this thread, the network in others, outside any transaction."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 
 from core.crypto import Unsealable
-from core.jobs import enqueue, job
+from core.jobs import enqueue, is_stopping, job
 from moderation import webhooks
-from moderation.actions import deliveries
+from moderation.actions import attempts, deliveries
 from moderation.enforcement import body_of
-from moderation.models import Delivery, DeliveryState, Enforcement, WebhookEndpoint
+from moderation.models import Delivery, WebhookEndpoint
 
-ENOUGH_SECONDS = 35.0
-"""After this time the rest waits for another wake-up; the job's own limit is 60 seconds."""
+SLOTS = 32
+"""Attempts that one process makes at the same time; how many of them to one endpoint, its breaker says."""
+
+BUSY_SECONDS = 120.0
+"""After this long a job begins nothing more and gives its place to another one."""
+
+LOOK_SECONDS = 0.25
+"""While attempts are under way, so often is looked for what became due."""
 
 
 @job
-def carry_out(enforcement_id: str) -> None:
-    """Send every delivery of an enforcement that is due. May run any number of times, in parallel."""
-    enforcement = Enforcement.objects.get(pk=enforcement_id)
-    started = time.monotonic()
-    for delivery in enforcement.deliveries.filter(state=DeliveryState.PENDING).order_by(
-        "created_at"
-    ):
-        if time.monotonic() - started > ENOUGH_SECONDS:
-            enqueue("carry_out", enforcement.pk)
-            return
-        deliver(delivery)
+def send_due() -> None:
+    """Send whatever is due until nothing is and nothing is under way. Safe to repeat, to kill and to run beside
+    itself: what is leased by one is passed by by the others.
+    """
+    over = time.monotonic() + BUSY_SECONDS
+    under_way: dict[Future[webhooks.Answer], Delivery] = {}
+    with ThreadPoolExecutor(SLOTS, thread_name_prefix="send") as pool:
+        while True:
+            is_over = is_stopping() or time.monotonic() > over
+            if not is_over and len(under_way) < SLOTS:
+                for held, endpoint in _begin(under_way):
+                    under_way[pool.submit(_sending(held, endpoint))] = held
+            if not under_way:
+                break
+            ended, _ = wait(under_way, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
+            for future in ended:
+                attempts.finish_attempt(under_way.pop(future), answer=future.result())
+    if time.monotonic() > over and attempts.sendable_deliveries().exists():
+        enqueue("send_due")
 
 
-def deliver(delivery: Delivery) -> Delivery | None:
-    """Make one attempt, if the delivery is due and nobody else makes it. Returns it afterwards."""
-    held = deliveries.begin_attempt(delivery)
-    if held is None or held.endpoint is None:
-        return None
-    answer = _send(held, held.endpoint)
-    return deliveries.finish_attempt(held, answer=answer)
+def _begin(
+    under_way: dict[Future[webhooks.Answer], Delivery],
+) -> list[tuple[Delivery, WebhookEndpoint]]:
+    busy = Counter(held.endpoint_id for held in under_way.values() if held.endpoint_id)
+    return attempts.begin_attempts(limit=SLOTS - len(under_way), busy=busy)
 
 
-def _send(delivery: Delivery, endpoint: WebhookEndpoint) -> webhooks.Answer:
+def _sending(delivery: Delivery, endpoint: WebhookEndpoint) -> Callable[[], webhooks.Answer]:
+    """Return what a thread does: everything from the database is read here."""
     try:
-        signing_secrets = deliveries.secrets_of(endpoint)
+        secrets = deliveries.secrets_of(endpoint)
     except Unsealable:
         # A lost master key: visible on the delivery, and retried until the key is back.
-        return webhooks.Answer(None, "The signing secret cannot be opened. Rotate it.", 0)
-    return webhooks.send(
+        said = "The signing secret cannot be opened. Rotate it."
+        return lambda: webhooks.Answer(None, said, 0)
+    return partial(
+        webhooks.send,
         endpoint.url,
         message_id=str(delivery.pk),
         body=body_of(delivery.payload),
-        signing_secrets=signing_secrets,
+        signing_secrets=secrets,
     )
 
 
 def sweep_deliveries() -> int:
-    """Wake a worker for everything that is due and show what ran out of time; return how many."""
+    """Wake a sender when anything is due, and show what ran out of time; return how many, at most 1,000 due."""
     deliveries.adopt_waiting()
-    given_up = deliveries.give_up_overdue()
-    due = deliveries.due_deliveries().order_by("next_attempt_at")
-    waiting = list(dict.fromkeys(due.values_list("enforcement_id", flat=True)[:500]))
-    for enforcement_id in waiting:
-        enqueue("carry_out", enforcement_id)
-    return given_up + len(waiting)
+    given_up = attempts.give_up_overdue()
+    due = attempts.sendable_deliveries().values("pk")[:1000].count()
+    if due:
+        enqueue("send_due")
+    return given_up + due

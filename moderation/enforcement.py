@@ -64,6 +64,14 @@ def is_final(status: int | None) -> bool:
     return status == GONE
 
 
+def tells_of_trouble(status: int | None) -> bool:
+    """Return whether an answer, or none, says that the receiver itself is unwell.
+
+    A refusal (404, 400, a redirect) is about the order or the address and comes at once; it holds up nobody.
+    """
+    return status is None or status >= 500 or status in {408, 425, 429}
+
+
 def retry_after_of(header: str) -> int | None:
     """Return the seconds of a ``Retry-After`` header, or None (dates are not worth a clock here)."""
     text = header.strip()

@@ -22,10 +22,13 @@ from config.runtime.processes import (
 )
 
 FIRST_WAIT = 0.5
-LONGEST_WAIT = 30.0
+LONGEST_WAIT = (
+    8.0  # Whatever ended it (a store that is away), it is back soon after that has ended.
+)
 HEALTHY_AFTER = 60.0  # Seconds of life after which an earlier crash is forgiven.
 LOG_LIMIT = 20 * 1024 * 1024
 ECHOED_LINES = 12
+ECHOED_LETTERS = 240
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,11 @@ class Supervisor:
         """Return the last lines that the program's present process wrote."""
         with self._log(name).open("rb") as log:
             log.seek(self._lives[name].log_mark)
-            return log.read().decode(errors="replace").splitlines()[-ECHOED_LINES:]
+            lines = log.read().decode(errors="replace").splitlines()[-ECHOED_LINES:]
+        return [
+            line if len(line) <= ECHOED_LETTERS else f"{line[: ECHOED_LETTERS - 1]}…"
+            for line in lines
+        ]
 
     def _revive(self, name: str, store: Store, now: float) -> None:
         wait, next_start = self._store_waits.get(name, (FIRST_WAIT, 0.0))

@@ -31,6 +31,7 @@ from config.runtime.supervisor import Program, Supervisor, python
 BASE = Path(__file__).resolve().parent.parent.parent
 JOBS_OF_A_WARM_WORKER = 20_000
 WEB_ATTEMPTS = 3
+WARM, FORKING = "WarmWorker", "AppWorker"
 # Only the process that builds packages may sign them; only preparing may change the schema.
 PRIVATE_SETTINGS = ("HOLDFAST_SIGNING_KEY_FILE", "DATABASE_OWNER_URL")
 
@@ -271,23 +272,27 @@ class Launcher:
         return Program("web", command, _public(env))
 
     def _background(self, env: Mapping[str, str]) -> list[Program]:
-        def worker(
-            name: str, queues: str, settings: Mapping[str, str], kind: str = "AppWorker"
-        ) -> Program:
+        def worker(name: str, queues: str, settings: Mapping[str, str], kind: str) -> Program:
             command = python(str(BASE / "manage.py"), "rqworker", *queues.split())
             command += ["--worker-class", f"config.runtime.worker.{kind}"]
-            if kind == "WarmWorker":
+            if kind == WARM:
                 command += ["--max-jobs", str(JOBS_OF_A_WARM_WORKER)]
             # django-rq reads the serializer from the settings when enqueuing, but not here.
             command += ["--serializer", "rq.serializers.JSONSerializer"]
             return Program(name, command, settings)
 
+        public = _public(env)
         signing = {name: env[name] for name in ("HOLDFAST_SIGNING_KEY_FILE",) if name in env}
+        # What waits for a network, a long film or a large file has a process of its own: nothing else
+        # stands behind it. Within a process the queue named first goes first.
         return [
-            Program("scheduler", python(str(BASE / "manage.py"), "scheduler"), _public(env)),
-            worker("worker", "deliver intake video default", _public(env)),
-            worker("scan-worker", "match scan", _public(env), "WarmWorker"),
-            worker("package-worker", "package default", _public(env) | signing),
+            Program("scheduler", python(str(BASE / "manage.py"), "scheduler"), public),
+            worker("case-worker", "publish intake", public, WARM),
+            worker("scan-worker", "match scan", public, WARM),
+            worker("sender", "deliver", public, WARM),
+            worker("package-worker", "package", public | signing, FORKING),
+            worker("video-worker", "video default", public, FORKING),
+            worker("long-worker", "default long", public, FORKING),
         ]
 
     def _await_web(self) -> None:

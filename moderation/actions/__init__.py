@@ -59,9 +59,12 @@ from moderation.actions.reveals import (
 from moderation.actions.risk import route_risk_case
 from moderation.actions.routing import (
     move_case,
-    retry_route,
     route_item,
     route_report,
+)
+from moderation.actions.waiting_routes import (
+    due_again,
+    failed_routes,
     take_failed_routes,
     waiting_items,
     waiting_reports,
@@ -80,8 +83,10 @@ __all__ = [
     "create_endpoint",
     "decide",
     "decisions_to_publish",
+    "due_again",
     "end_expired_claims",
     "extend_claim",
+    "failed_routes",
     "finish_reveal",
     "fitting_verbs",
     "grant_category",
@@ -104,7 +109,6 @@ __all__ = [
     "release_claim",
     "replay_delivery",
     "request_preview",
-    "retry_route",
     "reveal_media",
     "revoke_category",
     "revoke_queue",

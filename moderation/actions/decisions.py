@@ -130,7 +130,7 @@ def decide(
         publish_at=decision.publish_at,
     )
     if settings.HOLDFAST_UNDO_SECONDS <= 0:
-        enqueue("publish_decision", decision.pk)
+        enqueue("publish_due")
     return decision
 
 
@@ -179,7 +179,7 @@ def send_now(decision: Decision, *, actor: User) -> Decision:
     if decision.published_at is None:
         Decision.objects.filter(pk=decision.pk, publish_at__gt=Now()).update(publish_at=Now())
         audit.record(AuditEvent.DECISION_SENT_EARLY, actor=actor, subject=decision, case=case)
-        enqueue("publish_decision", decision.pk)
+        enqueue("publish_due")
     decision.refresh_from_db()
     return decision
 
@@ -364,10 +364,8 @@ def _route_again(case: Case, *, since: int) -> tuple[list[str], list[str]]:
     Item.objects.filter(pk__in=items, route_state=RouteState.ROUTED).update(
         route_state=RouteState.WAITING
     )
-    for report in reports:
-        enqueue("route_report", report)
-    for item in Item.objects.filter(pk__in=items).exclude(report__in=reports):
-        enqueue("route_item", item.pk)
+    if reports or items:
+        enqueue("route_waiting")
     return [str(key) for key in reports], [str(key) for key in items]
 
 

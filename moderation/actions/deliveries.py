@@ -1,19 +1,16 @@
 """The outbox: what the platform is told, tried until it is taken, and where it listens.
 
-At least once: a worker that dies after sending and before recording sends again, with the same id, and
-the receiver drops what it has seen (``webhook-id``). Nothing else repeats: a row is leased while a worker
-sends it, and its next attempt is written down before the first byte leaves.
+What happens to a row once it is due stands in ``actions.attempts``.
 """
 
 from __future__ import annotations
 
-import random
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.guards import require
@@ -24,17 +21,10 @@ from core.audit import SYSTEM, Actor, AuditEvent
 from core.crypto import seal, unseal
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
-from moderation.enforcement import (
-    GIVE_UP_AFTER,
-    is_acknowledged,
-    is_final,
-    payload_of,
-    wait_after,
-)
+from moderation.actions.endpoint_breakers import note_answer
+from moderation.enforcement import GIVE_UP_AFTER, payload_of, tells_of_trouble
 from moderation.models import (
-    Case,
     Delivery,
-    DeliveryAttempt,
     DeliveryState,
     Enforcement,
     EnforcementState,
@@ -43,7 +33,6 @@ from moderation.models import (
 )
 from moderation.webhooks import Answer, check_url, new_secret
 
-LEASE = timedelta(seconds=90)
 SECRET_OVERLAP = timedelta(hours=24)
 SENDABLE = frozenset(set(Verb.values) - {Verb.NO_ACTION.value})
 
@@ -91,115 +80,13 @@ def queue_deliveries(enforcement: Enforcement, *, actor: Actor = SYSTEM) -> list
         deliveries=[row.pk for row in rows],
         endpoints=[endpoint.pk for endpoint in endpoints],
     )
-    enqueue("carry_out", enforcement.pk)
+    enqueue("send_due")
     return rows
 
 
 def takes(endpoint: WebhookEndpoint, verb: str) -> bool:
     """Return whether an endpoint wants to hear about a verb. A paused one does, later."""
     return not endpoint.verbs or verb in endpoint.verbs
-
-
-def due_deliveries() -> QuerySet[Delivery]:
-    """Return what should be sent now and nobody is sending, by the database's clock."""
-    return Delivery.objects.filter(
-        Q(locked_until=None) | Q(locked_until__lte=Now()),
-        state=DeliveryState.PENDING,
-        endpoint__is_active=True,
-        next_attempt_at__lte=Now(),
-    )
-
-
-@transaction.atomic
-def begin_attempt(delivery: Delivery) -> Delivery | None:
-    """Lease a delivery for one attempt, or return None when it is not due or somebody has it.
-
-    The number of the attempt and the time of the next one are written before anything is sent, so that
-    a worker that dies on the way leaves growing waits behind, not a loop.
-    """
-    # The conditions stand on the locked row itself: PostgreSQL checks those again on the newest version
-    # of the row, but not those of a sub-query, and two workers would both find it due.
-    held = (
-        due_deliveries()
-        .select_for_update(of=("self",), skip_locked=True)
-        .select_related("endpoint", "enforcement__decision")
-        .filter(pk=delivery.pk)
-        .first()
-    )
-    if held is None:
-        return None
-    if Delivery.objects.filter(pk=held.pk, give_up_at__lte=Now()).exists():
-        _give_up(held, "No attempt succeeded in time.")
-        return None
-    held.attempts_made += 1
-    wait = wait_after(held.attempts_made, chance=random.random())  # noqa: S311 — no secret
-    Delivery.objects.filter(pk=held.pk).update(
-        attempts_made=held.attempts_made,
-        locked_until=Now() + LEASE,
-        next_attempt_at=Now() + max(wait, LEASE),
-    )
-    return held
-
-
-@transaction.atomic
-def finish_attempt(delivery: Delivery, *, answer: Answer) -> Delivery:
-    """Record how an attempt ended: taken, to be tried again, or given up."""
-    held = (
-        Delivery.objects.select_for_update(of=("self",))
-        .select_related("endpoint", "enforcement__decision__case")
-        .get(pk=delivery.pk)
-    )
-    DeliveryAttempt.objects.create(
-        delivery=held,
-        status=answer.status,
-        error=answer.error[:500],
-        duration_ms=answer.duration_ms,
-        is_replay=held.replayed_at is not None,
-    )
-    case = held.enforcement.decision.case
-    said: dict[str, Any] = {
-        "endpoint": held.endpoint_id,
-        "attempt": delivery.attempts_made,
-        "status": answer.status,
-        "error": answer.error,
-        "milliseconds": answer.duration_ms,
-    }
-    if held.state == DeliveryState.DELIVERED:
-        # Another worker was faster, after this one's lease ran out. The receiver saw one id twice.
-        audit.record(AuditEvent.DELIVERY_ATTEMPTED, actor=SYSTEM, subject=held, case=case, **said)
-        return held
-    if is_acknowledged(answer.status):
-        Delivery.objects.filter(pk=held.pk).update(
-            state=DeliveryState.DELIVERED, delivered_at=Now(), locked_until=None
-        )
-        _settle(held.enforcement)
-        audit.record(AuditEvent.DELIVERY_CONFIRMED, actor=SYSTEM, subject=held, case=case, **said)
-    elif is_final(answer.status):
-        _give_up(held, "The receiver answered 410 Gone.")
-    else:
-        wait = wait_after(
-            max(1, held.attempts_made),
-            chance=random.random(),  # noqa: S311 — no secret
-            retry_after=answer.retry_after,
-        )
-        Delivery.objects.filter(pk=held.pk).update(next_attempt_at=Now() + wait, locked_until=None)
-        audit.record(AuditEvent.DELIVERY_ATTEMPTED, actor=SYSTEM, subject=held, case=case, **said)
-    held.refresh_from_db()
-    return held
-
-
-@transaction.atomic
-def give_up_overdue(*, limit: int = 200) -> int:
-    """Mark deliveries whose time is over as given up, so that a person sees them; return how many."""
-    overdue = (
-        Delivery.objects.select_for_update(of=("self",), skip_locked=True)
-        .select_related("enforcement__decision__case")
-        .filter(due_condition(), state=DeliveryState.PENDING, give_up_at__lte=Now())
-        .filter(endpoint__is_active=True)[:limit]
-    )
-    for row in overdue:
-        _give_up(row, "No attempt succeeded in time.")
-    return len(overdue)
 
 
 @transaction.atomic
@@ -263,7 +150,7 @@ def replay_delivery(delivery: Delivery, *, actor: User) -> Delivery:
         state=held.state,
         attempts=held.attempts_made,
     )
-    enqueue("carry_out", held.enforcement_id)
+    enqueue("send_due")
     held.refresh_from_db()
     return held
 
@@ -288,33 +175,6 @@ def _payload(enforcement: Enforcement) -> dict[str, Any]:
         if item
         else None,
     )
-
-
-def _give_up(held: Delivery, why: str) -> None:
-    Delivery.objects.filter(pk=held.pk).update(state=DeliveryState.FAILED, locked_until=None)
-    _settle(held.enforcement)
-    audit.record(
-        AuditEvent.DELIVERY_GAVE_UP,
-        actor=SYSTEM,
-        subject=held,
-        case=Case.objects.get(decisions=held.enforcement.decision_id),
-        endpoint=held.endpoint_id,
-        attempts=held.attempts_made,
-        why=why,
-    )
-
-
-def _settle(enforcement: Enforcement) -> None:
-    """Say on the enforcement what its deliveries came to: one that failed outweighs those that went."""
-    Enforcement.objects.select_for_update().get(pk=enforcement.pk)
-    states = set(enforcement.deliveries.values_list("state", flat=True))
-    if DeliveryState.FAILED in states:
-        state = EnforcementState.FAILED
-    elif DeliveryState.PENDING in states:
-        state = EnforcementState.PENDING
-    else:
-        state = EnforcementState.ACKNOWLEDGED
-    Enforcement.objects.filter(pk=enforcement.pk).update(state=state)
 
 
 # ── Endpoints ─────────────────────────────────────────────────────────────────────────────────
@@ -401,8 +261,10 @@ def rotate_secret(endpoint: WebhookEndpoint, *, actor: User) -> tuple[WebhookEnd
 
 
 def record_test(endpoint: WebhookEndpoint, *, answer: Answer, actor: User) -> None:
-    """Note that somebody sent a test message and what came back."""
+    """Note that somebody sent a test message and what came back. A good answer ends a pause after failures."""
     require(actor, Permission.WEBHOOKS_MANAGE)
+    if not tells_of_trouble(answer.status):
+        note_answer(endpoint, answer=answer)
     audit.record(
         AuditEvent.WEBHOOK_TESTED,
         actor=actor,

@@ -8,13 +8,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
-from uuid import UUID
 
-from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Greatest, Least, Now
+from django.db.models.functions import Least, Now
 
 from accounts.guards import require
 from accounts.models import User
@@ -23,10 +19,10 @@ from core import audit
 from core.audit import SYSTEM, Actor
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused, describe
-from core.jobs import enqueue
 from hashing.models import Flag, FlagKind
 from moderation import access, routing
 from moderation.actions.previews import request_preview
+from moderation.actions.waiting_routes import patience
 from moderation.models import (
     Case,
     CaseItem,
@@ -42,8 +38,6 @@ from moderation.models import (
 from reports.models import NOT_SENT, Account, Group, Item, ItemKind, Report, RouteState, ScanState
 
 RACES_BEFORE_GIVING_UP = 5
-SHORTEST_PAUSE = timedelta(minutes=1)
-LONGEST_PAUSE = timedelta(minutes=15)
 
 
 def route_report(report: Report, *, actor: Actor = SYSTEM) -> Case | None:
@@ -51,15 +45,19 @@ def route_report(report: Report, *, actor: Actor = SYSTEM) -> Case | None:
 
     Waits (returns None, changes nothing) while items are still to be scanned, but not longer than
     ``HOLDFAST_ROUTE_ANYWAY_SECONDS``: a stuck scan never hides a report. Does nothing when the report
-    has been routed. What goes wrong is recorded on the report, never raised: the sweep tries again.
+    has been routed, or while another process routes it. What goes wrong is recorded on the report, never raised: the sweep tries again.
     """
     try:
         with transaction.atomic():
-            report = (
-                Report.objects.select_for_update(of=("self",))
+            held = (
+                Report.objects.select_for_update(of=("self",), skip_locked=True)
                 .select_related("source", "account", "group")
-                .get(pk=report.pk)
+                .filter(pk=report.pk)
+                .first()
             )
+            if held is None:
+                return None
+            report = held
             if report.route_state not in {RouteState.WAITING, RouteState.FAILED}:
                 return None
             items = list(report.items.select_for_update(of=("self",)).order_by("received_at", "pk"))
@@ -92,11 +90,15 @@ def route_item(item: Item, *, actor: Actor = SYSTEM) -> Case | None:
         return route_report(report, actor=actor)
     try:
         with transaction.atomic():
-            item = (
-                Item.objects.select_for_update(of=("self",))
+            held = (
+                Item.objects.select_for_update(of=("self",), skip_locked=True)
                 .select_related("source", "account", "group", "report", "report__source")
-                .get(pk=item.pk)
+                .filter(pk=item.pk)
+                .first()
             )
+            if held is None:
+                return None
+            item = held
             if item.scan_state == ScanState.WAITING or item.route_state not in {
                 RouteState.NOT_YET,
                 RouteState.WAITING,
@@ -175,64 +177,8 @@ def move_case(case: Case, *, to: Queue, reason: str, case_version: int, actor: U
     return case
 
 
-def waiting_reports() -> QuerySet[Report]:
-    """Return reports that can be routed now: scanned, without items, or kept waiting long enough."""
-    scanning = Item.objects.filter(scan_state=ScanState.WAITING).values("report")
-    return Report.objects.filter(
-        Q(route_state=RouteState.WAITING)
-        & (
-            ~Q(pk__in=scanning.filter(report__isnull=False))
-            | Q(received_at__lt=Now() - _patience())
-        )
-    )
-
-
-def waiting_items() -> QuerySet[Item]:
-    """Return items whose scan is over and which are in no case and not clear yet."""
-    return (
-        Item.objects.filter(route_state__in=[RouteState.WAITING, RouteState.NOT_YET])
-        .exclude(scan_state=ScanState.WAITING)
-        .exclude(report__route_state__in=[RouteState.WAITING, RouteState.FAILED])
-    )
-
-
-def failed_routes() -> tuple[QuerySet[Report], QuerySet[Item]]:
-    """Return reports and items whose routing failed: they wait for the next try, in sight."""
-    return (
-        Report.objects.filter(route_state=RouteState.FAILED),
-        Item.objects.filter(route_state=RouteState.FAILED),
-    )
-
-
-@transaction.atomic
-def take_failed_routes(*, limit: int = 500) -> tuple[list[UUID], list[UUID]]:
-    """Return the reports and the items that failed and are due again, and put off their next turn.
-
-    Those that have waited longest come first, so that many that fail for good never keep later ones from
-    their turn. The wait is as long as the row is old, between ``SHORTEST_PAUSE`` and ``LONGEST_PAUSE``.
-    """
-    reports, items = failed_routes()
-    return _put_off(reports, limit), _put_off(items, limit)
-
-
-def _put_off(failed: QuerySet[Any], limit: int) -> list[UUID]:
-    due = failed.filter(route_due_at__lte=Now()).order_by("route_due_at", "pk")
-    keys = list(
-        due.select_for_update(of=("self",), skip_locked=True).values_list("pk", flat=True)[:limit]
-    )
-    next_turn = Greatest(
-        Now() + SHORTEST_PAUSE, Least(Now() + (Now() - F("received_at")), Now() + LONGEST_PAUSE)
-    )
-    failed.filter(pk__in=keys).update(route_due_at=next_turn)
-    return keys
-
-
-def _patience() -> timedelta:
-    return timedelta(seconds=settings.HOLDFAST_ROUTE_ANYWAY_SECONDS)
-
-
 def _has_waited_long_enough(report: Report) -> bool:
-    return Report.objects.filter(pk=report.pk, received_at__lt=Now() - _patience()).exists()
+    return Report.objects.filter(pk=report.pk, received_at__lt=Now() - patience()).exists()
 
 
 def _rules() -> list[routing.Rule]:
@@ -493,8 +439,3 @@ def _record_failure(row: Report | Item, failed: Exception) -> None:
         rows.filter(route_state=RouteState.FAILED).update(route_error=said[:500])
         if is_new:  # One line per failure, not one per try of the sweep.
             audit.record(AuditEvent.ROUTING_FAILED, actor=SYSTEM, subject=row, error=said)
-
-
-def retry_route(row: Report | Item) -> None:
-    """Wake a worker for a report or an item that waits for its case."""
-    enqueue("route_report" if isinstance(row, Report) else "route_item", row.pk)

@@ -1,20 +1,18 @@
 """Background work by id, and the sweeps that find what waits (settings name them here)."""
 
-from moderation.delivery_jobs import carry_out, sweep_deliveries
+from moderation.delivery_jobs import send_due, sweep_deliveries
 from moderation.jobs.claims import sweep_claims, sweep_clocks
-from moderation.jobs.decisions import publish_decision, sweep_decisions
+from moderation.jobs.decisions import publish_due, sweep_decisions
 from moderation.jobs.previews import make_preview, sweep_previews
 from moderation.jobs.risk import route_risk_case, sweep_risk_cases
-from moderation.jobs.routing import route_item, route_items, route_report, sweep_routing
+from moderation.jobs.routing import route_waiting, sweep_routing
 
 __all__ = [
-    "carry_out",
     "make_preview",
-    "publish_decision",
-    "route_item",
-    "route_items",
-    "route_report",
+    "publish_due",
     "route_risk_case",
+    "route_waiting",
+    "send_due",
     "sweep_claims",
     "sweep_clocks",
     "sweep_decisions",

@@ -3,7 +3,13 @@
 from moderation.models.cases import Case, CaseItem, CaseLink, CaseReport, CaseStatus, RoutingReason
 from moderation.models.claims import Claim, ClaimEnd, Note, Skip
 from moderation.models.decisions import Decision, Enforcement, EnforcementState, Outcome, Verb
-from moderation.models.deliveries import Delivery, DeliveryAttempt, DeliveryState, WebhookEndpoint
+from moderation.models.deliveries import (
+    Delivery,
+    DeliveryAttempt,
+    DeliveryState,
+    EndpointBreaker,
+    WebhookEndpoint,
+)
 from moderation.models.media import Preview, PreviewState, Reveal, RevealPurpose
 from moderation.models.policies import CategoryGrant, Policy, PolicyVersion, Queue, RoutingRule
 
@@ -20,6 +26,7 @@ __all__ = [
     "Delivery",
     "DeliveryAttempt",
     "DeliveryState",
+    "EndpointBreaker",
     "Enforcement",
     "EnforcementState",
     "Note",

@@ -30,6 +30,20 @@ class WebhookEndpoint(models.Model):
         return self.name
 
 
+class EndpointBreaker(models.Model):
+    """What the senders know of an endpoint's health. A circuit breaker: open, it is sent nothing."""
+
+    endpoint = models.OneToOneField(
+        WebhookEndpoint, on_delete=models.CASCADE, related_name="breaker", primary_key=True
+    )
+    failures = models.PositiveIntegerField(default=0, help_text="in a row")
+    openings = models.PositiveIntegerField(default=0, help_text="in a row; each doubles the wait")
+    open_until = models.DateTimeField(null=True, blank=True)
+    is_probing = models.BooleanField(default=False)
+    last_error = models.CharField(max_length=300, blank=True)
+    last_failed_at = models.DateTimeField(null=True, blank=True)
+
+
 class DeliveryState(models.TextChoices):
     PENDING = "pending", "Waiting"
     DELIVERED = "delivered", "Delivered"
@@ -74,7 +88,9 @@ class Delivery(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["next_attempt_at"], condition=Q(state="pending"), name="deliveries_due"
+                fields=["endpoint", "next_attempt_at"],
+                condition=Q(state="pending"),
+                name="deliveries_due",
             )
         ]
 

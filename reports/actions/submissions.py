@@ -127,7 +127,7 @@ def submit_report(
     for item in items:
         wake_scanner(item)
     if not items:  # No scan will wake the routing.
-        enqueue("route_report", report.pk)
+        enqueue("route_waiting")
     return report
 
 
@@ -182,7 +182,7 @@ def record_scan_state(
         item.route_state = RouteState.WAITING
         item.scan_waits_for = ""
         item.save(update_fields=["scan_state", "scanned_at", "route_state", "scan_waits_for"])
-        enqueue("route_item", item.pk)
+        enqueue("route_waiting")
     audit.record(
         AuditEvent.SCAN_STATE_RECORDED,
         actor=actor,
@@ -250,7 +250,7 @@ def record_scan_ends(
             scan_waits_for="",
         )
     if ended:
-        enqueue("route_items", *(item.pk for item in ended))
+        enqueue("route_waiting")
     audit.record_each(
         AuditEvent.SCAN_STATE_RECORDED,
         actor=actor,

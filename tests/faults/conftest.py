@@ -22,7 +22,7 @@ from core.models import Blob
 from tests.faults.waiting import wait_until
 from tests.stack import REPOSITORY
 
-WORKER_CLASS = "config.runtime.worker.AppWorker"
+FORKING = "AppWorker"
 
 
 class Processes:
@@ -31,10 +31,10 @@ class Processes:
     def __init__(self) -> None:
         self.started: list[subprocess.Popen[bytes]] = []
 
-    def worker(self, *queues: str, **settings: str) -> subprocess.Popen[bytes]:
+    def worker(self, *queues: str, kind: str = FORKING, **settings: str) -> subprocess.Popen[bytes]:
         """Start a worker as the launcher does."""
         return self._manage(
-            *("rqworker", *queues, "--worker-class", WORKER_CLASS),
+            *("rqworker", *queues, "--worker-class", f"config.runtime.worker.{kind}"),
             *("--serializer", "rq.serializers.JSONSerializer"),
             **settings,
         )

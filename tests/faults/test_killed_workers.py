@@ -94,7 +94,7 @@ def test_killed_while_it_sends_a_webhook(
         for number in range(3):
             case = casework.case(f"invented-{number}", pictures=[])
             casework.published(case, by=reviewer)
-        victim = processes.worker("deliver", **allowed)
+        victim = processes.worker("deliver", kind="WarmWorker", **allowed)
         assert receiver.took.wait(60)
         processes.kill(victim)
         receiver.may_answer.set()
@@ -102,7 +102,7 @@ def test_killed_while_it_sends_a_webhook(
         assert len(receiver.ids) == 1
         assert not Delivery.objects.exclude(state=DeliveryState.PENDING).exists()
         Delivery.objects.update(locked_until=None, next_attempt_at=Now())  # The lease is over.
-        processes.worker("deliver", **allowed)
+        processes.worker("deliver", kind="WarmWorker", **allowed)
         run_sweeps()
 
         wait_until(

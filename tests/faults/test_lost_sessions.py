@@ -34,13 +34,22 @@ SOON = 15.0
 
 # A job of each queue that asks the database for a row that is not there, and so ends well at once.
 LOOKS = {
-    "intake": "moderation.jobs.route_report",
-    "deliver": "moderation.delivery_jobs.carry_out",
+    "publish": "moderation.jobs.publish_due",
+    "intake": "moderation.jobs.route_waiting",
+    "deliver": "moderation.delivery_jobs.send_due",
     "match": "hashing.jobs.look_up",
     "scan": "moderation.jobs.make_preview",
     "video": "hashing.jobs.scan_video",
     "package": "referrals.jobs.build_package",
-    "default": "hashing.jobs.read_links",
+    "default": "hashing.jobs.score_recent",
+    "long": "hashing.jobs.read_links",
+}
+
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "publish": (),
+    "intake": (),
+    "deliver": (),
+    "default": (0,),
 }
 
 
@@ -66,7 +75,11 @@ class Running:
         """Let a worker of ``queue`` ask the database for something. False when that failed."""
         target = Queue(queue, connection=self.valkey, serializer=JSONSerializer)
         made = target.enqueue_call(
-            LOOKS[queue], args=(str(uuid.uuid4()),), timeout=60, result_ttl=0, failure_ttl=60
+            LOOKS[queue],
+            args=ARGUMENTS.get(queue, (str(uuid.uuid4()),)),
+            timeout=60,
+            result_ttl=0,
+            failure_ttl=60,
         )
         ended: dict[str, bool] = {}
 

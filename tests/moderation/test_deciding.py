@@ -52,7 +52,7 @@ def test_a_decision_is_held_and_then_takes_effect(held: Case, robin: Any, at_wor
     assert not actions.publish_decision(decision)  # Its window is not over.
     end_window()
     assert sweep_decisions() == 1
-    jobs.run_now("publish_decision", decision.pk)
+    jobs.run_now("publish_due")
     held.refresh_from_db()
     assert held.status == CaseStatus.DECIDED
     assert held.decided_at is not None
@@ -128,7 +128,7 @@ def test_an_undone_case_is_decided_anew(held: Case, at_work: Any) -> None:
 def test_sending_now_skips_the_rest_of_the_window(held: Case, at_work: Any) -> None:
     decision = decided(held, at_work)
     assert at_work.post(url("send_now", decision)).status_code == 303
-    jobs.run_now("publish_decision", decision.pk)
+    jobs.run_now("publish_due")
     held.refresh_from_db()
     assert held.status == CaseStatus.DECIDED
 

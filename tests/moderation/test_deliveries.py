@@ -29,6 +29,7 @@ from moderation.models import (
     Delivery,
     DeliveryAttempt,
     DeliveryState,
+    EndpointBreaker,
     Enforcement,
     EnforcementState,
     WebhookEndpoint,
@@ -65,14 +66,15 @@ def publish(
 def undelivered(receiver: Receiver, endpoint: WebhookEndpoint, publish: Any) -> Delivery:
     """Return a delivery whose receiver answered 500 once."""
     receiver.status = 500
-    enforcement = publish()
-    delivery_jobs.carry_out(str(enforcement.pk))
+    publish()
+    delivery_jobs.send_due()
     return Delivery.objects.get()
 
 
 def let_time_pass(**until: Any) -> None:
     """Make what waits due now, as if the wait were over."""
     Delivery.objects.update(next_attempt_at=Now(), locked_until=None, **until)
+    EndpointBreaker.objects.filter(open_until__isnull=False).update(open_until=Now())
 
 
 def test_a_decision_reaches_the_platform_signed(
@@ -80,7 +82,7 @@ def test_a_decision_reaches_the_platform_signed(
 ) -> None:
     enforcement = publish()
     assert enforcement.state == EnforcementState.PENDING
-    delivery_jobs.carry_out(str(enforcement.pk))
+    delivery_jobs.send_due()
     delivery = Delivery.objects.get()
     assert receiver.ids == [str(delivery.pk)]
     assert receiver.bad == 0
@@ -96,7 +98,7 @@ def test_a_decision_reaches_the_platform_signed(
     assert enforcement.state == EnforcementState.ACKNOWLEDGED
     assert DeliveryAttempt.objects.get().status == 204
     assert AuditEntry.objects.filter(event="delivery.confirmed", chain=f"case:{case.pk}").exists()
-    delivery_jobs.carry_out(str(enforcement.pk))
+    delivery_jobs.send_due()
     assert len(receiver.ids) == 1
 
 
@@ -127,21 +129,21 @@ def test_an_undone_decision_sends_nothing(
 def test_a_receiver_that_is_down_gets_it_once_when_it_is_back(
     receiver: Receiver, endpoint: WebhookEndpoint, publish: Callable[[], Enforcement]
 ) -> None:
-    enforcement = publish()
+    publish()
     port = receiver.port
     receiver.close()
-    delivery_jobs.carry_out(str(enforcement.pk))
+    delivery_jobs.send_due()
     attempt = DeliveryAttempt.objects.get()
     assert attempt.status is None
     assert "nobody listens" in attempt.error
     back = Receiver(port)
     back.secret = receiver.secret
     try:
-        delivery_jobs.carry_out(str(enforcement.pk))
+        delivery_jobs.send_due()
         assert back.ids == []  # Not due yet: the wait is kept.
         let_time_pass()
         for _ in range(3):
-            delivery_jobs.carry_out(str(enforcement.pk))
+            delivery_jobs.send_due()
         assert back.ids == [str(Delivery.objects.get().pk)]
     finally:
         back.close()
@@ -153,7 +155,7 @@ def test_errors_are_tried_again_with_growing_waits_and_then_given_up(
     waits = []
     for _ in range(7):
         let_time_pass()
-        delivery_jobs.carry_out(str(undelivered.enforcement_id))
+        delivery_jobs.send_due()
         row = Delivery.objects.annotate(wait=F("next_attempt_at") - Now()).get()
         waits.append(row.wait)
     assert all(later > earlier for earlier, later in itertools.pairwise(waits))
@@ -165,7 +167,7 @@ def test_errors_are_tried_again_with_growing_waits_and_then_given_up(
     assert Delivery.objects.get().state == DeliveryState.FAILED
     assert Enforcement.objects.get().state == EnforcementState.FAILED
     assert AuditEntry.objects.filter(event="delivery.gave_up").count() == 1
-    delivery_jobs.carry_out(str(undelivered.enforcement_id))
+    delivery_jobs.send_due()
     assert DeliveryAttempt.objects.count() == 8
 
 
@@ -178,8 +180,8 @@ def test_gone_is_final_and_visible_at_once(
     receiver: Receiver, endpoint: WebhookEndpoint, publish: Callable[[], Enforcement]
 ) -> None:
     receiver.status = 410
-    enforcement = publish()
-    delivery_jobs.carry_out(str(enforcement.pk))
+    publish()
+    delivery_jobs.send_due()
     assert Delivery.objects.get().state == DeliveryState.FAILED
     assert Enforcement.objects.get().state == EnforcementState.FAILED
 
@@ -188,7 +190,8 @@ def test_a_redirect_is_not_followed(
     receiver: Receiver, endpoint: WebhookEndpoint, publish: Callable[[], Enforcement]
 ) -> None:
     receiver.status, receiver.headers = 307, {"Location": receiver.url}
-    delivery_jobs.carry_out(str(publish().pk))
+    publish()
+    delivery_jobs.send_due()
     assert len(receiver.ids) == 1
     assert "redirect" in DeliveryAttempt.objects.get().error
 
@@ -197,7 +200,8 @@ def test_retry_after_is_respected(
     receiver: Receiver, endpoint: WebhookEndpoint, publish: Callable[[], Enforcement]
 ) -> None:
     receiver.status, receiver.headers = 503, {"Retry-After": "1000"}
-    delivery_jobs.carry_out(str(publish().pk))
+    publish()
+    delivery_jobs.send_due()
     row = Delivery.objects.annotate(wait=F("next_attempt_at") - Now()).get()
     assert row.wait > timedelta(seconds=990)
 
@@ -207,9 +211,9 @@ import os, signal, sys
 import django
 django.setup()
 from moderation import delivery_jobs
-from moderation.actions import deliveries
-deliveries.finish_attempt = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
-delivery_jobs.carry_out(sys.argv[1])
+from moderation.actions import attempts
+attempts.finish_attempt = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
+delivery_jobs.send_due()
 """
 
 
@@ -238,7 +242,7 @@ def test_a_worker_killed_between_sending_and_recording_loses_nothing(
     assert delivery_jobs.sweep_deliveries() == 0  # The dead worker's lease still stands.
     let_time_pass()
     assert delivery_jobs.sweep_deliveries() == 1
-    delivery_jobs.carry_out(str(enforcement.pk))
+    delivery_jobs.send_due()
     assert receiver.ids == [str(delivery.pk)] * 2  # One id: the receiver drops the repeat.
     assert Delivery.objects.get().state == DeliveryState.DELIVERED
 
@@ -247,11 +251,11 @@ def test_a_worker_killed_between_sending_and_recording_loses_nothing(
 def test_two_workers_never_send_the_same_at_once(
     receiver: Receiver, endpoint: WebhookEndpoint, publish: Callable[[], Enforcement]
 ) -> None:
-    enforcement = publish()
+    publish()
     receiver.delay = 0.3
 
     def work(_: int) -> None:
-        delivery_jobs.carry_out(str(enforcement.pk))
+        delivery_jobs.send_due()
         connections.close_all()
 
     with ThreadPoolExecutor(4) as pool:
@@ -287,7 +291,7 @@ def test_replay_sends_again_with_the_same_id_and_is_audited(
     receiver.status = 200
     actions.replay_delivery(undelivered, actor=lead)
     assert Enforcement.objects.get().state == EnforcementState.PENDING
-    delivery_jobs.carry_out(str(undelivered.enforcement_id))
+    delivery_jobs.send_due()
     assert receiver.ids == [str(undelivered.pk)] * 2
     assert Delivery.objects.get().state == DeliveryState.DELIVERED
     assert Enforcement.objects.get().state == EnforcementState.ACKNOWLEDGED
@@ -308,7 +312,7 @@ def test_what_is_being_sent_cannot_be_replayed(undelivered: Delivery, lead: User
 def test_without_an_endpoint_it_waits_visibly_and_the_first_endpoint_gets_it(
     receiver: Receiver, publish: Callable[[], Enforcement], admin: User, lead: User
 ) -> None:
-    enforcement = publish()
+    publish()
     delivery = Delivery.objects.get()
     assert delivery.endpoint is None
     assert delivery_jobs.sweep_deliveries() == 0
@@ -323,7 +327,7 @@ def test_without_an_endpoint_it_waits_visibly_and_the_first_endpoint_gets_it(
         name="All", url=receiver.url, verbs=[], actor=admin
     )
     assert delivery_jobs.sweep_deliveries() == 1
-    delivery_jobs.carry_out(str(enforcement.pk))
+    delivery_jobs.send_due()
     assert receiver.ids == [str(delivery.pk)]
 
 
@@ -333,7 +337,7 @@ def test_what_waited_is_handed_to_a_new_endpoint_by_the_sweep_in_batches(
     for _ in range(3):
         publish()
     woken: list[str] = []
-    monkeypatch.setattr(deliveries, "enqueue", lambda name, key: woken.append(name))
+    monkeypatch.setattr(deliveries, "enqueue", woken.append)
     actions.create_endpoint(name="All", url=receiver.url, verbs=[], actor=admin)
     assert woken == []  # The request that configures an endpoint hands over nothing by itself.
     waiting = Delivery.objects.filter(endpoint=None)
@@ -347,14 +351,14 @@ def test_what_waited_is_handed_to_a_new_endpoint_by_the_sweep_in_batches(
 def test_a_paused_endpoint_takes_nothing_over_until_it_is_resumed(
     receiver: Receiver, endpoint: WebhookEndpoint, publish: Callable[[], Enforcement]
 ) -> None:
-    enforcement = publish()
+    publish()
     Delivery.objects.update(endpoint=None)
     WebhookEndpoint.objects.update(is_active=False)
     assert delivery_jobs.sweep_deliveries() == 0
     assert Delivery.objects.get().endpoint is None
     WebhookEndpoint.objects.update(is_active=True)
     assert delivery_jobs.sweep_deliveries() == 1
-    delivery_jobs.carry_out(str(enforcement.pk))
+    delivery_jobs.send_due()
     assert Delivery.objects.get().state == DeliveryState.DELIVERED
 
 
@@ -367,11 +371,11 @@ def test_a_paused_endpoint_gets_it_when_it_is_resumed(
         )
 
     change(is_active=False)
-    enforcement = publish()
+    publish()
     let_time_pass(give_up_at=Now())
     assert delivery_jobs.sweep_deliveries() == 0
     change(is_active=True)
-    delivery_jobs.carry_out(str(enforcement.pk))
+    delivery_jobs.send_due()
     assert len(receiver.ids) == 1
 
 
@@ -380,7 +384,8 @@ def test_a_rotated_secret_overlaps_with_the_old_one(
 ) -> None:
     old = receiver.secret
     _, new = actions.rotate_secret(endpoint, actor=admin)
-    delivery_jobs.carry_out(str(publish().pk))
+    publish()
+    delivery_jobs.send_due()
     assert receiver.bad == 0
     assert len(receiver.signatures[0].split()) == 2
     WebhookEndpoint.objects.update(previous_until=Now())
@@ -425,9 +430,9 @@ def test_loopback_is_not_contacted_without_the_operators_word(
     publish: Callable[[], Enforcement],
     settings: Any,
 ) -> None:
-    enforcement = publish()
+    publish()
     settings.HOLDFAST_WEBHOOK_ALLOW_PRIVATE = False
-    delivery_jobs.carry_out(str(enforcement.pk))
+    delivery_jobs.send_due()
     assert receiver.ids == []
     assert receiver.bad == 0
     assert DeliveryAttempt.objects.get().error.startswith("Not contacted")

@@ -48,7 +48,7 @@ def test_an_endpoint_is_configured_tested_and_told(
     answer = admin_client.post(f"/webhooks/{endpoint.pk}/test/", follow=True)
     assert "answered 204" in answer.content.decode()
     assert receiver.messages[0]["type"] == "test"
-    delivery_jobs.carry_out(str(enforcement.pk))
+    delivery_jobs.send_due()
     assert receiver.messages[1]["type"] == "enforcement.ban_account"
     assert not AuditEntry.objects.filter(line__contains=receiver.secret[6:]).exists()
 
@@ -57,7 +57,7 @@ def test_the_log_shows_no_more_than_the_case_number(
     admin_client: Client, receiver: Receiver, enforcement: Enforcement
 ) -> None:
     receiver.secret = new_endpoint(admin_client, receiver)
-    delivery_jobs.carry_out(str(enforcement.pk))
+    delivery_jobs.send_due()
     case = enforcement.decision.case
     for address in ("/deliveries/", f"/deliveries/{Delivery.objects.get().pk}/"):
         page = admin_client.get(address).content.decode()
@@ -74,7 +74,7 @@ def test_a_lead_filters_and_sends_again(
 ) -> None:
     receiver.secret = new_endpoint(signed_in(Client(), admin), receiver)
     receiver.status = 500
-    delivery_jobs.carry_out(str(enforcement.pk))
+    delivery_jobs.send_due()
     Delivery.objects.update(give_up_at=Now(), locked_until=None)
     delivery_jobs.sweep_deliveries()
     signed_in(client, lead)
@@ -93,7 +93,7 @@ def test_a_lead_filters_and_sends_again(
     assert "Send again" in page
     receiver.status = 204
     assert client.post(f"/deliveries/{delivery.pk}/replay/").status_code == 302
-    delivery_jobs.carry_out(str(enforcement.pk))
+    delivery_jobs.send_due()
     assert "Sent again by a person" in client.get(f"/deliveries/{delivery.pk}/").content.decode()
     assert receiver.ids == [str(delivery.pk)] * 2
 

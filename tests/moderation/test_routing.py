@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from core import jobs
@@ -172,33 +173,50 @@ def test_a_failure_is_kept_on_the_report_and_tried_again(casework: Casework) -> 
     assert (report.route_state, report.route_error) == (RouteState.ROUTED, "")
 
 
-def test_the_sweep_finds_what_waits(casework: Casework, monkeypatch: Any) -> None:
-    woken: list[tuple[str, str]] = []
-    monkeypatch.setattr(
-        "moderation.jobs.routing.enqueue", lambda name, key: woken.append((name, str(key)))
-    )
+def test_the_sweep_finds_what_waits_and_one_job_places_it(
+    casework: Casework, monkeypatch: Any
+) -> None:
+    woken: list[str] = []
+    monkeypatch.setattr("moderation.jobs.routing.enqueue", woken.append)
     waiting = casework.report()
     scanning = casework.report(texts=["an invented text"])
-    lone = casework.scanned(casework.scan_submission())
+    lone = casework.scanned(casework.scan_submission(), term_finding((0, 2)))
     assert sweep_routing() == 2
-    assert set(woken) == {("route_report", str(waiting.pk)), ("route_item", str(lone.pk))}
-    assert str(scanning.pk) not in {key for _, key in woken}
+    assert woken == ["route_waiting"]
+    jobs.run_now("route_waiting")
+    assert Case.objects.filter(case_reports__report=waiting).exists()
+    assert Case.objects.filter(case_items__item=lone).exists()
+    scanning.refresh_from_db()
+    assert scanning.route_state == "waiting"
+    assert sweep_routing() == 0
 
 
-def test_the_jobs_route_by_id(casework: Casework) -> None:
-    report = casework.report()
-    jobs.run_now("route_report", report.pk)
-    item = casework.scanned(casework.scan_submission(), term_finding((0, 2)))
-    jobs.run_now("route_item", item.pk)
-    assert {case.queue.slug for case in Case.objects.all()} == {"suspected-imagery", "grooming"}
+def test_routing_gives_its_place_away_after_a_while(casework: Casework, monkeypatch: Any) -> None:
+    woken: list[str] = []
+    monkeypatch.setattr("moderation.jobs.routing.enqueue", woken.append)
+    monkeypatch.setattr("moderation.jobs.routing.BUSY_SECONDS", -1.0)
+    casework.report()
+    jobs.run_now("route_waiting")
+    assert woken == ["route_waiting"]
+    assert not Case.objects.exists()
+
+
+def test_what_failed_is_tried_after_what_is_new(casework: Casework, monkeypatch: Any) -> None:
+    RoutingRule.objects.update(is_active=False)
+    failed = casework.report()
+    assert actions.route_report(failed) is None
+    RoutingRule.objects.update(is_active=True)
+    new = casework.report()
+    jobs.run_now("route_waiting")
+    cases = Case.objects.order_by("number")
+    assert [case.case_reports.get().report_id for case in cases] == [new.pk, failed.pk]
 
 
 def test_items_whose_scans_ended_together_are_placed_each_for_itself(
     casework: Casework, monkeypatch: Any
 ) -> None:
-    """One that is gone and one that fails stop nobody; running twice changes nothing."""
+    """One that fails stops nobody; running twice changes nothing."""
     found = [casework.scanned(casework.scan_submission(), term_finding((0, 2))) for _ in range(3)]
-    gone = "00000000-0000-4000-8000-000000000000"
     place = actions.routing.place_subject
 
     def fails_for_one(*args: Any, items: list[Any], **more: Any) -> Any:
@@ -208,11 +226,12 @@ def test_items_whose_scans_ended_together_are_placed_each_for_itself(
 
     with monkeypatch.context() as broken:
         broken.setattr(actions.routing, "place_subject", fails_for_one)
-        jobs.run_now("route_items", found[0].pk, gone, found[1].pk, found[2].pk)
+        jobs.run_now("route_waiting")
     for item in found:
         item.refresh_from_db()
     assert [item.route_state for item in found] == ["routed", "failed", "routed"]
-    jobs.run_now("route_items", *(item.pk for item in found))
+    Item.objects.update(route_due_at=Now())
+    jobs.run_now("route_waiting")
     assert set(Item.objects.values_list("route_state", flat=True)) == {"routed"}
     for item in found:
         assert item.case_items.count() == 1

@@ -6,14 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import redis
 from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 
 from moderation import actions
-from moderation.actions import routing
-from moderation.jobs import sweep_routing
+from moderation.actions import waiting_routes as routing
+from moderation.jobs import route_waiting, sweep_routing
 from moderation.models import RoutingRule
 from reports.models import Report, RouteState
 from tests.casework import Casework
@@ -41,10 +40,10 @@ def test_reports_that_wait_and_reports_that_failed_are_found_by_an_index() -> No
 
 
 @pytest.fixture
-def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return what the sweep wakes workers for; nobody works on it."""
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what the routing takes in hand; nothing comes of it."""
     keys: list[str] = []
-    monkeypatch.setattr("moderation.jobs.routing.enqueue", lambda name, key: keys.append(str(key)))
+    monkeypatch.setattr("moderation.jobs.routing._route", lambda row: keys.append(str(row.pk)))
     return keys
 
 
@@ -62,30 +61,20 @@ def pause_of(report: Report) -> timedelta:
     return found.pause + timedelta(seconds=30)  # Rounded: the test itself takes some seconds.
 
 
-def test_what_failed_is_tried_once_a_minute_even_while_the_queue_server_is_away(
-    casework: Casework,
-    monkeypatch: pytest.MonkeyPatch,
-    django_capture_on_commit_callbacks: Any,
-) -> None:
-    tries: list[Any] = []
-
-    def away(entry: Any, ids: list[Any]) -> None:
-        tries.append(ids)
-        raise redis.ConnectionError
-
+def test_what_failed_is_tried_once_a_minute(casework: Casework, tried: list[str]) -> None:
     report = failed_report(casework)
-    monkeypatch.setattr("core.jobs._push", away)
-    monkeypatch.setattr("django.core.cache.cache.add", away)
-    with django_capture_on_commit_callbacks(execute=True):
-        assert sweep_routing() == 1
-        assert sweep_routing() == 0
-        Report.objects.update(route_due_at=Now())
-        assert sweep_routing() == 1
-    assert tries == [[str(report.pk)]] * 2
+    assert sweep_routing() == 1
+    route_waiting()
+    assert sweep_routing() == 0
+    route_waiting()
+    Report.objects.update(route_due_at=Now())
+    assert sweep_routing() == 1
+    route_waiting()
+    assert tried == [str(report.pk)] * 2
 
 
 def test_the_longer_something_fails_the_longer_it_waits_up_to_a_quarter_of_an_hour(
-    casework: Casework, woken: list[str]
+    casework: Casework, tried: list[str]
 ) -> None:
     report = failed_report(casework)
     for age, minutes in [(0, 1), (5, 5), (60 * 24, 15)]:
@@ -93,21 +82,21 @@ def test_the_longer_something_fails_the_longer_it_waits_up_to_a_quarter_of_an_ho
             received_at=Now() - timedelta(minutes=age), route_due_at=Now() - timedelta(seconds=1)
         )
         assert sweep_routing() == 1
+        route_waiting()
         assert pause_of(report) // timedelta(minutes=1) == minutes
 
 
 def test_old_failures_do_not_keep_later_ones_from_their_turn(
-    casework: Casework, woken: list[str], monkeypatch: pytest.MonkeyPatch
+    casework: Casework, tried: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("moderation.jobs.routing.ENOUGH_AT_ONCE", 2)
+    monkeypatch.setattr("moderation.jobs.routing.BATCH", 2)
     reports = [str(failed_report(casework).pk) for _ in range(5)]
-    for _ in range(3):
-        sweep_routing()
-    assert sorted(woken) == sorted(reports)
+    route_waiting()
+    assert sorted(tried) == sorted(reports)
 
 
 def test_an_item_that_failed_by_itself_is_put_off_as_well(
-    casework: Casework, woken: list[str]
+    casework: Casework, tried: list[str]
 ) -> None:
     RoutingRule.objects.update(is_active=False)
     item = casework.failed_scan(casework.scan_submission())
@@ -116,5 +105,6 @@ def test_an_item_that_failed_by_itself_is_put_off_as_well(
     item.refresh_from_db()
     assert item.route_state == RouteState.FAILED
     assert sweep_routing() == 1
+    route_waiting()
     assert sweep_routing() == 0
-    assert woken == [str(item.pk)]
+    assert tried == [str(item.pk)]

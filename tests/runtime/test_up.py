@@ -77,17 +77,20 @@ class Installation:
         wait_until(ready, seconds=120, what="a running installation")
 
     def complete(self) -> bool:
-        """Say whether all five programs of this installation run."""
-        return len(self.programs()) == 5
+        """Say whether all programs of this installation run."""
+        return len(self.programs()) == 8
 
     def programs(self) -> dict[str, psutil.Process]:
         """Return the processes that the launcher started itself, by what they do."""
         marks = {
             "web": "config.runtime.web",
             "scheduler": "scheduler",
-            "worker": "deliver",
+            "case-worker": "intake",
+            "sender": "deliver",
             "scan-worker": "scan",
             "package-worker": "package",
+            "video-worker": "video",
+            "long-worker": "long",
         }
         found: dict[str, psutil.Process] = {}
         for child in psutil.Process(self.process.pid).children():
@@ -200,7 +203,7 @@ def test_a_second_start_on_the_same_data_is_refused(installation: Installation) 
     assert installation.healthy()
 
 
-@pytest.mark.parametrize("name", ["worker", "scan-worker", "package-worker", "scheduler", "web"])
+@pytest.mark.parametrize("name", ["case-worker", "sender", "scan-worker", "scheduler", "web"])
 def test_a_killed_program_comes_back(installation: Installation, name: str) -> None:
     killed = installation.programs()[name]
     killed.kill()
