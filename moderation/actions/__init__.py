@@ -58,6 +58,7 @@ from moderation.actions.reveals import (
 )
 from moderation.actions.risk import route_risk_case
 from moderation.actions.routing import (
+    current_rules,
     move_case,
     route_item,
     route_report,
@@ -81,6 +82,7 @@ __all__ = [
     "claim",
     "claim_next",
     "create_endpoint",
+    "current_rules",
     "decide",
     "decisions_to_publish",
     "due_again",

@@ -6,10 +6,10 @@ Rules are data (``moderation.routing``). What cannot be routed is marked *failed
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from datetime import timedelta
 
-from django.db import IntegrityError, connection, transaction
+from django.db import transaction
+from django.db.models import Func, Value
 from django.db.models.functions import Least, Now
 
 from accounts.guards import require
@@ -40,7 +40,9 @@ from reports.models import NOT_SENT, Account, Group, Item, ItemKind, Report, Rou
 RACES_BEFORE_GIVING_UP = 5
 
 
-def route_report(report: Report, *, actor: Actor = SYSTEM) -> Case | None:
+def route_report(
+    report: Report, *, actor: Actor = SYSTEM, rules: list[routing.Rule] | None = None
+) -> Case | None:
     """Place a report with all its items in a case, or mark it clear. Returns the case, if any.
 
     Waits (returns None, changes nothing) while items are still to be scanned, but not longer than
@@ -65,7 +67,9 @@ def route_report(report: Report, *, actor: Actor = SYSTEM) -> Case | None:
             if pending and not _has_waited_long_enough(report):
                 return None
             facts = _facts_of_report(report, items, pending=bool(pending))
-            case = place_subject(report.subject, facts, report=report, items=items, actor=actor)
+            case = place_subject(
+                report.subject, facts, report=report, items=items, actor=actor, rules=rules
+            )
             state = RouteState.ROUTED if case else RouteState.CLEAR
             Report.objects.filter(pk=report.pk).update(route_state=state, route_error="")
             # An item that is still to be scanned is routed once more by itself when that is done.
@@ -79,7 +83,9 @@ def route_report(report: Report, *, actor: Actor = SYSTEM) -> Case | None:
         return None
 
 
-def route_item(item: Item, *, actor: Actor = SYSTEM) -> Case | None:
+def route_item(
+    item: Item, *, actor: Actor = SYSTEM, rules: list[routing.Rule] | None = None
+) -> Case | None:
     """Place one scanned item in a case, or mark it clear. Returns the case, if any.
 
     An item of a report that waits goes with its report; one whose scan ended after its report was
@@ -87,7 +93,7 @@ def route_item(item: Item, *, actor: Actor = SYSTEM) -> Case | None:
     """
     report = item.report
     if report is not None and report.route_state in {RouteState.WAITING, RouteState.FAILED}:
-        return route_report(report, actor=actor)
+        return route_report(report, actor=actor, rules=rules)
     try:
         with transaction.atomic():
             held = (
@@ -111,6 +117,7 @@ def route_item(item: Item, *, actor: Actor = SYSTEM) -> Case | None:
                 report=None,
                 items=[item],
                 actor=actor,
+                rules=rules,
             )
             state = RouteState.ROUTED if case else RouteState.CLEAR
             if case is None and item.report_id and item.case_items.exists():
@@ -181,7 +188,8 @@ def _has_waited_long_enough(report: Report) -> bool:
     return Report.objects.filter(pk=report.pk, received_at__lt=Now() - patience()).exists()
 
 
-def _rules() -> list[routing.Rule]:
+def current_rules() -> list[routing.Rule]:
+    """Return the rules in force. Whoever places many rows reads them once for some of them."""
     return [
         routing.Rule(
             id=rule.pk,
@@ -198,6 +206,7 @@ def _rules() -> list[routing.Rule]:
 
 
 def _facts_of_report(report: Report, items: list[Item], *, pending: bool) -> routing.Facts:
+    flags, hint = _found_in(items)
     return routing.Facts(
         subject="account" if report.account_id else "group",
         source_kind=report.source.kind,
@@ -207,13 +216,14 @@ def _facts_of_report(report: Report, items: list[Item], *, pending: bool) -> rou
         reason=report.reason,
         has_report=not report.scan_only,
         scan_pending=pending,
-        flags=_flags_of(items),
-        hint=_hint_of(items),
+        flags=flags,
+        hint=hint,
     )
 
 
 def _facts_of_item(item: Item) -> routing.Facts:
     """Return the facts of an item that is placed by itself: only what was found speaks."""
+    flags, hint = _found_in([item])
     return routing.Facts(
         subject="account" if item.account_id else "group",
         source_kind=item.source.kind,
@@ -222,37 +232,39 @@ def _facts_of_item(item: Item) -> routing.Facts:
         source_due_minutes=item.source.due_minutes,
         reason=item.report.reason if item.report else "",
         has_report=False,
-        flags=_flags_of([item]),
-        hint=_hint_of([item]),
+        flags=flags,
+        hint=hint,
     )
 
 
-def _flags_of(items: Iterable[Item]) -> tuple[routing.FlagFact, ...]:
-    flags = (
-        Flag.objects.filter(item__in=list(items), superseded_at=None)
-        .exclude(kind=FlagKind.NOTE)  # Notes tell a person something; they bring nobody a case.
-        .select_related("item")
-        .order_by("-score", "created_at")
+def _found_in(
+    items: list[Item],
+) -> tuple[tuple[routing.FlagFact, ...], routing.FlagFact | None]:
+    """Return what speaks for a case, surest first, and the surest note that asks for priority, if there is one.
+
+    Notes tell a person something; they bring nobody a case.
+    """
+    surfaces = {item.pk: item.surface for item in items}
+    found = Flag.objects.filter(item__in=items, superseded_at=None).order_by(
+        "-score", "created_at", "pk"
     )
-    return tuple(_fact_of(flag) for flag in flags)
+    flags, hints = [], []
+    for flag in found:
+        if flag.kind != FlagKind.NOTE:
+            flags.append(_fact_of(flag, surfaces[flag.item_id]))
+        elif flag.evidence.get("priority") is True:
+            hints.append(_fact_of(flag, surfaces[flag.item_id]))
+    return tuple(flags), hints[0] if hints else None
 
 
-def _hint_of(items: Iterable[Item]) -> routing.FlagFact | None:
-    """Return the surest note that asks for priority, if there is one."""
-    notes = Flag.objects.filter(item__in=list(items), superseded_at=None, kind=FlagKind.NOTE)
-    asking = notes.filter(evidence__priority=True).select_related("item").order_by("-score", "pk")
-    first = asking.first()
-    return _fact_of(first) if first is not None else None
-
-
-def _fact_of(flag: Flag) -> routing.FlagFact:
+def _fact_of(flag: Flag, surface: str) -> routing.FlagFact:
     return routing.FlagFact(
         kind=flag.kind,
         category=flag.category,
         score=flag.score,
         summary=flag.summary,
         detector=flag.detector,
-        surface=flag.item.surface,
+        surface=surface,
         acts_automatically=bool(flag.evidence.get("acts_automatically")),
     )
 
@@ -264,15 +276,19 @@ def place_subject(
     report: Report | None,
     items: list[Item],
     actor: Actor,
+    rules: list[routing.Rule] | None = None,
 ) -> Case | None:
-    """Open a case about a subject or join its open one, in the caller's transaction. Raises NoRule."""
+    """Open a case about a subject or join its open one, in the caller's transaction. Raises NoRule.
+
+    By ``rules``, or those in force.
+    """
     if not routing.needs_case(facts):
         return None
-    placement = routing.route(facts, _rules())
+    placement = routing.route(facts, current_rules() if rules is None else rules)
     case, is_new = _open_or_lock(subject, placement)
     if not is_new:
         case.version += 1
-    _join(case, placement, report=report, items=items)
+    _join(case, placement, report=report, items=items, is_new=is_new)
     if not is_new:
         # Further material only raises: a case never becomes less urgent because more came in.
         Case.objects.filter(pk=case.pk).update(
@@ -308,41 +324,35 @@ def _open_or_lock(subject: Account | Group, placement: routing.Placement) -> tup
     about: dict[str, Account | Group] = (
         {"account": subject} if isinstance(subject, Account) else {"group": subject}
     )
+    standing = (
+        Case.objects.select_for_update()
+        .filter(**about, category=placement.category)
+        .exclude(status=CaseStatus.DECIDED)
+    )
     for _ in range(RACES_BEFORE_GIVING_UP):
-        case = (
-            Case.objects.select_for_update()
-            .filter(**about, category=placement.category)
-            .exclude(status=CaseStatus.DECIDED)
-            .first()
-        )
+        case = standing.first()
         if case is not None:
             return case, False
-        try:
-            with transaction.atomic():
-                case = Case.objects.create(
-                    number=_next_number(),
-                    **about,
-                    category=placement.category,
-                    queue_id=placement.queue_id,
-                    severity=placement.severity,
-                    score=placement.score,
-                    due_at=Now() + timedelta(minutes=placement.due_minutes),
-                    subject_snapshot=snapshot_of(subject),
-                )
-        except IntegrityError:
-            continue
-        case.refresh_from_db()
-        _link_earlier(case, about)
-        return case, True
+        new = Case(
+            number=Func(Value("moderation_case_number"), function="nextval"),
+            **about,
+            category=placement.category,
+            queue_id=placement.queue_id,
+            severity=placement.severity,
+            score=placement.score,
+            due_at=Now() + timedelta(minutes=placement.due_minutes),
+            subject_snapshot=snapshot_of(subject),
+        )
+        Case.objects.bulk_create([new], ignore_conflicts=True)
+        case = standing.first()
+        if case is None:
+            continue  # Another one was opened and decided in between.
+        if case.pk == new.pk:
+            _link_earlier(case, about)
+        return case, case.pk == new.pk
     raise Refused(
         "The case of this subject keeps changing; it is tried again shortly.", code="race"
     )
-
-
-def _next_number() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval('moderation_case_number')")
-        return int(cursor.fetchone()[0])
 
 
 def _link_earlier(case: Case, about: dict[str, Account | Group]) -> None:
@@ -358,19 +368,33 @@ def _link_earlier(case: Case, about: dict[str, Account | Group]) -> None:
 
 
 def _join(
-    case: Case, placement: routing.Placement, *, report: Report | None, items: list[Item]
+    case: Case,
+    placement: routing.Placement,
+    *,
+    report: Report | None,
+    items: list[Item],
+    is_new: bool,
 ) -> None:
+    """Note what belongs to a case. The caller holds its row, so nobody else adds to it meanwhile."""
     if report is not None:
-        CaseReport.objects.get_or_create(
-            case=case, report=report, defaults={"case_version": case.version}
+        CaseReport.objects.bulk_create(
+            [CaseReport(case=case, report=report, case_version=case.version)],
+            ignore_conflicts=True,
         )
-    position = case.case_items.count()
-    for item in _shown(items):
-        _, is_new = CaseItem.objects.get_or_create(
-            case=case, item=item, defaults={"position": position, "case_version": case.version}
-        )
-        position += is_new
-        if is_new and item.kind != ItemKind.TEXT and item.blob is not None:
+    shown = _shown(items)
+    position = 0
+    if shown and not is_new:
+        there = set(case.case_items.filter(item__in=shown).values_list("item", flat=True))
+        shown = [item for item in shown if item.pk not in there]
+        position = case.case_items.count()
+    CaseItem.objects.bulk_create(
+        [
+            CaseItem(case=case, item=item, position=place, case_version=case.version)
+            for place, item in enumerate(shown, position)
+        ]
+    )
+    for item in shown:
+        if item.kind != ItemKind.TEXT and item.blob is not None:
             request_preview(item.blob)
     RoutingReason.objects.bulk_create(
         RoutingReason(

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from core.jobs import enqueue, is_stopping, job
 from moderation import actions
+from moderation.routing import Rule
 from reports.models import Item, Report
 
 BATCH = 50
@@ -29,6 +30,7 @@ def route_waiting() -> None:
     over = time.monotonic() + BUSY_SECONDS
     seen: set[UUID] = set()  # What cannot be placed now is not looked at twice.
     while batch := _next(seen):
+        rules = actions.current_rules()
         for row in batch:
             if is_stopping():
                 return
@@ -36,11 +38,11 @@ def route_waiting() -> None:
                 enqueue("route_waiting")
                 return
             seen.add(row.pk)
-            _route(row)
+            _route(row, rules)
 
 
 def _next(seen: set[UUID]) -> list[Report | Item]:
-    reports = list(_oldest(actions.waiting_reports(), seen).select_related("source"))
+    reports = list(_oldest(actions.waiting_reports(), seen))
     if reports:
         return list(reports)
     items = list(_oldest(actions.waiting_items(), seen).select_related("report"))
@@ -53,11 +55,11 @@ def _next(seen: set[UUID]) -> list[Report | Item]:
     ]
 
 
-def _route(row: Report | Item) -> None:
+def _route(row: Report | Item, rules: list[Rule]) -> None:
     if isinstance(row, Report):
-        actions.route_report(row)
+        actions.route_report(row, rules=rules)
     else:
-        actions.route_item(row)
+        actions.route_item(row, rules=rules)
 
 
 def sweep_routing() -> int:

@@ -43,7 +43,9 @@ def test_reports_that_wait_and_reports_that_failed_are_found_by_an_index() -> No
 def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return what the routing takes in hand; nothing comes of it."""
     keys: list[str] = []
-    monkeypatch.setattr("moderation.jobs.routing._route", lambda row: keys.append(str(row.pk)))
+    monkeypatch.setattr(
+        "moderation.jobs.routing._route", lambda row, rules: keys.append(str(row.pk))
+    )
     return keys
 
 
