@@ -249,9 +249,12 @@ HOLDFAST_SWEEPS = [
 ]
 # Which queues each process of the launcher serves (config/runtime/up.py): health names the process to look at.
 HOLDFAST_PROCESSES = {
-    "worker": ["deliver", "intake", "video", "default"],
+    "case-worker": ["publish", "intake"],
     "scan-worker": ["match", "scan"],
-    "package-worker": ["package", "default"],
+    "sender": ["deliver"],
+    "package-worker": ["package"],
+    "video-worker": ["video", "default"],
+    "long-worker": ["default", "long"],
 }
 # What rows wait for, and seconds that replace a stage's own limit.
 HOLDFAST_STAGES = ["hashing.stages.STAGES", "moderation.stages.STAGES", "referrals.stages.STAGES"]

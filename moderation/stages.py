@@ -6,18 +6,18 @@ from django.db.models import Max
 from django.db.models.functions import Coalesce, Greatest
 
 from core.stages import Stage
-from moderation.actions import decisions, deliveries, previews, routing
+from moderation.actions import attempts, decisions, previews, waiting_routes
 
 __all__ = ["STAGES"]
 
-ROUTES = ("route_items", "route_report", "route_item")
+ROUTES = ("route_waiting",)
 
 STAGES = (
     Stage(
         "routing",
         "Scanned → in a case",
         "Routing",
-        routing.waiting_reports,
+        waiting_routes.waiting_reports,
         # A report waits for its scans first: those have a stage of their own.
         Greatest("received_at", Coalesce(Max("items__scanned_at"), "received_at")),
         30,
@@ -28,7 +28,7 @@ STAGES = (
         "item_routing",
         "Later items scanned → in a case",
         "Routing of single items",
-        routing.waiting_items,
+        waiting_routes.waiting_items,
         Coalesce("scanned_at", "received_at"),
         30,
         ROUTES,
@@ -41,16 +41,16 @@ STAGES = (
         decisions.decisions_to_publish,
         "publish_at",
         30,
-        ("publish_decision",),
+        ("publish_due",),
     ),
     Stage(
         "deliveries",
         "Orders due → sent to the platform",
         "Sending orders to the platform",
-        deliveries.due_deliveries,
+        attempts.sendable_deliveries,
         "next_attempt_at",
         120,
-        ("carry_out",),
+        ("send_due",),
     ),
     Stage(
         "previews",

@@ -68,7 +68,7 @@ def test_what_waits_too_long_is_named_with_its_process_everywhere(
     waiting: Report, client: Client, lead: User
 ) -> None:
     Heartbeat.objects.create(
-        name="job route_report",
+        name="job route_waiting",
         kind="job",
         detail={
             "ok_at": "2026-01-01T00:00:00+00:00",
@@ -76,18 +76,18 @@ def test_what_waits_too_long_is_named_with_its_process_everywhere(
             "error": "OperationalError at jobs/routing.py:31",
         },
     )
-    sentence = "Routing has waited 4 min (limit 30 s). The process “worker” does it; "
+    sentence = "Routing has waited 4 min (limit 30 s). The process “case-worker” does it; "
     deep = healthz(deep="1")
     assert deep.status_code == 503
     (routing,) = [found for found in deep.json()["stages"] if found["stage"] == "routing"]
     assert routing["late"]
     assert routing["waiting"] == 1
     assert routing["oldest_seconds"] >= 240
-    assert routing["process"] == "worker"
+    assert routing["process"] == "case-worker"
     assert healthz().status_code == 200  # A balancer must not take the web server away for it.
     page = signed_in(client, lead).get(reverse("accounts:jobs")).content.decode()
     assert sentence in page
-    assert "Its job route_report failed 16 times since: the database could not be reached" in page
+    assert "Its job route_waiting failed 16 times since: the database could not be reached" in page
     code, found = diagnosis()
     assert code == 1
     (work,) = [each for each in found if each["topic"] == "work" and each["state"] == "fault"]

@@ -23,7 +23,7 @@ from accounts.models import User
 from core.errors import Invalid, Refused
 from core.models import AuditEntry
 from moderation import actions, delivery_jobs
-from moderation.actions import deliveries
+from moderation.actions import attempts, deliveries
 from moderation.models import (
     Decision,
     Delivery,
@@ -269,10 +269,10 @@ def test_a_late_answer_does_not_undo_a_delivery(
 ) -> None:
     """A worker whose lease ran out while it waited tells of a 410 after another one delivered."""
     enforcement = publish()
-    delivery_jobs.carry_out(str(enforcement.pk))
+    delivery_jobs.send_due()
     delivery = Delivery.objects.get()
     assert delivery.state == DeliveryState.DELIVERED
-    deliveries.finish_attempt(delivery, answer=Answer(status=410, error="", duration_ms=9_000))
+    attempts.finish_attempt(delivery, answer=Answer(status=410, error="", duration_ms=9_000))
     after = Delivery.objects.get()
     assert (after.state, after.delivered_at) == (DeliveryState.DELIVERED, delivery.delivered_at)
     enforcement.refresh_from_db()

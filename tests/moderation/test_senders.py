@@ -202,6 +202,8 @@ def test_nothing_of_our_own_stands_behind_a_network_or_a_long_job() -> None:
         program.name: {word for word in program.command if word in django_settings.RQ_QUEUES}
         for program in programs
     }
+    del serves["scheduler"]
+    assert serves == {name: set(one) for name, one in django_settings.HOLDFAST_PROCESSES.items()}
     assert set().union(*serves.values()) == set(django_settings.RQ_QUEUES)
     for queues in ({"publish", "intake"}, {"deliver"}, {"package"}):
         assert queues in serves.values()
