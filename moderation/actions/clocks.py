@@ -11,10 +11,10 @@ from django.db.models.functions import Now
 
 from core.jobs import CLOCK_SLACK, registered
 from moderation import workflow
+from moderation.actions.attempts import LEASE
 from moderation.actions.claims import lease
-from moderation.actions.deliveries import LEASE
 from moderation.actions.previews import MOST_ATTEMPTS
-from moderation.actions.routing import LONGEST_PAUSE
+from moderation.actions.waiting_routes import LONGEST_PAUSE
 from moderation.enforcement import WAITS_SECONDS, wait_after
 from moderation.models import Claim, Decision, Delivery, DeliveryState, Preview, PreviewState
 from reports.models import Item, Report, RouteState

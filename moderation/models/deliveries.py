@@ -90,7 +90,7 @@ class Delivery(models.Model):
             models.Index(
                 fields=["endpoint", "next_attempt_at"],
                 condition=Q(state="pending"),
-                name="deliveries_due",
+                name="deliveries_due_by_endpoint",
             )
         ]
 
