@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponseBase
 
 from accounts import confirming
-from accounts.models import RECOVERY_SHOWN, AccountRequest, Invitation, SignIn, User
+from accounts.models import RECOVERY_SHOWN, AccountRequest, Invitation, SignIn, StoredSearch, User
 from accounts.permissions import Permission, Role
 from core import audit
 from core.audit_events import AuditEvent
@@ -136,6 +136,11 @@ SESSION_LONGEST = timedelta(hours=12)
 
 FAILURES_TO_SHOW = 5
 """Wrong passwords and codes since the last sign-in from which an administrator should ask the person."""
+
+
+def find_search_of(user: User, page: str, id: uuid.UUID | None) -> StoredSearch | None:
+    """Return the person's own search ``id`` of ``page`` while it is kept; nobody else's, ever."""
+    return StoredSearch.objects.filter(pk=id, owner=user, page=page, expires_at__gt=Now()).first()
 
 
 # ── People ────────────────────────────────────────────────────────────────────────────────────

@@ -194,6 +194,20 @@ class PasswordLink(models.Model):
         return f"Password link {self.pk}"
 
 
+class StoredSearch(models.Model):
+    """What one person typed into the search of one page, so that it stands in no address."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    page = models.CharField(max_length=80)
+    """The name of the view."""
+    fields = models.JSONField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"Stored search {self.pk}"
+
+
 class SignIn(models.Model):
     """One signed-in browser of one person, kept apart from the session so that others can end it.
 

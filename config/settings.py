@@ -219,6 +219,7 @@ HOLDFAST_SWEEPS = [
     "core.sweeps.sweep_old_rows",
     "core.sweeps.sweep_audit_check",
     "accounts.sweeps.sweep_sign_ins",
+    "accounts.sweeps.sweep_searches",
     "reports.jobs.sweep_uploads",
     "hashing.jobs.sweep_clocks",
     "hashing.jobs.sweep_items",

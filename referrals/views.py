@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
+from accounts.searches import searched, stored_search
 from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused
@@ -29,13 +30,15 @@ from referrals.workflow import Step, steps_shown, why_not
 PER_PAGE = 25
 
 
+@require_http_methods(["GET", "POST"])
 @requires(Permission.REFERRALS_VIEW)
-@require_GET
+@stored_search("q")
 def listing(request: HttpRequest) -> HttpResponse:
     """All referrals by state, and decided cases that still wait for one."""
     # A NUL is in no name, and the database would not even compare it.
-    text = request.GET.get("q", "").replace("\x00", "").strip()[:200]
-    state = request.GET.get("state", "")
+    typed = searched(request)
+    text = typed.get("q", "").replace("\x00", "").strip()[:200]
+    state = typed.get("state", "")
     counts = access.waiting_counts(person_of(request))
     tabs = [_tab("", "All", sum(counts.values()), state)]
     for key, (label, states) in access.TABS.items():
@@ -54,7 +57,7 @@ def listing(request: HttpRequest) -> HttpResponse:
             "page": page,
             "tabs": tabs,
             "state": state,
-            "filter_form": FilterForm(request.GET or None),
+            "filter_form": FilterForm(typed or None),
             "waiting": waiting,
         },
     )

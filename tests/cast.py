@@ -96,6 +96,22 @@ def use_link(client: Client, link: str, form: dict[str, str] | None = None) -> A
     return client.post(path, {"token": token, **(form or {})})
 
 
+def find(client: Client, page: str, fields: dict[str, Any], *, at: str = "", **headers: Any) -> Any:
+    """Search a page whose search is posted and kept; return the page that the answer leads to.
+
+    ``at`` is another address that opens the same search, such as an export.
+    """
+    places = {
+        name: fields[name] for name in ("page", "before", "after", "format") if name in fields
+    }
+    typed = {name: text for name, text in fields.items() if name not in places}
+    answer = client.post(page, typed)
+    assert answer.status_code in {302, 303}, answer.status_code
+    path, _, query = answer["Location"].partition("?")
+    extra = "".join(f"&{name}={text}" for name, text in places.items())
+    return client.get(f"{at or path}?{query}{extra}", **headers)
+
+
 def guess(person: User, password: str = PASSWORD) -> User | None:
     """Try a password as an unknown browser does at the sign-in page."""
     attempt = attempts.at(HttpRequest(), person.email)

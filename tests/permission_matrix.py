@@ -80,7 +80,7 @@ ACCOUNTS = (
     Row("accounts:end_other_sessions", EVERYBODY, post=302),
     Row("accounts:totp_set_up", EVERYBODY, get=200, post=422),
     Row("accounts:recovery_codes", EVERYBODY, post=200),
-    Row("accounts:people", only(ADMIN), get=200),
+    Row("accounts:people", only(ADMIN), get=200, post=302),
     Row("accounts:invite", only(ADMIN), get=200, post=422),
     Row("accounts:invitations", only(ADMIN), get=200),
     Row("accounts:revoke_invitation", only(ADMIN), post=404),
@@ -104,7 +104,7 @@ MODERATION = (
     Row("moderation:claim_next", REVIEWING, post=404),
     Row("moderation:queue_people", only(ADMIN), get=404, post=404),
     Row("moderation:category_people", only(ADMIN), get=404, post=404),
-    Row("moderation:search", SEES_CASES, get=200),
+    Row("moderation:search", SEES_CASES, get=200, post=302),
     Row("moderation:case", SEES_CASES, get=404),
     Row("moderation:claim", REVIEWING, post=404),
     Row("moderation:heartbeat", REVIEWING, post=404),
@@ -138,7 +138,7 @@ MODERATION = (
 )
 
 REFERRALS = (
-    Row("referrals:list", only(LEGAL), get=200),
+    Row("referrals:list", only(LEGAL), get=200, post=302),
     Row("referrals:new", only(LEGAL), get=404, post=404),
     Row("referrals:detail", only(LEGAL), get=404, post=404),
     Row("referrals:state", only(LEGAL), get=404),
@@ -164,7 +164,7 @@ REFERRALS = (
 REPORTS = (
     Row("reports:entered", REVIEWING, get=200),
     Row("reports:new", REVIEWING, get=200, post=422),
-    Row("reports:subjects", REVIEWING, get=200),
+    Row("reports:subjects", REVIEWING, post=200),
     Row("reports:report", REVIEWING, get=404),
     Row("reports:sources", only(ADMIN), get=200),
     Row("reports:source_new", only(ADMIN), get=200, post=422),
@@ -176,23 +176,23 @@ REPORTS = (
 )
 
 HASHING = (
-    Row("hashing:lists", SEES_LISTS, get=200),
+    Row("hashing:lists", SEES_LISTS, get=200, post=302),
     Row("hashing:list_new", only(POLICY_ADMIN), get=200, post=422),
-    Row("hashing:list", SEES_LISTS, get=404),
+    Row("hashing:list", SEES_LISTS, get=404, post=302),
     Row("hashing:list_edit", only(POLICY_ADMIN), get=404, post=404),
     Row("hashing:list_import", only(POLICY_ADMIN), get=404, post=404),
     Row("hashing:entry_new", only(POLICY_ADMIN), get=404, post=404),
     Row("hashing:entry_retire", only(POLICY_ADMIN), get=404, post=404),
     Row("hashing:entry_restore", only(POLICY_ADMIN), post=404),
-    Row("hashing:risk", SEES_LISTS, get=200),
+    Row("hashing:risk", SEES_LISTS, get=200, post=302),
     Row("hashing:risk_detail", SEES_LISTS, get=404),
     Row("hashing:risk_policy", only(POLICY_ADMIN), get=200, post=422),
-    Row("hashing:links", SEES_LISTS, get=200),
+    Row("hashing:links", SEES_LISTS, get=200, post=302),
     Row("hashing:link_new", only(POLICY_ADMIN), get=200, post=422),
     Row("hashing:link_import", SEES_LISTS, get=404),
     Row("hashing:link_switch", only(POLICY_ADMIN), post=404),
     Row("hashing:match", SEES_LISTS, get=200, post=422),
-    Row("hashing:match_explore", SEES_LISTS, get=200),
+    Row("hashing:match_explore", SEES_LISTS, get=200, post=302),
     Row("hashing:match_file", SEES_LISTS, get=404),
     Row("hashing:import", SEES_LISTS, get=404),
     Row("hashing:import_problems", SEES_LISTS, get=404),
@@ -262,7 +262,7 @@ DETECTORS = (
 )
 
 AUDIT_AND_JOBS = (
-    Row("accounts:audit", only(AUDITOR), get=200),
+    Row("accounts:audit", only(AUDITOR), get=200, post=302),
     Row("accounts:audit_export", only(AUDITOR), get=200),
     Row("accounts:audit_check", only(AUDITOR), post=302),
     Row("accounts:audit_check_state", only(AUDITOR), get=200),

@@ -32,6 +32,7 @@ from accounts.actions.people import (
     unlock,
 )
 from accounts.actions.requests import ask_for, cancel_request, confirm_request, invite_administrator
+from accounts.actions.searches import forget_old_searches, keep_search
 from accounts.actions.second_factor import (
     enable_totp,
     has_totp,
@@ -66,6 +67,7 @@ __all__ = [
     "end_sign_in",
     "find_invitation",
     "find_password_link",
+    "forget_old_searches",
     "forget_old_sign_ins",
     "has_totp",
     "invite",
@@ -74,6 +76,7 @@ __all__ = [
     "is_set_up_token",
     "issue_password_link",
     "issue_set_up_link",
+    "keep_search",
     "mark_seen",
     "new_recovery_codes",
     "open_sign_in",

@@ -9,12 +9,13 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import person_of, requires
 from accounts.audit_log import as_csv, as_ndjson, entries_for, get_entry_for, slice_of
 from accounts.destinations import is_htmx
 from accounts.permissions import Permission
+from accounts.searches import searched, stored_search
 from core import audit
 from core.audit_events import AuditEvent
 from core.audit_job import last_check, request_check
@@ -66,14 +67,20 @@ def _cursor(request: HttpRequest, name: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
-@require_safe
+_PRIVATE = ("actor", "case", "chain", "subject", "ip")
+"""Filters that name somebody or something; no address may hold them."""
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.AUDIT_VIEW)
+@stored_search(*_PRIVATE)
 def index(request: HttpRequest) -> HttpResponse:
     """List entries, newest first, narrowed by the filters. The look itself is recorded."""
     user = person_of(request)
-    form = AuditFilterForm(request.GET or None)
-    is_valid = form.is_valid() or not request.GET
-    wanted = form.wanted if request.GET and form.is_valid() else {}
+    typed = searched(request)
+    form = AuditFilterForm(typed or None)
+    is_valid = form.is_valid() or not typed
+    wanted = form.wanted if typed and form.is_valid() else {}
     entries = entries_for(user, **wanted) if is_valid else entries_for(user).none()
     audit.record_apart(
         AuditEvent.AUDIT_VIEWED, actor=user, filters={k: str(v) for k, v in wanted.items()}
@@ -114,10 +121,11 @@ def entry(request: HttpRequest, id: int) -> HttpResponse:
 
 @require_safe
 @requires(Permission.AUDIT_EXPORT)
+@stored_search(*_PRIVATE, page="accounts:audit")
 def export(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     """Stream the filtered entries, oldest first, as CSV or NDJSON. The export is recorded first."""
     user = person_of(request)
-    form = AuditFilterForm(request.GET)
+    form = AuditFilterForm(searched(request))
     if not form.is_valid():
         messages.error(request, "Correct the filter first: nothing was exported.")
         return redirect("accounts:audit")

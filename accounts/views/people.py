@@ -32,6 +32,7 @@ from accounts.destinations import is_htmx
 from accounts.forms import InviteForm, PeopleFilterForm, ReasonForm, RoleForm, add_errors
 from accounts.models import RECOVERY_SHOWN, AccountRequest, Invitation, User
 from accounts.permissions import Permission, Role
+from accounts.searches import searched, stored_search
 from accounts.signing_in import one_time_address
 from accounts.views.session import INVALID
 from core import audit
@@ -44,12 +45,13 @@ MANAGE = Permission.PEOPLE_MANAGE
 Kind = AccountRequest.Kind
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(MANAGE)
+@stored_search("search")
 def index(request: HttpRequest) -> HttpResponse:
     """List people, narrowed by text, role and state."""
     user = person_of(request)
-    form = PeopleFilterForm(request.GET)
+    form = PeopleFilterForm(searched(request))
     wanted = form.cleaned_data if form.is_valid() else {"state": "none"}
     people = people_for(user, **wanted)
     context = {

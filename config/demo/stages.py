@@ -201,7 +201,8 @@ def claim_case(run: Run) -> str:
     browser = run.person("reviewer")
 
     def find() -> str:
-        page = browser.get(f"/cases/?q={run.account}")
+        page = browser.get("/cases/")
+        page = browser.send(page, page.form("/cases/", having="q"), q=run.account)
         # One case found is opened at once; several are listed.
         links = [urlsplit(page.url).path] if "?" not in page.url else _CASE_LINK.findall(page.text)
         for link in links:

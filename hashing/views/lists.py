@@ -10,10 +10,11 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
+from accounts.searches import searched, stored_search
 from core.errors import Invalid
 from hashing import access, actions, list_access, lookup
 from hashing.forms import (
@@ -50,11 +51,12 @@ SETTINGS = (
 )
 
 
-@require_GET
+@require_http_methods(["GET", "POST"])
 @requires(Permission.HASHING_LISTS_VIEW)
+@stored_search("digest")
 def listing(request: HttpRequest) -> HttpResponse:
     """All hash lists, and whether a digest is on one of them."""
-    form = DigestSearchForm(request.GET or None)
+    form = DigestSearchForm(searched(request) or None)
     digest = form.cleaned_data["digest"].strip() if form.is_valid() else ""
     found = []
     if digest:
@@ -73,12 +75,13 @@ def listing(request: HttpRequest) -> HttpResponse:
     )
 
 
-@require_GET
+@require_http_methods(["GET", "POST"])
 @requires(Permission.HASHING_LISTS_VIEW)
+@stored_search("search")
 def detail(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """One list: its entries, imports and the flags that rest on it."""
     hash_list = access.get_hash_list_for(person_of(request), list_id)
-    form = EntryFilterForm(request.GET or None)
+    form = EntryFilterForm(searched(request) or None)
     narrowed = form.cleaned_data if form.is_valid() else {"search": "", "state": ""}
     entries = access.entries_of(hash_list, **narrowed)
     page = Paginator(entries, ENTRIES_A_PAGE).get_page(request.GET.get("page"))

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
+from accounts.searches import searched, stored_search
 from core.errors import Invalid
 from hashing import actions, exploring, lookup_access
 from hashing.lookup_forms import DigestLookupForm, FileLookupForm
@@ -57,15 +58,16 @@ def match_file(request: HttpRequest, lookup_id: uuid.UUID) -> HttpResponse:
     )
 
 
-@require_GET
+@require_http_methods(["GET", "POST"])
 @requires(Permission.HASHING_LISTS_VIEW)
+@stored_search("algorithm", "value", "radius")
 def explore(request: HttpRequest) -> HttpResponse:
     """The entries and the stored media around a digest, with their distances."""
     person = person_of(request)
-    form = DigestLookupForm(request.GET or None)
+    form = DigestLookupForm(searched(request) or None)
     context: dict[str, Any] = {"form": form}
     status = 200
-    if request.GET:
+    if searched(request):
         status = 422
         if form.is_valid():
             try:

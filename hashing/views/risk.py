@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
+from accounts.searches import searched, stored_search
 from core.errors import Invalid, Refused
 from hashing import actions, charts, risk, risk_access
 from hashing.models import LinkImportState, RiskPolicy
@@ -29,11 +30,12 @@ GROUPS_SHOWN = 50
 BANDS = [f"{start + 1}–{start + 10}" for start in range(0, 100, 10)]
 
 
-@require_GET
+@require_http_methods(["GET", "POST"])
 @requires(VIEW)
+@stored_search("q")
 def listing(request: HttpRequest) -> HttpResponse:
     """Groups and accounts, the riskiest first."""
-    form = RiskFilterForm(request.GET or None)
+    form = RiskFilterForm(searched(request) or None)
     said: dict[str, Any] = (
         form.cleaned_data if form.is_valid() else {"q": "", "kind": "", "above": ""}
     )
@@ -143,12 +145,13 @@ def _try(request: HttpRequest, form: RiskPolicyForm, current: RiskPolicy) -> lis
 
 
 # ── Links ─────────────────────────────────────────────────────────────────────────────────────
-@require_GET
+@require_http_methods(["GET", "POST"])
 @requires(VIEW)
+@stored_search("link")
 def links(request: HttpRequest) -> HttpResponse:
     """Imports of links found outside, and whether one link is known."""
     user = person_of(request)
-    form = LinkSearchForm(request.GET or None)
+    form = LinkSearchForm(searched(request) or None)
     asked = form.cleaned_data["link"].strip() if form.is_valid() else ""
     listed, groups = risk_access.find_link_for(user, asked)
     context = {

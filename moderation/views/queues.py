@@ -17,6 +17,7 @@ from accounts.access import person_of, requires
 from accounts.destinations import is_htmx
 from accounts.models import User
 from accounts.permissions import Permission
+from accounts.searches import searched, stored_search
 from core.errors import Invalid, Refused
 from core.views import wants_problem
 from moderation import access, actions, case_page
@@ -78,12 +79,13 @@ def claim_next(request: HttpRequest, slug: str) -> HttpResponse:
     return see(case_page.case_url(claim.case))
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.CASES_VIEW)
+@stored_search("q")
 def search(request: HttpRequest) -> HttpResponse:
     """Find a case by its number or its subject's id. One hit opens at once; every search is audited."""
     user = person_of(request)
-    form = SearchForm(request.GET)
+    form = SearchForm(searched(request))
     text = form.cleaned_data["q"] if form.is_valid() else ""
     cases = access.search_cases(user, text)
     page = Paginator(case_page.queue_rows(cases), ROWS_ON_A_PAGE).get_page(request.GET.get("page"))

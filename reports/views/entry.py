@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import person_of, requires
 from accounts.models import User
@@ -54,13 +54,13 @@ def new(request: HttpRequest) -> HttpResponse:
     return _page(request, form, kept, status=422)
 
 
-@require_safe
+@require_POST
 @requires(CREATE)
 def search(request: HttpRequest) -> HttpResponse:
-    """Suggest accounts or groups for what is typed (fragment)."""
+    """Suggest accounts or groups for what is typed (fragment). Posted: an id stands in no address."""
     user = person_of(request)
-    kind = "group" if request.GET.get("subject_kind") == "group" else "account"
-    typed = request.GET.get("subject_id", "")
+    kind = "group" if request.POST.get("subject_kind") == "group" else "account"
+    typed = request.POST.get("subject_id", "")
     found = access.search_subjects(user, kind, typed)
     if len(typed.strip()) >= 3:
         audit.record_apart(

@@ -16,7 +16,7 @@ from accounts.permissions import Role
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused
 from core.models import AuditEntry
-from tests.cast import PASSWORD, guess, make_person, signed_in
+from tests.cast import PASSWORD, find, guess, make_person, signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -36,7 +36,7 @@ def test_the_list_finds_people_by_words_role_and_state(
     signed_in(client, admin)
     everybody = client.get("/people/").content.decode()
     assert all(p.name in everybody for p in (admin, reviewer, legal))
-    found = client.get("/people/", {"search": "robin reed"}).content.decode()
+    found = find(client, "/people/", {"search": "robin reed"}).content.decode()
     assert reviewer.name in found
     assert legal.name not in found
     found = client.get("/people/", {"role": "legal"}).content.decode()
@@ -46,7 +46,7 @@ def test_the_list_finds_people_by_words_role_and_state(
     found = client.get("/people/", {"state": "inactive"}).content.decode()
     assert legal.name in found
     assert reviewer.name not in found
-    nobody = client.get("/people/", {"search": "nobody like this"}).content.decode()
+    nobody = find(client, "/people/", {"search": "nobody like this"}).content.decode()
     assert "Nobody matches this filter" in nobody
 
 

@@ -109,6 +109,8 @@ People
     guesses while Valkey is away    accounts/test_guesses.py::test_guesses_are_limited_without_valkey_too
     one administrator, two verbs    accounts/test_two_administrators.py::test_after_a_reset_a_password_link_takes_two
     an administrator of one's own   accounts/test_two_administrators.py::test_nobody_makes_an_administrator_alone
+    a proxy logs search texts       accounts/test_searches.py::test_every_other_form_is_posted
+    somebody else's search          accounts/test_searches.py::test_nobody_else_opens_it_and_no_other_page_does
     a proxy logs one-time links     accounts/test_sign_in_browser.py::test_a_one_time_link_fills_itself_in_and_stays_in_no_address
     a key of one's own, approved    referrals/test_referral_agency_keys.py::test_one_person_with_a_key_of_her_own_does_not_get_the_originals
     key withdrawn while approved    referrals/test_referral_races.py::test_a_key_withdrawn_at_the_moment_of_approval_is_never_sealed_to

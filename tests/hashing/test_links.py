@@ -20,7 +20,7 @@ from hashing import actions, jobs
 from hashing.link_files import LinkProblem, LinkRow, read_links
 from hashing.models import LinkImport, ListedLink, RiskScore
 from reports.links import LONGEST_KEY, NotALink, link_key
-from tests.cast import signed_in
+from tests.cast import find, signed_in
 from tests.hashing.risk_world import World, said_of, score
 
 SAME = [
@@ -185,11 +185,11 @@ def test_the_pages_of_links(client: Client, policy_admin: User, world: World) ->
     jobs.read_links(str(made.pk))
     page = client.get(sent["Location"]).content.decode()
     assert "drawn-group" in page
-    found = client.get(reverse("hashing:links") + "?link=chat.example/j/one").content.decode()
+    found = find(client, reverse("hashing:links"), {"link": "chat.example/j/one"}).content.decode()
     assert "example directory" in found
     assert "drawn-group" in found
     client.post(reverse("hashing:link_switch", args=[made.pk, "undo"]))
-    again = client.get(reverse("hashing:links") + "?link=chat.example/j/one").content.decode()
+    again = find(client, reverse("hashing:links"), {"link": "chat.example/j/one"}).content.decode()
     assert "Not listed anywhere" in again
 
 

@@ -25,7 +25,7 @@ from reports.actions import create_source, issue_key
 from reports.models import Item, Scope, SourceKind
 from tests import pictures
 from tests.background import answer_lookups_at_once
-from tests.cast import signed_in
+from tests.cast import find, signed_in
 from tests.hashing.test_scanning import list_picture
 
 pytestmark = pytest.mark.django_db
@@ -252,9 +252,9 @@ def test_looking_around_a_digest_shows_what_would_match_and_what_would_not(
     actions.add_entry(known, algorithm="pdq", value=f"{0x1234 ^ (2**50 - 1):064x}", actor=SYSTEM)
     page = reverse("hashing:match_explore")
     assert client.get(page).status_code == 200
-    near = client.get(page, {"algorithm": "pdq", "value": value}).text
+    near = find(client, page, {"algorithm": "pdq", "value": value}).text
     assert near.count("Would match") == 2  # The heading and the one row.
-    wide = client.get(page, {"algorithm": "pdq", "value": value, "radius": "60"}).text
+    wide = find(client, page, {"algorithm": "pdq", "value": value, "radius": "60"}).text
     assert "No, reach 31" in wide
-    assert client.get(page, {"algorithm": "pdq", "value": "xyz"}).status_code == 422
-    assert "Nothing is near it" in client.get(page, {"algorithm": "md5", "value": "a" * 32}).text
+    assert find(client, page, {"algorithm": "pdq", "value": "xyz"}).status_code == 422
+    assert "Nothing is near it" in find(client, page, {"algorithm": "md5", "value": "a" * 32}).text

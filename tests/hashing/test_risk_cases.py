@@ -19,7 +19,7 @@ from moderation import jobs as casework_jobs
 from moderation.models import Case, CaseStatus, Outcome, RoutingReason
 from reports.models import Account, Group, SubjectChange
 from tests.casework import grant_all, hash_finding
-from tests.cast import signed_in
+from tests.cast import find, signed_in
 from tests.hashing.risk_world import World, score
 
 GROUP_WEIGHTS = risk.weights_of({}, "group")
@@ -166,8 +166,15 @@ def test_the_page_shows_the_riskiest_first_and_why(
     assert "60 of 100" in detail
     assert "5 independent reporters" in detail
     assert "Banned members" in detail  # What does not add is said too.
-    assert "g" in client.get(reverse("hashing:risk") + "?q=g&kind=group&above=yes").content.decode()
-    assert "Nothing matches" in client.get(reverse("hashing:risk") + "?q=nobody").content.decode()
+    assert (
+        "g"
+        in find(
+            client, reverse("hashing:risk"), {"q": "g", "kind": "group", "above": "yes"}
+        ).content.decode()
+    )
+    assert (
+        "Nothing matches" in find(client, reverse("hashing:risk"), {"q": "nobody"}).content.decode()
+    )
 
 
 def test_the_case_shows_why_its_group_is_rated_so(client: Client, lead: User, risky: Group) -> None:

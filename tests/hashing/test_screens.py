@@ -15,7 +15,7 @@ from core.models import AuditEntry
 from hashing import actions, term_access
 from hashing.models import Category, Flag, HashList, TermList
 from tests import pictures
-from tests.cast import signed_in
+from tests.cast import find, signed_in
 
 MD5 = "a" * 32
 
@@ -93,8 +93,8 @@ def test_an_import_without_a_file_is_answered(editor: Client, known: HashList) -
 def test_entries_are_searched_retired_and_restored(editor: Client, known: HashList) -> None:
     entry = actions.add_entry(known, algorithm="md5", value=MD5, note="one", actor=SYSTEM)
     page = reverse("hashing:list", args=[known.pk])
-    assert MD5 in editor.get(page, {"search": "AAAA"}).text
-    assert "No entry matches this filter" in editor.get(page, {"search": "ffff"}).text
+    assert MD5 in find(editor, page, {"search": "AAAAAA"}).text
+    assert "No entry matches this filter" in find(editor, page, {"search": "ffff"}).text
     retire = reverse("hashing:entry_retire", args=[entry.pk])
     assert MD5 in editor.get(retire).text
     assert editor.post(retire, {"reason": ""}).status_code == 422
@@ -113,9 +113,9 @@ def test_a_digest_is_found_on_every_list_and_the_search_is_recorded(
     editor: Client, known: HashList
 ) -> None:
     actions.add_entry(known, algorithm="md5", value=MD5, actor=SYSTEM)
-    text = editor.get(reverse("hashing:lists"), {"digest": f" {MD5.upper()} "}).text
+    text = find(editor, reverse("hashing:lists"), {"digest": f" {MD5.upper()} "}).text
     assert "Where this digest is listed" in text
-    assert "On no list" in editor.get(reverse("hashing:lists"), {"digest": "b" * 32}).text
+    assert "On no list" in find(editor, reverse("hashing:lists"), {"digest": "b" * 32}).text
     assert AuditEntry.objects.filter(event="hashing.lists.searched").count() == 2
 
 

@@ -11,6 +11,7 @@ from core.audit import SYSTEM
 from moderation import access, actions
 from moderation.models import Case, Outcome, Queue
 from tests.casework import Casework, decide_form, grant_all, url
+from tests.cast import find
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +25,7 @@ def test_a_stranger_gets_404_everywhere(held: Case, outsider: Any, session_of: A
         assert stranger.post(url(verb, held)).status_code == 404, verb
     answer = stranger.post(url("reveal", held, item_id=item.pk), {"purpose": "assess"})
     assert answer.status_code == 404
-    page = stranger.get(reverse("moderation:search"), {"q": str(held)})
+    page = find(stranger, reverse("moderation:search"), {"q": str(held)})
     assert "No case found" in page.content.decode()
     assert stranger.get(reverse("moderation:queue", args=[held.queue.slug])).status_code == 404
 
@@ -135,7 +136,7 @@ def test_losing_the_permission_ends_the_lease_and_the_view(
 def test_one_hit_of_a_search_opens_the_case(held: Case, at_work: Any) -> None:
     search = reverse("moderation:search")
     for text in (str(held), str(held.number), "subject-of-the-case"):
-        answer = at_work.get(search, {"q": text})
+        answer = find(at_work, search, {"q": text})
         assert answer.status_code == 302, text
         assert answer["Location"] == url("case", held)
 
@@ -143,7 +144,7 @@ def test_one_hit_of_a_search_opens_the_case(held: Case, at_work: Any) -> None:
 def test_a_search_is_recorded_without_what_was_typed(held: Case, at_work: Any) -> None:
     from core.models import AuditEntry
 
-    at_work.get(reverse("moderation:search"), {"q": "subject-of-the-case"})
+    find(at_work, reverse("moderation:search"), {"q": "subject-of-the-case"})
     entry = AuditEntry.objects.get(event="case.searched")
     assert entry.data["found"] == 1
     assert "subject-of-the-case" not in entry.line

@@ -143,7 +143,7 @@ def test_known_accounts_and_groups_are_suggested(client: Client, reviewer: User)
 
     def suggested(kind: str, typed: str) -> str:
         data = {"subject_kind": kind, "subject_id": typed}
-        return client.get("/reports/subjects/", data).content.decode()
+        return client.post("/reports/subjects/", data).content.decode()
 
     assert 'value="user-77"' in suggested("account", "use")
     assert 'value="user-77"' in suggested("account", "ALE")
