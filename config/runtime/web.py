@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,13 +38,24 @@ DESCRIPTORS = 4096
 def application() -> Bridge:
     """Return what each process serves. One that cannot load it ends the whole server, not only itself."""
     try:
-        from config.asgi import application as loaded
+        # Apart from the event loop: whether the database fits is asked on the way, and Django asks it
+        # nothing inside of one.
+        with ThreadPoolExecutor(1) as apart:
+            return apart.submit(_load).result()
     except SystemExit as refused:
         print(refused.code, file=sys.stderr)
         raise SystemExit(STARTUP_FAILURE) from None
     except Exception:  # noqa: BLE001 — whatever it is, the next process would fail at it as well
         traceback.print_exc()
         raise SystemExit(STARTUP_FAILURE) from None
+
+
+def _load() -> Bridge:
+    from django.db import connections
+
+    from config.asgi import application as loaded
+
+    connections.close_all()  # What was asked on the way; this thread asks nothing more.
     return loaded
 
 
