@@ -22,6 +22,7 @@ from rq.worker import BaseWorker
 from core import disk, doctor, jobs, stages
 from core.errors import describe
 from core.models import Heartbeat
+from core.stages import Measured
 
 _FAILURES_SHOWN = 25
 _FAILURES_COUNTED = 1000
@@ -84,7 +85,7 @@ class Overview:
     checks: list[Heartbeat] = field(default_factory=list)
     scheduler: Heartbeat | None = None
     valkey: str = ""
-    stages: list[stages.Measured] = field(default_factory=list)
+    stages: list[Measured] = field(default_factory=list)
     full_disks: list[str] = field(default_factory=list)
     clock: str = ""
     unconfined: list[tuple[str, str]] = field(default_factory=list)
@@ -93,7 +94,7 @@ class Overview:
     failing_jobs: list[FailingJob] = field(default_factory=list)
 
     @property
-    def late(self) -> list[stages.Measured]:
+    def late(self) -> list[Measured]:
         return [found for found in self.stages if found.is_late]
 
     @property
@@ -188,7 +189,7 @@ def _by_job(found: Overview) -> list[FailingJob]:
     ]
 
 
-def _worker(worker: BaseWorker, late: list[stages.Measured]) -> WorkerState:
+def _worker(worker: BaseWorker, late: list[Measured]) -> WorkerState:
     job = worker.get_current_job()
     served = set(worker.queue_names())
     behind = [found.stage.title for found in late if served & stages.queues_of(found.stage.jobs)]

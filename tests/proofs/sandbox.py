@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -63,7 +64,7 @@ def confined(place: Installation) -> str:
     running = place.wait("a decoder that runs", decoders)
     for one in running:
         # One that is still loading has no filter yet; the worker gives it no file before it is ready.
-        place.wait("the filter of a decoder", lambda pid=one.pid: _status(pid)["Seccomp"] == "2")
+        place.wait("the filter of a decoder", partial(_is_filtered, one.pid))
         status = _status(one.pid)
         assert status["NoNewPrivs"] == "1", "it could gain privileges"
         assert int(status["CapEff"], 16) == 0, "it has capabilities"
@@ -72,6 +73,10 @@ def confined(place: Installation) -> str:
         if worker.uids().real == 0:
             assert one.uids().real >= 1_900_000_000, f"it runs as uid {one.uids().real}"
     return f"{len(running)} decoders, each with a filter and without privileges"
+
+
+def _is_filtered(pid: int) -> bool:
+    return _status(pid)["Seccomp"] == "2"
 
 
 def _status(pid: int) -> dict[str, str]:
