@@ -18,6 +18,7 @@ from guardian.shortcuts import get_objects_for_user, get_users_with_perms
 
 from accounts.models import User
 from accounts.permissions import Permission
+from core.errors import Refused
 from moderation.models import (
     Case,
     CaseItem,
@@ -101,6 +102,28 @@ def get_case_for(user: User, id: uuid.UUID | str) -> Case:
     if case is None:
         raise Http404
     return case
+
+
+WITHDRAWN = "Your permission for this queue was withdrawn."
+_TOLD_FOR = timedelta(hours=12)
+"""As long as the longest session: nobody is told a day later about a case they held."""
+
+
+def get_case_to_work(user: User, id: uuid.UUID | str) -> Case:
+    """Return a case for a verb of the person who holds it. Raises Http404, or Refused (409, ``withdrawn``).
+
+    Who held the case until a grant was taken from them is told so, instead of that there is no such case:
+    they know that there is. They are told nothing else of it.
+    """
+    try:
+        return get_case_for(user, id)
+    except Http404:
+        held = Claim.objects.filter(
+            case_id=_key(id), user=user, end=ClaimEnd.WITHDRAWN, ended_at__gt=Now() - _TOLD_FOR
+        )
+        if held.exists():
+            raise Refused(WITHDRAWN, code="withdrawn") from None
+        raise
 
 
 def reread(case: Case) -> Case:
@@ -289,7 +312,11 @@ def pending_decision_of(user: User) -> Decision | None:
     """Return the person's latest decision that is still inside its undo window."""
     return (
         Decision.objects.filter(
-            made_by=user, undone_at=None, published_at=None, publish_at__gt=Now()
+            made_by=user,
+            undone_at=None,
+            published_at=None,
+            publish_at__gt=Now(),
+            case__in=cases_for(user),  # What may not be seen any more is not named either.
         )
         .select_related("case")
         .order_by("-made_at")

@@ -266,7 +266,7 @@ def _why_lost(claim: Claim, actor: User) -> str:
         case ClaimEnd.DECIDED:
             return f"This case was decided at {at}."
         case ClaimEnd.WITHDRAWN:
-            return "Your permission for this queue was withdrawn."
+            return access.WITHDRAWN
     return f"Your lease ran out at {at}.{now_with}"
 
 

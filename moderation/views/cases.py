@@ -57,7 +57,15 @@ def claim(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
 def heartbeat(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     """Keep the person's lease alive. 409 with the reason when it is gone."""
     user = person_of(request)
-    found = access.get_case_for(user, id)
+    try:
+        found = access.get_case_to_work(user, id)
+    except Refused as refused:
+        if wants_problem(request):
+            raise
+        # In place of the panel that asked; the status makes the page cover what it shows.
+        panel = request.headers.get("HX-Target", "") or "lease"
+        context = {"id": panel, "text": refused.message}
+        return render(request, "moderation/_withdrawn.html", context, status=refused.status)
     try:
         kept = actions.heartbeat(_lease(found, request), actor=user)
     except Refused as refused:
@@ -71,7 +79,7 @@ def heartbeat(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
 def extend(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     """Add a lease's time to what is left."""
     user = person_of(request)
-    found = access.get_case_for(user, id)
+    found = access.get_case_to_work(user, id)
     try:
         extended = actions.extend_claim(_lease(found, request), actor=user)
     except Refused as refused:
@@ -88,7 +96,7 @@ def extend(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
 def release(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     """Give the case back with a reason; it does not come back to this person for a while."""
     user = person_of(request)
-    found = access.get_case_for(user, id)
+    found = access.get_case_to_work(user, id)
     try:
         actions.release_claim(
             _lease(found, request), reason=_reason(request, "release"), actor=user
@@ -146,7 +154,7 @@ def move(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
 def note(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     """Leave a note on the case."""
     user = person_of(request)
-    found = access.get_case_for(user, id)
+    found = access.get_case_to_work(user, id)
     form = NoteForm(request.POST)
     status = 200
     try:

@@ -25,7 +25,13 @@ from moderation.views.answers import see
 def decide(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     """Record a verdict. Nothing that was typed is lost when it cannot be recorded."""
     user = person_of(request)
-    found = access.get_case_for(user, id)
+    try:
+        found = access.get_case_to_work(user, id)
+    except Refused as refused:
+        if wants_problem(request):
+            raise
+        context = {"text": refused.message, "typed": request.POST.get("reason", "")[:5000]}
+        return render(request, "moderation/withdrawn.html", context, status=refused.status)
     form = DecideForm(request.POST)
     try:
         verdict = checked(form)

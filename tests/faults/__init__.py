@@ -109,6 +109,7 @@ People
     guesses while Valkey is away    accounts/test_guesses.py::test_guesses_are_limited_without_valkey_too
     one administrator, two verbs    accounts/test_two_administrators.py::test_after_a_reset_a_password_link_takes_two
     an administrator of one's own   accounts/test_two_administrators.py::test_nobody_makes_an_administrator_alone
+    a grant ends in mid-lease       moderation/test_access.py::test_losing_the_permission_ends_the_lease_and_the_view
     a proxy logs search texts       accounts/test_searches.py::test_every_other_form_is_posted
     somebody else's search          accounts/test_searches.py::test_nobody_else_opens_it_and_no_other_page_does
     a proxy logs one-time links     accounts/test_sign_in_browser.py::test_a_one_time_link_fills_itself_in_and_stays_in_no_address

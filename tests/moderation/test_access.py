@@ -130,7 +130,38 @@ def test_losing_the_permission_ends_the_lease_and_the_view(
     actions.revoke_category(held.category, of=robin, actor=SYSTEM)
     assert access.live_claim_on(held) is None
     assert at_work.get(url("case", held)).status_code == 404
-    assert at_work.post(url("decide", held), decide_form(held)).status_code == 404
+    answer = at_work.post(url("decide", held), decide_form(held, reason="What I had typed."))
+    assert answer.status_code == 409
+    page = answer.content.decode()
+    assert "Your permission for this queue was withdrawn." in page
+    assert "What I had typed." in page
+    assert not held.decisions.exists()
+    beat = at_work.post(
+        url("heartbeat", held), headers={"HX-Request": "true", "HX-Target": "lease"}
+    )
+    assert beat.status_code == 409
+    assert "Your permission for this queue was withdrawn." in beat.content.decode()
+    assert str(held) not in page + beat.content.decode(), "nothing that was not known already"
+    script = at_work.post(url("heartbeat", held), headers={"Accept": "application/json"})
+    assert script.json()["code"] == "withdrawn"
+
+
+def test_who_never_held_the_case_is_not_told_that_there_is_one(
+    held: Case, lena: Any, session_of: Any
+) -> None:
+    actions.revoke_category(held.category, of=lena, actor=SYSTEM)
+    for verb in ("decide", "heartbeat", "release", "note"):
+        assert session_of(lena).post(url(verb, held)).status_code == 404, verb
+
+
+def test_the_undo_bar_names_no_case_that_may_not_be_seen_any_more(
+    held: Case, robin: Any, at_work: Any
+) -> None:
+    at_work.post(url("decide", held), decide_form(held))
+    bar = reverse("moderation:undo_bar")
+    assert str(held) in at_work.get(bar).content.decode()
+    actions.revoke_category(held.category, of=robin, actor=SYSTEM)
+    assert at_work.get(bar).content == b""
 
 
 def test_one_hit_of_a_search_opens_the_case(held: Case, at_work: Any) -> None:
