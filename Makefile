@@ -1,4 +1,5 @@
-# make up                 run Holdfast (SAMPLE=0 starts empty; PORT=8001 HOST=… choose the address)
+# make up                 run Holdfast (SAMPLE=0 starts empty; PORT=8001 HOST=… choose the address;
+#                         STORES=1 runs PostgreSQL and Valkey alone, for a restore)
 # make test               run all tests (TESTS=tests/core for a part, WORKERS=4 for more at once)
 # make proofs             try every promise on a real installation (QUICK=1 for minutes, ONLY=name for one)
 # make mutants           which rules no test holds: hours (MINUTES=60 for less, ONLY=moderation for a part)

@@ -20,6 +20,15 @@ WRITERS_OUTSIDE_ACTIONS = {
     "core/jobs.py": "heartbeats of workers; core has no actions of its own",
     "benchmarks/claims.py": "fills a throw-away database with 100,000 cases; actions would take an hour",
 }
+INDEXES_FROM_BEFORE_THE_RULE = frozenset(
+    {
+        "core/migrations/0003_audit_by_address.py",
+        "hashing/migrations/0006_text_rules.py",
+        "hashing/migrations/0007_index_builds.py",
+        "reports/migrations/0003_texts_by_time.py",
+        "reports/migrations/0006_risk_scores.py",
+    }
+)
 LOOKS_AT_STORES = {"core/views.py": "the health page asks whether anything runs, not for objects"}
 PURE_MODULES = frozenset(
     {
@@ -214,6 +223,30 @@ def files_stay_short(path: str, source: str) -> Iterator[str]:
         yield f"{path} has {lines} lines"
 
 
+def indexes_are_built_beside_the_work(path: str, source: str) -> Iterator[str]:
+    """An index on a table that is there already locks it while it is built: use ``AddIndexConcurrently``.
+
+    In a migration of its own with ``atomic = False``. A table that the same migration makes is empty.
+    """
+    if "/migrations/" not in path or path in INDEXES_FROM_BEFORE_THE_RULE:
+        return
+    tree = ast.parse(source)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    new = {_said(each, "name").lower() for each in calls if _called(each) == "CreateModel"}
+    for each in calls:
+        if _called(each) == "AddIndex" and _said(each, "model_name").lower() not in new:
+            yield f"{path}:{each.lineno} locks {_said(each, 'model_name')} while its index is built"
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else ""
+
+
+def _said(call: ast.Call, name: str) -> str:
+    values = [word.value for word in call.keywords if word.arg == name]
+    return str(values[0].value) if values and isinstance(values[0], ast.Constant) else ""
+
+
 def pure_modules_stay_pure(path: str, source: str) -> Iterator[str]:
     """Rules that are values in, values out can be read, tested and trusted without a database."""
     if path not in PURE_MODULES:
@@ -298,6 +331,7 @@ PYTHON_RULES: tuple[Rule, ...] = (
     actions_ask_the_role,
     names_say_what_is_inside,
     files_stay_short,
+    indexes_are_built_beside_the_work,
     pure_modules_stay_pure,
     migrations_import_no_room,
 )

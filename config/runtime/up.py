@@ -42,12 +42,16 @@ class Ended(Exception):
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the operator asked for, from the environment. ``sample`` is None when not said."""
+    """What the operator asked for, from the environment. ``sample`` is None when not said.
+
+    With ``only_stores`` nothing but PostgreSQL and Valkey runs, with whatever they hold: for a restore.
+    """
 
     var: Path
     host: str
     port: int
     sample: bool | None
+    only_stores: bool = False
 
     @property
     def address(self) -> str:
@@ -56,18 +60,22 @@ class Wishes:
 
 
 def read_wishes(env: Mapping[str, str]) -> Wishes:
-    """Read ``HOLDFAST_VAR``, ``HOST``, ``PORT`` and ``SAMPLE``. Raises ServiceError on nonsense."""
+    """Read ``HOLDFAST_VAR``, ``HOST``, ``PORT``, ``SAMPLE``, ``STORES``. Raises ServiceError on nonsense."""
     port = env.get("PORT", "") or "8000"
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise ServiceError(f"PORT must be a number from 1 to 65535, not {port!r}")
     sample = env.get("SAMPLE", "")
     if sample not in {"", "0", "1"}:
         raise ServiceError(f"SAMPLE must be 1 or 0, not {sample!r}")
+    stores = env.get("STORES", "")
+    if stores not in {"", "0", "1"}:
+        raise ServiceError(f"STORES must be 1 or 0, not {stores!r}")
     return Wishes(
         var=Path(env.get("HOLDFAST_VAR", "") or BASE / "var").resolve(),
         host=env.get("HOST", "") or "127.0.0.1",
         port=int(port),
         sample=None if sample == "" else sample == "1",
+        only_stores=stores == "1",
     )
 
 
@@ -157,13 +165,17 @@ class Launcher:
         self._unless_stopped()
         env = self._environment(services)
         owner_url = env.get("DATABASE_OWNER_URL") or env["DATABASE_URL"]
+        if self.wishes.only_stores:
+            self._write_run_file(env)
+            self._watch(services)
+            banner.say(
+                "Only the stores run. Restore, then stop them with Ctrl-C and start as usual."
+            )
+            return
         sample = self._prepare(env, owner_url, private=services.postgres is not None)
         env["HOLDFAST_SAMPLE"] = "1" if sample else "0"
         self._write_run_file(env)
-        if services.postgres:
-            self.supervisor.stores["PostgreSQL"] = services.postgres
-        if services.valkey:
-            self.supervisor.stores["Valkey"] = services.valkey
+        self._watch(services)
         with banner.step("Web server"):
             self.supervisor.start(self._web(env))
             self._await_web()
@@ -177,6 +189,12 @@ class Launcher:
             base = self.wishes.address.rstrip("/")
             for link in self._manage("first_admin_link", "--base", base, env=_public(env)):
                 banner.first_administrator(link)
+
+    def _watch(self, services: Services) -> None:
+        if services.postgres:
+            self.supervisor.stores["PostgreSQL"] = services.postgres
+        if services.valkey:
+            self.supervisor.stores["Valkey"] = services.valkey
 
     def _environment(self, services: Services) -> dict[str, str]:
         keys = self.wishes.var / "keys"

@@ -130,6 +130,8 @@ Health
     killed while a list is released  hashing/test_long_work.py::test_batches_put_everything_in_line_once_and_the_page_says_how_far
     the decider's permission ended  moderation/test_deciding.py::test_a_decision_of_somebody_who_lost_the_permission_does_not_take_effect
 
+    a machine lost, restored        runtime/test_restore.py::test_what_was_backed_up_as_the_page_says_is_restored_as_the_page_says
+
 Full disks
     an upload                       reports/test_full_disk.py::test_an_upload_on_a_full_disk_says_so_leaves_nothing_and_is_taken_later
     little is left                  reports/test_full_disk.py::test_uploads_stop_while_a_database_on_the_same_disk_still_has_room

@@ -14,7 +14,16 @@ from config.runtime.postgres import APP, OWNER
 from tests.stack import REPOSITORY, PrivateStack
 
 ROOMS = ("config", "core", "accounts", "reports", "hashing", "moderation", "referrals")
-READERS = {"get", "setdefault", "env_bool", "env_int", "env_list", "secret", "text_or_file"}
+READERS = {
+    "get",
+    "setdefault",
+    "env_bool",
+    "env_int",
+    "env_list",
+    "env_numbers",
+    "secret",
+    "text_or_file",
+}
 MAPPINGS = {"environ", "env"}
 NAME = re.compile(r"[A-Z][A-Z0-9_]{3,}")
 # Set by the launcher or the tests for their own processes; no operator sets them.
