@@ -46,6 +46,7 @@ def nothing_within_reach(place: Installation) -> str:
             cwd=ROOT,
             env={"PATH": "/usr/bin:/bin", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             check=True,
             timeout=120,
         )
