@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from core.audit_events import AuditEvent
 from core.audit_rows import Kind, digest
 from core.models import AuditEntry
-from referrals.models import Package, Referral
+from referrals.models import Package, RecipientKey, Referral
 
 
 def content_digest(referral: Referral) -> str:
@@ -79,6 +79,27 @@ def _key(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def _keys(case: Any | None) -> QuerySet[RecipientKey]:
+    rows = RecipientKey.objects.select_related("recipient")
+    return rows if case is None else rows.filter(recipient__referrals__case=case).distinct()
+
+
+def _compare_key(key: RecipientKey, lines: Sequence[AuditEntry]) -> Iterator[str]:
+    by_event = {line.event: line for line in lines}
+    said = lines[0].data
+    name = f"Public key {key.fingerprint[:9]} of {key.recipient}"
+    if (said.get("key"), said.get("fingerprint")) != (key.text, key.fingerprint):
+        yield f"{name}: it is not the key that was entered"
+    if said.get("recipient") != str(key.recipient_id):
+        yield f"{name}: it belongs to another agency"
+    if lines[0].actor_id != _key(key.entered_by_id):
+        yield f"{name}: another person entered it than the log says"
+    if _who(by_event.get(AuditEvent.RECIPIENT_KEY_CONFIRMED)) != _key(key.confirmed_by_id):
+        yield f"{name}: its confirmation is not what the log says"
+    if _who(by_event.get(AuditEvent.RECIPIENT_KEY_WITHDRAWN)) != _key(key.ended_by_id):
+        yield f"{name}: its withdrawal is not what the log says"
+
+
 def _packages(case: Any | None) -> QuerySet[Package]:
     rows = Package.objects.select_related("referral")
     return rows if case is None else rows.filter(referral__case=case)
@@ -101,7 +122,17 @@ def _compare_package(package: Package, lines: Sequence[AuditEntry]) -> Iterator[
         yield f"Package {package.file_name}: it belongs to another case"
 
 
+_ENTERED = frozenset({AuditEvent.RECIPIENT_KEY_ENTERED})
 KINDS = [
+    Kind(
+        "public keys",
+        RecipientKey,
+        _ENTERED,
+        _ENTERED | {AuditEvent.RECIPIENT_KEY_CONFIRMED, AuditEvent.RECIPIENT_KEY_WITHDRAWN},
+        _keys,
+        _compare_key,
+        lambda line: f"Public key {str(line.data.get('fingerprint'))[:9]}: its row is gone",
+    ),
     Kind(
         "referrals",
         Referral,
