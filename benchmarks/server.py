@@ -141,7 +141,7 @@ def claim(queue: str) -> Callable[[httpx.Client], Any]:
 def strangers(address: str, count: int = 200) -> Iterator[None]:
     """Hold connections with half a request each."""
     parts = urlsplit(address)
-    form = b"POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nCookie: csrftoken=" + b"a" * 32 + b"\r\n"
+    form = b"POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nCookie: csrf=" + b"a" * 32 + b"\r\n"
     ways = [
         b"GET /sign-in/ HTTP/1.1\r\nHost: loc",
         form + b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 9000\r\n\r\na",
@@ -203,7 +203,7 @@ def main() -> None:
         )
         source = [{"Authorization": f"Bearer {key}"}]
         people = [
-            {"Cookie": f"sessionid={one}; csrftoken={TOKEN}", "X-CSRFToken": TOKEN}
+            {"Cookie": f"session={one}; csrf={TOKEN}", "X-CSRFToken": TOKEN}
             for one in made["sessions"]
         ]
         for name, command in SERVERS.items():

@@ -11,12 +11,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+from django.conf import settings
 
 from tests.proofs import proof
 from tests.proofs.installation import MARKER, Installation
 
 STRANGERS = 200
-FORM = b"POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nCookie: csrftoken=" + b"a" * 32 + b"\r\n"
+CSRF = settings.CSRF_COOKIE_NAME
+COOKIE = f"Cookie: {CSRF}={'a' * 32}\r\n"
+FORM = f"POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\n{COOKIE}".encode()
 HALF_REQUESTS = (
     b"GET /sign-in/ HTTP/1.1\r\nHost: loc",
     FORM + b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 9000\r\n\r\na",
@@ -71,7 +74,7 @@ def beyond_ascii(place: Installation) -> str:
     tried = httpx.post(
         f"{place.address}sign-in/",
         data={"csrfmiddlewaretoken": field[1], "login": "nobody@example.org", "password": "no"},
-        headers={b"Cookie": f"city=Zürich; csrftoken={page.cookies['csrftoken']}".encode()},
+        headers={b"Cookie": f"city=Zürich; {CSRF}={page.cookies[CSRF]}".encode()},
     )
     assert tried.status_code != 403, "a cookie of another application locks people out"
     key = f"ключ-{uuid.uuid4().hex}".encode()

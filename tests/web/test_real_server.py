@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from django.conf import settings
 
 from config.runtime.processes import end_group
 from config.runtime.services import private_services
@@ -124,14 +125,15 @@ def half_requests() -> list[bytes]:
     form = b"POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
     encoded = form + b"application/x-www-form-urlencoded\r\n"
     multipart = form + b"multipart/form-data; boundary=x\r\n"
-    cookie = b"Cookie: csrftoken=" + b"a" * 32 + b"\r\n"
+    name = settings.CSRF_COOKIE_NAME.encode()
+    cookie = b"Cookie: " + name + b"=" + b"a" * 32 + b"; __Host-csrf=" + b"a" * 32 + b"\r\n"
     api = b"POST /api/v1/reports HTTP/1.1\r\nHost: localhost\r\n"
     return [
         b"GET /sign-in/ HTTP/1.1\r\nHost: loc",
         encoded + cookie + b"Content-Length: 100000\r\n\r\nabcdefg",
         encoded + b"Content-Length: 100000\r\n\r\nabcdefg",
         multipart + cookie + b"Content-Length: 90000000\r\n\r\n--x",
-        multipart + cookie + b"Cookie: sessionid=abc\r\nContent-Length: 90000000\r\n\r\n--x",
+        multipart + cookie + b"Cookie: session=abc\r\nContent-Length: 90000000\r\n\r\n--x",
         encoded + cookie + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
         api + b"Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n{",
         api
@@ -216,14 +218,15 @@ def test_a_strangers_large_body_is_refused_before_it_is_sent(direct: Web) -> Non
 
 def test_a_cookie_of_another_application_locks_nobody_out(direct: Web) -> None:
     page = direct.ask(b"GET /sign-in/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    token = re.search(rb"csrftoken=(\w+)", page)
+    name = settings.CSRF_COOKIE_NAME
+    token = re.search(rf"{name}=(\w+)".encode(), page)
     field = re.search(rb'name="csrfmiddlewaretoken" value="([^"]+)"', page)
     assert token
     assert field
     body = b"csrfmiddlewaretoken=" + field[1] + b"&login=nobody%40example.org&password=no"
     head = (
-        "POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nCookie: city=Zürich; csrftoken="
-        f"{token[1].decode()}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        "POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nCookie: city=Zürich; "
+        f"{name}={token[1].decode()}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
 
@@ -434,11 +437,13 @@ def test_a_process_that_dies_is_replaced(web: Web) -> None:
 
 
 def test_a_server_that_cannot_start_says_so_and_ends(web: Web) -> None:
-    settings = web.stack.env(DJANGO_SETTINGS_MODULE="config.settings", HOLDFAST_UNDO_SECONDS="soon")
+    environment = web.stack.env(
+        DJANGO_SETTINGS_MODULE="config.settings", HOLDFAST_UNDO_SECONDS="soon"
+    )
     done = subprocess.run(
         [sys.executable, "-m", "config.runtime.web", "--port", str(free_port())],
         cwd=REPOSITORY,
-        env=settings,
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
