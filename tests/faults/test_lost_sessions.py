@@ -17,7 +17,7 @@ import pytest
 import redis
 from django.conf import settings as django_settings
 from rq import Queue
-from rq.exceptions import NoSuchJobError
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
@@ -86,10 +86,10 @@ class Running:
         def has_ended() -> bool:
             try:
                 found = Job.fetch(made.id, connection=self.valkey, serializer=JSONSerializer)
-            except NoSuchJobError:
+                return found.get_status() == JobStatus.FAILED
+            except (NoSuchJobError, InvalidJobOperation):  # Gone, perhaps between the two looks.
                 ended["well"] = True
                 return True
-            return found.get_status() == JobStatus.FAILED
 
         wait_until(has_ended, what=f"the end of a job in {queue}")
         return "well" in ended

@@ -80,9 +80,14 @@ def test_the_longer_something_fails_the_longer_it_waits_up_to_a_quarter_of_an_ho
 ) -> None:
     report = failed_report(casework)
     for age, minutes in [(0, 1), (5, 5), (60 * 24, 15)]:
-        Report.objects.update(
-            received_at=Now() - timedelta(minutes=age), route_due_at=Now() - timedelta(seconds=1)
-        )
+        with connection.cursor() as cursor:
+            # As a replica would: when a report was received is written once.
+            cursor.execute("SET LOCAL session_replication_role = replica")
+            Report.objects.update(
+                received_at=Now() - timedelta(minutes=age),
+                route_due_at=Now() - timedelta(seconds=1),
+            )
+            cursor.execute("SET LOCAL session_replication_role = origin")
         assert sweep_routing() == 1
         route_waiting()
         assert pause_of(report) // timedelta(minutes=1) == minutes
