@@ -18,9 +18,9 @@ import json
 import socket
 import statistics
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -105,12 +105,10 @@ def crowd(
             while time.perf_counter() < deadline:
                 waits.append(wait_ms(lambda: ask(client)))
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    ordered = sorted(waits) or [float("nan")]
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        for one in [pool.submit(work, number) for number in range(CLIENTS)]:
+            one.result()  # A client that was refused ends the measurement.
+    ordered = sorted(waits)
     return {
         "per_second": round(len(waits) / seconds, 1),
         "p50_ms": round(statistics.median(ordered), 1),
