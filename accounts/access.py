@@ -140,6 +140,8 @@ FAILURES_TO_SHOW = 5
 
 def find_search_of(user: User, page: str, id: uuid.UUID | None) -> StoredSearch | None:
     """Return the person's own search ``id`` of ``page`` while it is kept; nobody else's, ever."""
+    if id is None:
+        return None
     return StoredSearch.objects.filter(pk=id, owner=user, page=page, expires_at__gt=Now()).first()
 
 

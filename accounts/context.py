@@ -24,7 +24,7 @@ def permissions(request: HttpRequest) -> dict[str, Any]:
     sign_in = getattr(request, "sign_in", None)
     is_signed_in = sign_in is not None
     # A session that owes its second factor can do nothing yet, so pages offer it nothing.
-    may_act = is_signed_in and not sign_in.lacks_second_factor
+    may_act = sign_in is not None and not sign_in.lacks_second_factor
     return {
         "can": {
             permission.name.lower(): may_act and user_can(user, permission)  # type: ignore[arg-type]

@@ -137,9 +137,6 @@ class AccountRequest(models.Model):
     closed_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     closed_at = models.DateTimeField(null=True)
 
-    # Added by ``access.account_requests_for``.
-    is_open: bool
-
     class Meta:
         constraints = [
             models.CheckConstraint(

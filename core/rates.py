@@ -156,5 +156,9 @@ def is_spent(budget: Sequence[RateLimitItem], *names: str) -> int:
 
 def forget(budget: Sequence[RateLimitItem], *names: str) -> None:
     """Count ``budget`` anew for these names."""
-    for item in budget:
-        _count(lambda counter, item=item: counter.clear(item, *names))
+
+    def clear(counter: SlidingWindowCounterRateLimiter) -> None:
+        for item in budget:
+            counter.clear(item, *names)
+
+    _count(clear)

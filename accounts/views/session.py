@@ -160,8 +160,9 @@ def stay(request: HttpRequest) -> HttpResponse:
 def accept_invitation(request: HttpRequest) -> HttpResponse:
     """Let an invited person choose name and password, sign them in and lead to the second factor."""
     if current_sign_in(request) is not None:
-        context_ = {"is_signed_in": True}
-        return render(request, "accounts/invitation_closed.html", context_, status=409)
+        return render(
+            request, "accounts/invitation_closed.html", {"is_signed_in": True}, status=409
+        )
     if request.method != "POST":
         return _ask_token(request, "Create your account", "the invitation")
     token = _token(request)

@@ -179,7 +179,7 @@ def test_the_window_slides() -> None:
     """What is left of the minute before counts by how much of it is within the last sixty seconds."""
     limiter, item = rates._sliding(), RateLimitItemPerMinute(10, namespace="key")
     key = item.key_for("sliding")
-    storage = limiter.storage
+    storage: Any = limiter.storage
     before = storage.prefixed_key(storage._previous_window_key(key))
     storage.get_connection().set(before, 10, ex=33)  # It weighs 5.5 now.
     answers = [rates.spend("sliding", 10) for _ in range(7)]

@@ -37,7 +37,7 @@ class Command(BaseCommand):
         ).select_related("person", "invitation", "requested_by")
         if options["id"] is None:
             for each in waiting.order_by("requested_at"):
-                whom = each.person or each.invitation.email
+                whom = each.person or (each.invitation.email if each.invitation else "")
                 self.stdout.write(
                     f"{each.pk}  {each.get_kind_display()}: {whom}, asked by {each.requested_by}"
                 )
