@@ -137,14 +137,14 @@ def floor(env: dict[str, str], blobs: list[str], wish: str) -> tuple[float, floa
     return len(blobs) / (time.monotonic() - began), 1000 * spent / len(blobs)
 
 
-def in_turns(env: dict[str, str], blobs: list[str], rounds: int) -> dict[str, list[float]]:
+def in_turns(env: dict[str, str], blobs: list[str], rounds: int) -> dict[str, tuple[float, float]]:
     """Decode inside and outside of the sandbox in turns; return medians of what ``floor`` returns, by wish."""
     found: dict[str, list[tuple[float, float]]] = {"decode": [], "unconfined": []}
     for number in range(rounds):
         for wish in sorted(found, reverse=bool(number % 2)):
             found[wish].append(floor(env, blobs, wish))
     return {
-        wish: [statistics.median(figures) for figures in zip(*runs, strict=True)]
+        wish: (statistics.median(run[0] for run in runs), statistics.median(run[1] for run in runs))
         for wish, runs in found.items()
     }
 
@@ -210,12 +210,13 @@ def main() -> None:
         decrypt, decrypt_ms = floor(env, blobs, "decrypt")
         scanned, flags = scan(env, warm=count // 6)
         assert flags >= count // LISTED_IN
-        for system, figure, decoder_ms in (
+        measured: list[tuple[str, float, float | None]] = [
             ("decode and digest only", *turns["decode"]),
             ("decode and digest only, outside of the sandbox", *turns["unconfined"]),
             ("decrypt, decode and digest only", decrypt, decrypt_ms),
             ("holdfast, stored photo to committed findings", scanned, None),
-        ):
+        ]
+        for system, figure, decoder_ms in measured:
             rows.append(
                 {
                     "system": system,
