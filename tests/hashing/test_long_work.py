@@ -105,7 +105,7 @@ def change(actor: User, **changes: Any) -> RiskPolicy:
     from hashing import risk
 
     current = actions.current_risk_policy()
-    said = {
+    said: dict[str, Any] = {
         "based_on": current.version,
         "weights": {kind: risk.weights_of(current.weights, kind) for kind in ("group", "account")},
         "note": "",

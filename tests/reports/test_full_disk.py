@@ -100,7 +100,7 @@ def test_putting_back_a_lost_original_leaves_nothing_when_its_row_cannot_be_writ
 ) -> None:
     blob = vault.store_bytes(b"lost and sent again")
     storages["vault"].delete(blob.storage_name)
-    before = files_below(Path(storages["vault"].location))
+    before = files_below(Path(storages["vault"].path("")))
 
     def full(*args: Any, **kwargs: Any) -> None:
         raise OperationalError("full") from psycopg.errors.DiskFull()
@@ -108,7 +108,7 @@ def test_putting_back_a_lost_original_leaves_nothing_when_its_row_cannot_be_writ
     monkeypatch.setattr("core.vault.receiving.audit.record", full)
     with pytest.raises(OperationalError):
         vault.store_bytes(b"lost and sent again")
-    assert files_below(Path(storages["vault"].location)) == before
+    assert files_below(Path(storages["vault"].path(""))) == before
 
 
 def test_what_a_killed_process_left_half_written_is_swept(tmp_path: Path, settings: Any) -> None:
