@@ -29,8 +29,9 @@ def close_stores() -> None:
     """
     for connection in connections.all(initialized_only=True):
         connection.close()
-        if getattr(connection, "pool", None):
-            connection.close_pool()
+        pooled: Any = connection
+        if getattr(pooled, "pool", None):
+            pooled.close_pool()
 
 
 def forget_stores() -> None:
@@ -42,7 +43,8 @@ def forget_stores() -> None:
             _inherited.append(pools.pop(connection.alias))
         del connections[connection.alias]
     # An S3 client keeps sockets; the handler makes another storage when it is asked for one.
-    kept: dict[str, Any] = storages._storages  # noqa: SLF001 — Django has no public way
+    handler: Any = storages
+    kept: dict[str, Any] = handler._storages  # noqa: SLF001 — Django has no public way
     _inherited.extend(kept.values())
     kept.clear()
 

@@ -92,7 +92,7 @@ def _lease(endpoint: WebhookEndpoint, room: int) -> list[Delivery]:
             return []
     else:
         rows = list(due.order_by("next_attempt_at")[:room])
-    leased = []
+    leased: list[Delivery] = []
     for row in rows:
         row.endpoint = endpoint
         if row.is_over:

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import httpx
@@ -105,7 +106,7 @@ class Running:
             found = link.execute(
                 "SELECT at FROM core_heartbeat WHERE name = 'scheduler'"
             ).fetchone()
-        return bool(found) and found[0] > at
+        return found is not None and bool(found[0] > at)
 
     def now(self) -> Any:
         with psycopg.connect(self.stack.postgres.url(OWNER)) as link:
@@ -119,7 +120,7 @@ class Running:
         left = {
             "web": self.healthy,
             "scheduler": lambda: self.swept_since(at),
-            **{name: (lambda queue=name: self.look(queue)) for name in LOOKS},
+            **{name: partial(self.look, name) for name in LOOKS},
         }
         while left:
             left = {name: works for name, works in left.items() if not works()}
@@ -137,7 +138,7 @@ def running(short_folder: Any) -> Iterator[Running]:
         found = Running(stack)
         wait_until(found.healthy, what="the web server")
         for queue in LOOKS:
-            wait_until(lambda name=queue: found.look(name), what=f"the worker of {queue}")
+            wait_until(partial(found.look, queue), what=f"the worker of {queue}")
         yield found
 
 

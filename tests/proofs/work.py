@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from functools import partial
 
 import httpx
 import psutil
@@ -135,7 +136,7 @@ def each_process_killed(place: Installation) -> str:
         for one in senders:
             one.join()
     for report in sent:
-        place.wait("a case", lambda key=report: _cases_of(place, key), seconds=90)
+        place.wait("a case", partial(_cases_of, place, report), seconds=90)
         assert _cases_of(place, report) == 1, "a report is in two cases"
     assert len(set(sent)) == len(sent)
     return f"{killed} processes killed while {len(sent)} reports arrived: each is in one case"
