@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -117,7 +117,7 @@ class Running:
     def assert_all_work_within(self, seconds: float) -> None:
         """Fail unless every process has asked the database something and got its answer in time."""
         began, at = time.monotonic(), self.now()
-        left = {
+        left: dict[str, Callable[[], bool]] = {
             "web": self.healthy,
             "scheduler": lambda: self.swept_since(at),
             **{name: partial(self.look, name) for name in LOOKS},
