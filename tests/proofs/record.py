@@ -146,6 +146,7 @@ def _behind(owner: psycopg.Connection[Any], table: str, statement: str, *values:
     with owner.transaction():
         owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         assert owner.execute(statement, values).rowcount, statement
+        owner.execute("SET CONSTRAINTS ALL IMMEDIATE")  # Else the table is still in use.
         owner.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 
 
