@@ -45,6 +45,7 @@ class Permission(StrEnum):
     HASHING_DETECTORS_EDIT = "hashing:detectors:edit"
     HASHING_RISK_VIEW = "hashing:risk:view"
     HASHING_RISK_EDIT = "hashing:risk:edit"
+    HASHING_LINKS_VIEW = "hashing:links:view"
     HASHING_LINKS_IMPORT = "hashing:links:import"
     REFERRALS_VIEW = "referrals:referrals:view"
     REFERRALS_DRAFT = "referrals:referrals:draft"
@@ -106,6 +107,7 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
         _P.HASHING_CLASSIFIERS_ACTIVATE,
         _P.HASHING_DETECTORS_VIEW,
         _P.HASHING_RISK_VIEW,
+        _P.HASHING_LINKS_VIEW,
         _P.JOBS_VIEW,
     },
     Role.POLICY_ADMIN: frozenset(
@@ -123,8 +125,9 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
             _P.HASHING_CLASSIFIERS_ACTIVATE,
             _P.HASHING_DETECTORS_VIEW,
             _P.HASHING_DETECTORS_EDIT,
-            _P.HASHING_RISK_VIEW,
+            # Weights and what they would change, in figures: whom they rate is for those who work cases.
             _P.HASHING_RISK_EDIT,
+            _P.HASHING_LINKS_VIEW,
             _P.HASHING_LINKS_IMPORT,
             _P.OWN_ACCOUNT,
         }

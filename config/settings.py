@@ -213,6 +213,8 @@ HOLDFAST_JOBS = {
     "score_recent": {"path": "hashing.jobs.score_recent", "queue": "default", "timeout": 120},
     "watch_drift": {"path": "hashing.jobs.watch_drift", "queue": "default", "timeout": 60},
 }
+# Whose groups and accounts a person may see named: grants live in a higher room than scores do.
+HOLDFAST_SUBJECTS_SEEN = "moderation.access.subjects_seen"
 HOLDFAST_SWEEPS = [
     "core.sweeps.sweep_staged_blobs",
     "core.sweeps.sweep_half_written",

@@ -89,6 +89,28 @@ def cases_for(user: User) -> QuerySet[Case]:
     return Case.objects.filter(seen, category__in=categories)
 
 
+def subjects_seen(user: User, *, account: str = "", group: str = "") -> Q:
+    """Return the condition on rows that name accounts or groups: those that the person may see named.
+
+    ``account`` and ``group`` are the fields of the rows that hold them; one of them may be empty.
+
+    * A subject with cases: whoever may see at least one of these cases.
+    * A subject without any case belongs to no queue and no category yet, and somebody has to look at whom nobody
+      was asked about: whoever works cases with at least one queue and one category granted.
+    * Everybody else: none. What a subject has is not shown by halves, as on a case page.
+    """
+    works = queues_for(user).exists() and granted_categories(user).exists()
+    seen = Q(pk__in=[])
+    for kind, field in (("account", account), ("group", group)):
+        if not field:
+            continue
+        about = {kind: OuterRef(field)}
+        seen |= Q(Exists(cases_for(user).filter(**about)), **{f"{field}__isnull": False})
+        if works:
+            seen |= Q(~Exists(Case.objects.filter(**about)), **{f"{field}__isnull": False})
+    return seen
+
+
 def confirming_decisions() -> QuerySet[Decision]:
     """Return published decisions that found a violation."""
     return Decision.objects.filter(

@@ -227,8 +227,8 @@ def test_every_job_can_be_imported_and_has_a_queue_and_a_timeout(name: str) -> N
     assert job["timeout"] > 0
 
 
-@pytest.mark.parametrize("path", settings.HOLDFAST_SWEEPS)
-def test_every_sweep_can_be_imported(path: str) -> None:
+@pytest.mark.parametrize("path", [*settings.HOLDFAST_SWEEPS, settings.HOLDFAST_SUBJECTS_SEEN])
+def test_every_sweep_and_hook_can_be_imported(path: str) -> None:
     assert callable(import_string(path))
 
 

@@ -22,6 +22,7 @@ from hashing.models import LinkImportState, RiskPolicy
 from hashing.risk_forms import LinkImportForm, LinkSearchForm, RiskFilterForm, RiskPolicyForm
 
 VIEW, EDIT = Permission.HASHING_RISK_VIEW, Permission.HASHING_RISK_EDIT
+LINKS = Permission.HASHING_LINKS_VIEW
 SCORES_A_PAGE = 25
 VERSIONS_SHOWN = 20
 CHANGES_SHOWN = 10
@@ -34,7 +35,7 @@ BANDS = [f"{start + 1}–{start + 10}" for start in range(0, 100, 10)]
 @requires(VIEW)
 @stored_search("q")
 def listing(request: HttpRequest) -> HttpResponse:
-    """Groups and accounts, the riskiest first."""
+    """Groups and accounts that the person may see, the riskiest first."""
     form = RiskFilterForm(searched(request) or None)
     said: dict[str, Any] = (
         form.cleaned_data if form.is_valid() else {"q": "", "kind": "", "above": ""}
@@ -146,19 +147,20 @@ def _try(request: HttpRequest, form: RiskPolicyForm, current: RiskPolicy) -> lis
 
 # ── Links ─────────────────────────────────────────────────────────────────────────────────────
 @require_http_methods(["GET", "POST"])
-@requires(VIEW)
+@requires(LINKS)
 @stored_search("link")
 def links(request: HttpRequest) -> HttpResponse:
     """Imports of links found outside, and whether one link is known."""
     user = person_of(request)
     form = LinkSearchForm(searched(request) or None)
     asked = form.cleaned_data["link"].strip() if form.is_valid() else ""
-    listed, groups = risk_access.find_link_for(user, asked)
+    found = risk_access.find_link_for(user, asked)
     context = {
         "form": form,
         "asked": asked,
-        "listed": listed[:GROUPS_SHOWN],
-        "groups": groups[:GROUPS_SHOWN],
+        "listed": found.listed[:GROUPS_SHOWN],
+        "groups": found.groups[:GROUPS_SHOWN],
+        "leads_to": found.of,
         "page": Paginator(risk_access.link_imports_for(user), IMPORTS_A_PAGE).get_page(
             request.GET.get("page")
         ),
@@ -192,11 +194,12 @@ def links_new(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-@requires(VIEW)
+@requires(LINKS)
 def link_import(request: HttpRequest, import_id: uuid.UUID) -> HttpResponse:
     """One import of links: what came of it and which groups it leads to; asks again while it waits."""
-    found = risk_access.get_link_import_for(person_of(request), import_id)
-    groups = risk_access.groups_led_to(found)
+    user = person_of(request)
+    found = risk_access.get_link_import_for(user, import_id)
+    groups = risk_access.groups_led_to(user, found)
     context = {
         "import": found,
         "is_moving": found.state == LinkImportState.WAITING,

@@ -93,7 +93,7 @@ def world(tap: object, casework: Casework, signing_key: Path) -> World:
                 *(f"/exchanges/{exchange.pk}/", f"/hash-list-imports/{imported.pk}/"),
                 *(f"/hash-lists/{hash_list.pk}/import/", f"/hash-lists/{hash_list.pk}/videos/"),
                 *(f"/hash-lists/{hash_list.pk}/threshold/", "/match/", "/match/digest/"),
-                *("/risk/", f"/risk/{score.pk}/", "/risk/weights/", "/risk/links/new/"),
+                *("/risk/weights/", "/risk/links/new/"),
                 *("/risk/links/", f"/risk/links/{links.pk}/", "/classifiers/"),
             ],
             Role.LEGAL: [
@@ -101,7 +101,10 @@ def world(tap: object, casework: Casework, signing_key: Path) -> World:
                 *("/recipients/", "/recipients/new/"),
             ],
             Role.AUDITOR: ["/", "/audit/"],
-            Role.LEAD: ["/", "/deliveries/", f"/cases/{case.pk}/"],
+            Role.LEAD: [
+                *("/", "/deliveries/", f"/cases/{case.pk}/"),
+                *("/risk/", f"/risk/{score.pk}/", "/risk/links/"),
+            ],
             Role.ADMINISTRATOR: [
                 *("/", "/people/", "/people/invite/", "/jobs/", "/webhooks/", "/sources/"),
                 *("/queues/access/", f"/people/{reviewer.pk}/"),

@@ -93,16 +93,15 @@ def test_weights_are_tried_before_they_are_saved(
     while actions.rate_changed():
         pass
     page = window(policy_admin)
-    page.goto("/risk/")
-    expect(page.get_by_role("row", name="invented-0")).to_contain_text(
-        "+45: 1 item is known material"
-    )
-    page.get_by_role("link", name="Weights").click()
+    page.goto("/")
+    page.get_by_role("link", name="Weights of risk").click()
     page.get_by_label("Accounts: a case from").fill("40")
     page.get_by_role("button", name="Try without saving").click()
     expect(
         page.get_by_text("3 more would be above the threshold (3 instead of 0).")
     ).to_be_visible()
+    expect(page.get_by_text("3 would rise above it")).to_be_visible()
+    expect(page.get_by_text("invented-0")).to_have_count(0)
     expect(page.get_by_label("Accounts: a case from")).to_have_value("40")
     page.get_by_role("button", name="Save as a new version").click()
     expect(page.get_by_text("Version 2 counts. What is rated")).to_be_visible()

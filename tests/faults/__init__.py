@@ -95,6 +95,7 @@ Requests
     a token in a proxy's log        web/test_real_server.py::test_the_logs_of_the_proxy_hold_no_token
 
 People
+    risk of subjects without grants hashing/test_risk_cases.py::test_a_lead_without_grants_sees_no_group_and_no_account
     two claimers                    test_concurrency.py::test_of_two_claimers_on_one_case_one_gets_it_and_the_other_is_told_who
     fifty claimers                  test_concurrency.py::test_fifty_claimers_on_a_queue_none_twice_none_lost
     decision after the lease        moderation/test_leases.py::test_a_lease_that_ran_out_decides_nothing

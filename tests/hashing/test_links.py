@@ -20,6 +20,7 @@ from hashing import actions, jobs
 from hashing.link_files import LinkProblem, LinkRow, read_links
 from hashing.models import LinkImport, ListedLink, RiskScore
 from reports.links import LONGEST_KEY, NotALink, link_key
+from tests.casework import grant_all
 from tests.cast import find, signed_in
 from tests.hashing.risk_world import World, said_of, score
 
@@ -174,8 +175,8 @@ def test_a_hundred_thousand_links_are_one_import(world: World) -> None:
     assert (made.state, made.added, made.groups) == ("done", 100_000, 1)
 
 
-def test_the_pages_of_links(client: Client, policy_admin: User, world: World) -> None:
-    world.group("drawn-group", ["m"], invite_link="https://chat.example/j/one")
+def test_the_pages_of_links(client: Client, policy_admin: User, lead: User, world: World) -> None:
+    group = world.group("drawn-group", ["m"], invite_link="https://chat.example/j/one")
     signed_in(client, policy_admin)
     assert "No links were imported yet" in client.get(reverse("hashing:links")).content.decode()
     file = SimpleUploadedFile("links.csv", b"chat.example/j/one\n", content_type="text/csv")
@@ -184,10 +185,21 @@ def test_the_pages_of_links(client: Client, policy_admin: User, world: World) ->
     made = LinkImport.objects.get()
     jobs.read_links(str(made.pk))
     page = client.get(sent["Location"]).content.decode()
-    assert "drawn-group" in page
+    assert "drawn-group" not in page
     found = find(client, reverse("hashing:links"), {"link": "chat.example/j/one"}).content.decode()
     assert "example directory" in found
-    assert "drawn-group" in found
+    assert "1 group known here, 0 of which you may see" in found
+    assert "drawn-group" not in found
+    for is_granted in (False, True):  # A group without a case is named to whoever works cases.
+        if is_granted:
+            grant_all(lead)
+        signed_in(client, lead)
+        for answer in (
+            client.get(sent["Location"]),
+            find(client, reverse("hashing:links"), {"link": "chat.example/j/one"}),
+        ):
+            assert (group.external_id in answer.content.decode()) is is_granted
+    signed_in(client, policy_admin)
     client.post(reverse("hashing:link_switch", args=[made.pk, "undo"]))
     again = find(client, reverse("hashing:links"), {"link": "chat.example/j/one"}).content.decode()
     assert "Not listed anywhere" in again

@@ -12,11 +12,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
+from core.audit import SYSTEM
 from hashing import actions, risk, risk_access
 from hashing.models import CaseState, RiskPolicy, RiskScore
 from moderation import actions as casework_actions
 from moderation import jobs as casework_jobs
-from moderation.models import Case, CaseStatus, Outcome, RoutingReason
+from moderation.models import Case, CaseStatus, Outcome, Queue, RoutingReason
 from reports.models import Account, Group, SubjectChange
 from tests.casework import grant_all, hash_finding
 from tests.cast import find, signed_in
@@ -29,12 +30,18 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def risky(world: World) -> Group:
     """Return a group that has just crossed the threshold."""
-    world.picture({"group": "g"}, 1, hash_finding())
-    for reporter in ("r1", "r2", "r3", "r4", "r5"):
-        world.report({"group": "g"}, reporter)
-    group = world.group("g", [f"m{n}" for n in range(20)])
-    world.settle()
+    group = rated(world, "g")
     assert score(group).score == 60
+    return group
+
+
+def rated(world: World, name: str, **said: Any) -> Group:
+    """Return a group that has just crossed the threshold and has no case."""
+    world.picture({"group": name}, 1, hash_finding())
+    for reporter in ("r1", "r2", "r3", "r4", "r5"):
+        world.report({"group": name}, reporter)
+    group = world.group(name, [f"m{n}" for n in range(20)], **said)
+    world.settle()
     return group
 
 
@@ -159,7 +166,7 @@ def form_of(policy: RiskPolicy, **changes: Any) -> dict[str, Any]:
 def test_the_page_shows_the_riskiest_first_and_why(
     client: Client, lead: User, world: World, risky: Group
 ) -> None:
-    signed_in(client, lead)
+    signed_in(client, grant_all(lead))
     page = client.get(reverse("hashing:risk")).content.decode()
     assert "+40: 1 item of the group is known material" in page
     detail = client.get(reverse("hashing:risk_detail", args=[score(risky).pk])).content.decode()
@@ -194,7 +201,10 @@ def test_a_dry_run_says_what_would_change_and_writes_nothing(
     said = form_of(RiskPolicy.objects.get(), group_open_at=70) | {"try": "1"}
     page = client.post(reverse("hashing:risk_policy"), said).content.decode()
     assert "Fewer would be above the threshold: 0 instead of 1" in page
-    assert "Would fall below it" in page
+    assert "1 would fall below it" in page
+    assert "60 → 60" in page
+    assert "100.0 % of them now and 0.0 % then" in page
+    assert f"/risk/{score(risky).pk}/" not in page
     assert RiskPolicy.objects.count() == 1
     assert not SubjectChange.objects.exists()
 
@@ -252,9 +262,90 @@ def test_scores_open_no_cases_when_that_is_turned_off(
 
 
 def test_dry_runs_and_lists_are_for_those_who_may_see_them(
-    reviewer: User, lead: User, risky: Group
+    reviewer: User, lead: User, policy_admin: User, risky: Group
 ) -> None:
-    assert not risk_access.scores_for(reviewer).exists()
+    grant_all(lead)
+    assert not risk_access.scores_for(grant_all(reviewer)).exists()
     assert risk_access.scores_for(lead).exists()
     run: Callable[..., Any] = risk_access.dry_run
-    assert run(reviewer, "group", weights=GROUP_WEIGHTS, open_at=50, now_open_at=50).rated == 0
+    for person, rated in ((reviewer, 0), (lead, 0), (policy_admin, 1)):
+        found = run(person, "group", weights=GROUP_WEIGHTS, open_at=50, now_open_at=50)
+        assert found.rated == rated
+
+
+# ── Whom the pages name ───────────────────────────────────────────────────────────────────────
+RISK = "/risk/"
+
+
+def names_of(client: Client, subject: Group | Account) -> list[bool]:
+    """Return whether the list, its count, a search and the page of a score show the subject."""
+    everything = client.get(RISK).content.decode()
+    searched = find(client, RISK, {"q": subject.external_id, "kind": "", "above": ""})
+    page = client.get(reverse("hashing:risk_detail", args=[score(subject).pk]))
+    return [
+        subject.external_id in everything,
+        "1 score" in everything,
+        subject.external_id in searched.content.decode().partition('id="risks"')[2],
+        page.status_code == 200,
+    ]
+
+
+def test_a_lead_without_grants_sees_no_group_and_no_account(
+    client: Client, lead: User, world: World
+) -> None:
+    group = rated(world, "drawn-group")
+    signed_in(client, lead)
+    assert names_of(client, group) == [False] * 4
+    casework_actions.grant_category("harmful_group", to=lead, actor=SYSTEM)
+    assert names_of(client, group) == [False] * 4
+    casework_actions.grant_queue(Queue.objects.all()[0], to=lead, actor=SYSTEM)
+    assert names_of(client, group) == [True] * 4, "no case yet: whoever works cases may look"
+
+
+@pytest.mark.parametrize("missing", ["queue", "category"])
+def test_a_subject_with_cases_is_named_to_whoever_may_see_one_of_them(
+    client: Client, lead: User, world: World, missing: str
+) -> None:
+    group = rated(world, "drawn-group")
+    case = casework_actions.route_risk_case(score(group))
+    assert case is not None
+    Case.objects.exclude(pk=case.pk).delete()
+    signed_in(client, grant_all(lead))
+    assert names_of(client, group) == [True] * 4
+    if missing == "queue":
+        casework_actions.revoke_queue(case.queue, of=lead, actor=SYSTEM)
+    else:
+        casework_actions.revoke_category(case.category, of=lead, actor=SYSTEM)
+    assert names_of(client, group) == [False] * 4
+
+
+def test_a_page_of_scores_asks_few_questions(
+    client: Client, lead: User, world: World, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(3):
+        rated(world, f"drawn-group-{number}")
+    signed_in(client, grant_all(lead))
+    client.get(RISK)
+    with django_assert_max_num_queries(18):
+        assert "3 scores" in client.get(RISK).content.decode()
+
+
+def test_policy_administrators_see_figures_and_weights_but_nobody(
+    client: Client, policy_admin: User, world: World
+) -> None:
+    group = rated(world, "drawn-group", invite_link="https://chat.example/j/one")
+    signed_in(client, policy_admin)
+    assert client.get(RISK).status_code == 403
+    assert client.get(reverse("hashing:risk_detail", args=[score(group).pk])).status_code == 403
+    said = form_of(RiskPolicy.objects.get(), group_open_at=70) | {"try": "1"}
+    page = client.post(reverse("hashing:risk_policy"), said).content.decode()
+    assert "1 would fall below it" in page
+    assert "drawn-group" not in page
+    assert f'href="{RISK}"' not in page
+
+
+def test_a_broken_or_missing_setting_names_nobody(lead: User, risky: Group, settings: Any) -> None:
+    grant_all(lead)
+    settings.HOLDFAST_SUBJECTS_SEEN = ""
+    with pytest.raises(ImportError):
+        risk_access.scores_for(lead)
