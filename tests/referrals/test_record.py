@@ -144,7 +144,7 @@ def test_rows_changed_behind_the_log_are_refused_then_named_and_never_sealed(
     table, statement, sentence = TAMPERING[how]
     referral = approved(desk)
     assert rows_named() == []
-    with pytest.raises(DatabaseError, match="record: |is never changed"), transaction.atomic():
+    with pytest.raises(DatabaseError, match=r"record: |is never changed"), transaction.atomic():
         connection.cursor().execute(statement)
     with unguarded(table) as cursor:
         cursor.execute(statement)
