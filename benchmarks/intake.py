@@ -31,7 +31,7 @@ MAKE_KEY = """
 from core.audit import SYSTEM
 from reports import actions
 from reports.models import Scope, SourceKind
-source = actions.create_source(slug="bench", name="Bench", kind=SourceKind.PLATFORM, actor=SYSTEM)
+source = actions.create_source(slug="bench", name="Bench", kind=SourceKind.PLATFORM, is_own_platform=True, actor=SYSTEM)
 print(actions.issue_key(source, scopes=Scope.values, rate_per_minute=60000, actor=SYSTEM)[1])
 """
 

@@ -71,7 +71,11 @@ def ban(count: int) -> None:
     from reports.payloads import AccountPayload
 
     source = Source.objects.filter(slug="directory").first() or create_source(
-        slug="directory", name="Directory", kind=SourceKind.PLATFORM, actor=SYSTEM
+        slug="directory",
+        name="Directory",
+        kind=SourceKind.PLATFORM,
+        is_own_platform=True,
+        actor=SYSTEM,
     )
     payload = AccountPayload.model_validate({"platform_status": "banned"})
     active = Account.objects.filter(platform_status="active").order_by("external_id")

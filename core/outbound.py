@@ -25,6 +25,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import requests
+from requests.adapters import HTTPAdapter
 from standardwebhooks import Webhook
 
 from core.timed_transport import TimedTransport
@@ -32,6 +34,7 @@ from core.timed_transport import TimedTransport
 __all__ = [
     "Address",
     "AddressRefused",
+    "PinnedAdapter",
     "check_url",
     "is_allowed",
     "new_secret",
@@ -191,6 +194,38 @@ def posting(
         client.stream("POST", url, content=body, headers=headers) as response,
     ):
         yield response
+
+
+class PinnedAdapter(HTTPAdapter):
+    """The same rule for clients that speak through ``requests``: mount it on their session.
+
+    Each request resolves its host once, checks every address, and connects to the checked one; the certificate
+    and the Host header are the name's. Raises AddressRefused, OSError when the name does not resolve, and
+    what requests raises.
+    """
+
+    def __init__(self, *, allow_private: bool, max_retries: Any = 0) -> None:
+        super().__init__(max_retries=max_retries)
+        self._allow_private = allow_private
+
+    def build_connection_pool_key_attributes(
+        self,
+        request: requests.PreparedRequest,
+        verify: bool | str,  # noqa: FBT001 — the signature is that of requests
+        cert: Any = None,
+    ) -> tuple[Any, Any]:
+        """Return where to connect: the address instead of the name, with the name for TLS."""
+        if refused := check_url(request.url or "", allow_private=self._allow_private):
+            raise AddressRefused(refused)
+        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
+        parts = urlsplit(request.url or "")
+        name = parts.hostname or ""
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        request.headers["Host"] = parts.netloc
+        host["host"] = resolve(name, port, allow_private=self._allow_private)
+        if parts.scheme == "https":
+            pool["server_hostname"] = pool["assert_hostname"] = name
+        return host, pool
 
 
 def words_for(failed: Exception) -> str:

@@ -1,7 +1,8 @@
 """Which deliveries and endpoints a person sees. Not visible is 404.
 
 The log says what the platform was told and what it answered: verb, state, the case's number. It names
-no subject and holds no content, so that administrators may look after it without seeing cases.
+no subject and holds no content, so that administrators may look after it without seeing cases. People who
+work cases see the orders of cases that they may see, and no others.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from django.http import Http404
 
 from accounts.models import User
 from accounts.permissions import Permission
+from moderation.access import cases_for
 from moderation.models import (
     Delivery,
     DeliveryAttempt,
@@ -45,6 +47,9 @@ def deliveries_for(
         )
         .order_by("-created_at", "pk")
     )
+    # Who works cases sees what became of their own; who looks after the line sees all of it.
+    if user.may(Permission.CASES_VIEW):
+        found = found.filter(enforcement__decision__case__in=cases_for(user))
     if state == WAITS_FOR_ENDPOINT:
         found = found.filter(state=DeliveryState.PENDING, endpoint=None)
     elif state:

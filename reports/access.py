@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from enum import Enum
 from typing import Any
 
 from django.db.models import Count, Max, Prefetch, Q, QuerySet
@@ -26,6 +27,24 @@ from reports.models import (
     SourceKind,
     Upload,
 )
+
+
+class KeyProblem(Enum):
+    """Why a key does not open the door: the status of the answer, and its sentence."""
+
+    REVOKED = 401, "This key was revoked."
+    EXPIRED = 401, "This key has expired."
+    PAUSED = 403, "This source is paused."
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.value[0]
+
+    @property
+    def sentence(self) -> str:
+        """What the sender reads."""
+        return self.value[1]
 
 
 class KeyRefused(Exception):
@@ -58,16 +77,16 @@ def authenticate_key(header: str) -> ApiKey:
     if key is None or not is_secret(written.secret, key.key_hash):
         _note_stranger("unknown key" if key is None else "wrong secret", key)
         raise KeyRefused(UNKNOWN_KEY)
-    reason = ""
+    problem = None
     if key.revoked_at is not None:
-        reason = "This key was revoked."
+        problem = KeyProblem.REVOKED
     elif key.is_over:
-        reason = "This key has expired."
+        problem = KeyProblem.EXPIRED
     elif not key.source.is_active:
-        reason = "This source is paused."
-    if reason:
-        note_refusal(key, reason)
-        raise KeyRefused(reason, 403 if "paused" in reason else 401)
+        problem = KeyProblem.PAUSED
+    if problem is not None:
+        note_refusal(key, problem.sentence)
+        raise KeyRefused(problem.sentence, problem.status)
     return key
 
 

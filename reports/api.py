@@ -111,6 +111,12 @@ def post_report(request: HttpRequest) -> HttpResponse:
     """
     key = _key(request)
     if request.content_type == MULTIPART:
+        if Scope.MEDIA_WRITE not in key.scopes:
+            access.note_refusal(key, "The key lacks the scope.", needed=Scope.MEDIA_WRITE.value)
+            raise HttpError(
+                403,
+                f"Files need the scope {Scope.MEDIA_WRITE.value}, which this key lacks. Send the report as JSON.",
+            )
         payload, files = _read_multipart(request)
     else:
         payload, files = read_json(request, ReportPayload), {}

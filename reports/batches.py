@@ -54,6 +54,9 @@ MAX_SECONDS = 120.0
 LINES_PER_REQUEST = 100
 """Lines that count as one request towards the rate limit of the key."""
 
+MAX_BLANK_LINES = 10_000
+"""Blank lines of one batch: they are free to write and cost time to pass over."""
+
 READ_BYTES = 64 * 1024
 ENDPOINT = "POST /batches"
 _LINE_ENDPOINT = "POST /batches line"
@@ -90,15 +93,24 @@ class TooSlow(Refused):
         )
 
 
+class TooManyBlankLines(Invalid):
+    """A batch is mostly empty lines; nothing after them is read."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {"": [f"The batch has more than {MAX_BLANK_LINES:,} blank lines. Leave them out."]}
+        )
+
+
 def read_lines(stream: Readable, on_bytes: Callable[[bytes], None]) -> Iterator[Line]:
     """Yield the lines of a stream, blank ones left out but counted, in bounded memory.
 
-    Of a line longer than ``MAX_LINE_BYTES`` only the number is kept. ``on_bytes`` sees every byte.
+    Raises TooManyBlankLines. Of a line longer than ``MAX_LINE_BYTES`` only the number is kept. ``on_bytes`` sees every byte.
 
     Reads by size and splits by itself: a server's ``readline`` need not keep line ends, and one that
     drops them cannot tell an empty line from the end.
     """
-    number, is_too_long = 1, False
+    number, blank, is_too_long = 1, 0, False
     pending = bytearray()
     while piece := stream.read(READ_BYTES):
         on_bytes(piece)
@@ -109,6 +121,8 @@ def read_lines(stream: Readable, on_bytes: Callable[[bytes], None]) -> Iterator[
                 yield Line(number, None)
             elif content := bytes(pending).strip():
                 yield Line(number, content)
+            elif (blank := blank + 1) > MAX_BLANK_LINES:
+                raise TooManyBlankLines
             pending.clear()
             number, is_too_long = number + 1, False
         pending += rest
@@ -189,7 +203,7 @@ def _take(
             if results and len(results) % LINES_PER_REQUEST == 0:
                 on_more()
             results.append({"line": line.number} | _take_line(key, line, idempotency_key))
-    except TooSlow:
+    except (TooSlow, TooManyBlankLines):
         if not results:
             raise
         is_late = True

@@ -91,14 +91,25 @@ def machine_door(view: Callable[..., Any]) -> Callable[..., HttpResponse]:
 
 # ── Bodies ────────────────────────────────────────────────────────────────────────────────────
 def parse_json(raw: bytes | str) -> Any:
-    """Return a JSON document. Raises Malformed for anything else, NaN and Infinity included."""
+    """Return a JSON document. Raises Malformed for anything else, NaN and Infinity included.
+
+    A member that stands twice is refused by its name: which one counts differs from reader to reader.
+    """
 
     def refuse(word: str) -> Any:
         raise ValueError(f"{word} is not JSON")
 
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise Malformed(f"The member {twice[:80]!r} stands twice in one object.")
+        return found
+
     try:
         text = raw.decode() if isinstance(raw, bytes) else raw
-        return json.loads(text, parse_constant=refuse)
+        return json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
     except (ValueError, RecursionError):
         raise Malformed("The body is not valid JSON (UTF-8).") from None
 
@@ -129,9 +140,19 @@ def external_id(value: str) -> str:
 
 # ── Idempotency ───────────────────────────────────────────────────────────────────────────────
 def idempotency_key(request: HttpRequest) -> str:
-    """Return the Idempotency-Key, or an empty text. Raises Invalid for one that cannot be used."""
-    key = request.headers.get("Idempotency-Key", "").strip()
-    if len(key) > LONGEST_IDEMPOTENCY_KEY or not all("!" <= character <= "~" for character in key):
+    """Return the Idempotency-Key, or an empty text when there is no such header.
+
+    Raises Invalid for one that cannot be used, an empty one too: whoever sends it means to be protected.
+    """
+    sent = request.headers.get("Idempotency-Key")
+    if sent is None:
+        return ""
+    key = sent.strip()
+    if (
+        not key
+        or len(key) > LONGEST_IDEMPOTENCY_KEY
+        or not all("!" <= character <= "~" for character in key)
+    ):
         raise Invalid(
             {
                 "Idempotency-Key": [

@@ -174,6 +174,12 @@ class SourceForm(forms.Form):
         help_text="Empty: the routing rule decides.",
     )
     contact = forms.CharField(label="Contact", max_length=200, required=False)
+    is_own_platform = forms.BooleanField(
+        label="This is the platform itself",
+        required=False,
+        help_text="Only then its keys may describe accounts, groups and memberships (directory:write). "
+        "Not for hotlines and other partners: what they know stands in their reports.",
+    )
     is_active = forms.BooleanField(
         label="Takes reports", required=False, help_text="Off: all its keys are refused."
     )
@@ -181,8 +187,7 @@ class SourceForm(forms.Form):
     def __init__(self, *args: Any, source: Source | None = None, **kwargs: Any) -> None:
         if source is not None:
             kwargs["initial"] = {
-                name: getattr(source, name)
-                for name in ("name", "kind", "trust", "due_minutes", "contact", "is_active")
+                name: getattr(source, name) for name in self.base_fields if name != "slug"
             }
         super().__init__(*args, **kwargs)
         del self.fields["slug" if source is not None else "is_active"]

@@ -40,6 +40,11 @@ class Source(models.Model):
         help_text="Service-level clock in minutes, if the source has its own.",
     )
     contact = models.CharField(max_length=200, blank=True)
+    is_own_platform = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Speaks for the platform itself: only such a source writes the directory.",
+    )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

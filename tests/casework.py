@@ -81,6 +81,7 @@ class Casework:
                 kind=kind,
                 trust=trust,
                 due_minutes=due_minutes,
+                is_own_platform=True,
                 actor=SYSTEM,
             )
         return self.sources[key]

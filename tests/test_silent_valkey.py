@@ -63,7 +63,9 @@ def test_people_sign_in_after_one_wait_a_step(silent_valkey: None, reviewer: Any
 def test_reports_are_taken_after_one_wait_for_the_count_and_one_for_the_wake_ups(
     silent_valkey: None,
 ) -> None:
-    source = actions.create_source(slug="m", name="M", kind=SourceKind.PLATFORM, actor=SYSTEM)
+    source = actions.create_source(
+        slug="m", name="M", kind=SourceKind.PLATFORM, is_own_platform=True, actor=SYSTEM
+    )
     key = actions.issue_key(source, scopes=list(Scope.values), actor=SYSTEM)[1]
     items = [{"surface": "reported_message", "text": f"markerword-{n}"} for n in range(8)]
     report = {"subject": {"account": "u-1"}, "reason": "spam", "items": items}

@@ -89,14 +89,26 @@ def _sources() -> str:
     keys = dict(read(api_file()) or {})
     for slug, name, kind, trust, due in SOURCES:
         source = Source.objects.filter(slug=slug).first() or reports.create_source(
-            slug=slug, name=name, kind=kind, trust=trust, due_minutes=due, actor=SYSTEM
+            slug=slug,
+            name=name,
+            kind=kind,
+            trust=trust,
+            due_minutes=due,
+            is_own_platform=kind != SourceKind.TRUSTED_FLAGGER,
+            actor=SYSTEM,
         )
         if slug not in keys or not source.keys.exists():
             _, keys[slug] = reports.issue_key(
-                source, scopes=Scope.values, actor=SYSTEM, name="sample key"
+                source, scopes=_scopes(source), actor=SYSTEM, name="sample key"
             )
     write_private(api_file(), keys)
     return f"{len(SOURCES)} sources with a key each"
+
+
+def _scopes(source: Source) -> list[str]:
+    """Return every scope that the source may have: only the platform's own writes the directory."""
+    own = source.is_own_platform
+    return [scope for scope in Scope.values if own or scope != Scope.DIRECTORY_WRITE]
 
 
 def _directory() -> str:

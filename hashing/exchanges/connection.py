@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 
+from core.outbound import PinnedAdapter
 from hashing.exchanges.contract import Trouble
 
 __all__ = ["LARGEST", "careful"]
@@ -22,10 +22,11 @@ ANSWER_SECONDS = 300.0
 _PIECE = 64 * 1024
 
 
-def careful(session: requests.Session, *, base: str) -> requests.Session:
+def careful(session: requests.Session, *, base: str, allow_private: bool) -> requests.Session:
     """Return a session that contacts the host of ``base`` only and bounds what it takes from it.
 
-    The number of retries that a client set up stays. Raises Trouble from within its requests.
+    Each request connects to an address that was checked (``core.outbound``). The number of retries that a
+    client set up stays. Raises Trouble from within its requests.
     """
     session.max_redirects = 0
     session.trust_env = False
@@ -39,13 +40,13 @@ def careful(session: requests.Session, *, base: str) -> requests.Session:
     )
     session.adapters.clear()
     for prefix in ("http://", "https://"):
-        session.mount(prefix, _Careful(base, retries))
+        session.mount(prefix, _Careful(base, retries, allow_private=allow_private))
     return session
 
 
-class _Careful(HTTPAdapter):
-    def __init__(self, base: str, retries: Any) -> None:
-        super().__init__(max_retries=retries or 0)
+class _Careful(PinnedAdapter):
+    def __init__(self, base: str, retries: Any, *, allow_private: bool) -> None:
+        super().__init__(max_retries=retries or 0, allow_private=allow_private)
         self._host = urlsplit(base).netloc.lower()
 
     def send(

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from threatexchange.exchanges.clients.fb_threatexchange.api import ThreatExchangeAPI
@@ -24,7 +23,7 @@ from threatexchange.exchanges.clients.ncmec import hash_api as ncmec
 from threatexchange.exchanges.clients.stopncii import api as stopncii
 from threatexchange.exchanges.clients.techagainstterrorism.api import TATHashListAPI
 
-from core.outbound import check_url, resolve
+from core.outbound import check_url
 from hashing.csv_lists import Row
 from hashing.exchanges.connection import careful
 from hashing.exchanges.contract import Page, Trouble, Update
@@ -102,20 +101,22 @@ def test(kind: str, said: Settings, *, allow_private: bool, folder: Path | None)
     return f"Connected. The first page holds {count} record{'' if count == 1 else 's'}."
 
 
-def _checked(url: str, allow_private: bool) -> None:  # noqa: FBT001 — named at every call
+def _check(url: str, allow_private: bool) -> None:  # noqa: FBT001 — named at every call
+    """Refuse an address as it is written; where its name leads is checked at each connection."""
     if refused := check_url(url, allow_private=allow_private):
         raise Trouble(refused)
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    resolve(parts.hostname or "", port, allow_private=allow_private)
 
 
 # ── NCMEC ─────────────────────────────────────────────────────────────────────────────────────
 class _Ncmec(ncmec.NCMECHashAPI):
     """The client with times in UTC and without redirects."""
 
+    allow_private = False
+
     def _get_session(self) -> requests.Session:
-        return careful(super()._get_session(), base=self._base_url)
+        return careful(
+            super()._get_session(), base=self._base_url, allow_private=self.allow_private
+        )
 
     def get_entries(
         self, *, start_timestamp: int = 0, end_timestamp: int = 0, next_: str = ""
@@ -139,7 +140,8 @@ def ncmec_client(said: Settings, *, allow_private: bool) -> _Ncmec:
     client = _Ncmec(str(said["username"]), str(said["password"]), environment)
     if said.get("base_url"):
         client._base_url = str(said["base_url"]).rstrip("/")  # noqa: SLF001 — it takes no address
-    _checked(client._base_url, allow_private)  # noqa: SLF001
+    client.allow_private = allow_private
+    _check(client._base_url, allow_private)  # noqa: SLF001
     return client
 
 
@@ -188,8 +190,12 @@ def _ncmec_pages(
 
 # ── StopNCII ──────────────────────────────────────────────────────────────────────────────────
 class _StopNcii(stopncii.StopNCIIAPI):
+    allow_private = False
+
     def _get_session(self, endpoint: Any) -> Any:
-        return careful(super()._get_session(endpoint), base=self._base_url)
+        return careful(
+            super()._get_session(endpoint), base=self._base_url, allow_private=self.allow_private
+        )
 
 
 _GONE = {stopncii.StopNCIICaseStatus.Withdrawn, stopncii.StopNCIICaseStatus.Deleted}
@@ -202,11 +208,13 @@ _STOPNCII_KINDS = {
 def stopncii_client(said: Settings, *, allow_private: bool) -> _StopNcii:
     """Return StopNCII's client, careful. Raises Trouble."""
     address = str(said.get("base_url") or stopncii.StopNCIIAPI.BASE_URL)
-    _checked(address, allow_private)
+    _check(address, allow_private)
     more = {stopncii.StopNCIIEndpoint.SubmitFeedback: str(said.get("feedback_key") or "")}
-    return _StopNcii(
+    client = _StopNcii(
         str(said["subscription_key"]), str(said["fetch_key"]), more, base_url_override=address
     )
+    client.allow_private = allow_private
+    return client
 
 
 def _stopncii_pages(
@@ -248,8 +256,12 @@ _TE_KINDS = {
 class _ThreatExchange(ThreatExchangeAPI):
     """The client with its own session for reading too, which it opens and then does not use."""
 
+    allow_private = False
+
     def _get_session(self) -> requests.Session:
-        return careful(super()._get_session(), base=self._base_url)
+        return careful(
+            super()._get_session(), base=self._base_url, allow_private=self.allow_private
+        )
 
     def get_json_from_url(self, url: str, params: Any = None, *, json_obj_hook: Any = None) -> Any:
         with self._get_session() as session:
@@ -266,7 +278,8 @@ def _threatexchange_pages(
 ) -> Iterator[Page]:
     address = said.get("base_url")
     client = _ThreatExchange(str(said["api_token"]), endpoint_override=address)
-    _checked(client._base_url, allow_private)  # noqa: SLF001
+    client.allow_private = allow_private
+    _check(client._base_url, allow_private)  # noqa: SLF001
     try:
         group = int(said["privacy_group"])
     except ValueError:
@@ -306,9 +319,9 @@ def _tat_pages(
         @contextmanager
         def _get_session(self, auth_token: str | None = None) -> Iterator[requests.Session]:
             with super()._get_session(auth_token) as session:
-                yield careful(session, base=self.BASE_URL)
+                yield careful(session, base=self.BASE_URL, allow_private=allow_private)
 
-    _checked(Client.BASE_URL, allow_private)
+    _check(Client.BASE_URL, allow_private)
     client = Client(str(said["username"]), str(said["password"]))
     for answer in client.fetch_hashes_iter(str(checkpoint.get("checkpoint", ""))):
         updates = []
@@ -343,9 +356,9 @@ def _json_pages(
     headers = {"Accept": "application/json"}
     if said.get("token"):
         headers["Authorization"] = f"Bearer {said['token']}"
-    with careful(requests.Session(), base=url) as session:
+    with careful(requests.Session(), base=url, allow_private=allow_private) as session:
         while True:
-            _checked(url, allow_private)
+            _check(url, allow_private)
             answer = session.get(url, params={"after": next_} if next_ else {}, headers=headers)
             answer.raise_for_status()
             document = answer.json()

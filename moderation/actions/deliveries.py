@@ -21,6 +21,7 @@ from core.audit import SYSTEM, Actor, AuditEvent
 from core.crypto import seal, unseal
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
+from moderation import access
 from moderation.actions.endpoint_breakers import note_answer
 from moderation.enforcement import GIVE_UP_AFTER, payload_of, tells_of_trouble
 from moderation.models import (
@@ -126,6 +127,8 @@ def replay_delivery(delivery: Delivery, *, actor: User) -> Delivery:
         .select_related("enforcement__decision__case")
         .get(pk=delivery.pk)
     )
+    if not access.cases_for(actor).filter(pk=held.enforcement.decision.case_id).exists():
+        raise Refused("You may not see this case.", code="not_permitted", status=403)
     if held.endpoint_id is None:
         raise Refused("No endpoint is configured for this yet.", code="no_endpoint")
     if not WebhookEndpoint.objects.filter(pk=held.endpoint_id, is_active=True).exists():

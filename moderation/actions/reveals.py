@@ -108,8 +108,8 @@ def _reveal(case: Case, item: Item, *, purpose: str, sign_in: SignIn, actor: Use
 def redeem_reveal(token: str, *, sign_in: SignIn, actor: User) -> Reveal:
     """Use up a one-time address. Raises Refused (410) when it was used, is too old or not the person's.
 
-    One conditional update: of two parallel requests exactly one finds the row unused. The lease is
-    asked for again, because half a minute may have passed.
+    One conditional update: of two parallel requests exactly one finds the row unused. The lease and the
+    grants are asked for again, because half a minute may have passed.
     """
     require(actor, Permission.MEDIA_REVEAL)
     rows = Reveal.objects.filter(
@@ -118,7 +118,9 @@ def redeem_reveal(token: str, *, sign_in: SignIn, actor: User) -> Reveal:
         expires_at__gt=Now(),
         user=actor,
         sign_in=sign_in,
-        case__in=access.live_claims().filter(user=actor).values("case"),
+        case__in=access.live_claims()
+        .filter(user=actor, case__in=access.cases_for(actor))
+        .values("case"),
     )
     with transaction.atomic():
         used = rows.update(used_at=Now())

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from core import audit
 from core.audit import Actor, AuditEvent
+from core.errors import Refused
 from reports.actions.submissions import intake_chain
 from reports.links import NotALink, link_key
 from reports.models import (
@@ -117,11 +118,12 @@ def upsert_account(
 
     Cannot be undone, only corrected by another call.
     """
+    _check_own_platform(source)
     stub_accounts([external_id])
     # FOR NO KEY UPDATE: a report that refers to the account meanwhile does not wait.
     account = Account.objects.select_for_update(no_key=True).get(external_id=external_id)
     changed = _change(account, payload, _ACCOUNT_FIELDS)
-    added = _add_identifiers(account, payload.identifiers)
+    added, differing = _add_identifiers(account, payload.identifiers)
     events = _add_ip_events(account, payload.ip_events)
     if changed or added or events:
         note_changes(accounts=[account])
@@ -131,8 +133,9 @@ def upsert_account(
         subject=account,
         chain=intake_chain(source),
         source=source.pk,
-        fields=changed,
+        changed=changed,
         identifiers=added,
+        identifiers_changed=differing,
         ip_events=events,
     )
     return account
@@ -141,6 +144,7 @@ def upsert_account(
 @transaction.atomic
 def upsert_group(source: Source, external_id: str, *, payload: GroupPayload, actor: Actor) -> Group:
     """Create or complete a group. Members left out stay. Can be corrected by another call."""
+    _check_own_platform(source)
     stub_group(external_id)
     group = Group.objects.select_for_update(no_key=True).get(external_id=external_id)
     changed = _change(group, payload, _GROUP_FIELDS)
@@ -154,7 +158,7 @@ def upsert_group(source: Source, external_id: str, *, payload: GroupPayload, act
         subject=group,
         chain=intake_chain(source),
         source=source.pk,
-        fields=changed,
+        changed=changed,
     )
     return group
 
@@ -172,11 +176,26 @@ def upsert_memberships(
     Unknown accounts and an unknown group are created without details. Of an account named twice the
     last mention counts.
     """
+    _check_own_platform(source)
     listed = members.members if isinstance(members, MembersPayload) else members
     by_account = {member.account: member for member in listed}
     stub_group(external_id)
     accounts = stub_accounts(by_account)
     group = Group.objects.select_for_update(no_key=True).get(external_id=external_id)
+    before = {
+        row.account_id: row
+        for row in Membership.objects.filter(group=group, account__in=list(accounts.values()))
+    }
+    changed = {}
+    for name, member in sorted(by_account.items()):
+        old = before.get(accounts[name].pk)
+        fields = {
+            field: [getattr(old, field), getattr(member, field)]
+            for field in ("role", "joined_at", "left_at")
+            if old is not None and getattr(old, field) != getattr(member, field)
+        }
+        if fields:
+            changed[str(accounts[name].pk)] = fields
     Membership.objects.bulk_create(
         [
             Membership(
@@ -200,28 +219,48 @@ def upsert_memberships(
         chain=intake_chain(source),
         source=source.pk,
         members=len(by_account),
+        changed=changed,
     )
     return len(by_account)
 
 
-def _change(row: Account | Group, payload: Any, fields: tuple[str, ...]) -> list[str]:
-    changed = []
+def _check_own_platform(source: Source) -> None:
+    """Refuse whoever does not speak for the platform: the directory is what the platform says of itself.
+
+    What others say of an account stands in their reports, with their name.
+    """
+    if not source.is_own_platform:
+        raise Refused(
+            "Only a source that an administrator marked as the platform's own may describe accounts, "
+            "groups and memberships. Say what you know in a report.",
+            code="not_own_platform",
+            status=403,
+        )
+
+
+def _change(row: Account | Group, payload: Any, fields: tuple[str, ...]) -> dict[str, list[Any]]:
+    """Set what is told and differs; return old and new value of each field, for the log."""
+    changed: dict[str, list[Any]] = {}
     for field in fields:
-        value = getattr(payload, field)
-        if value is not None and value != getattr(row, field):
+        value, before = getattr(payload, field), getattr(row, field)
+        if value is not None and value != before:
             setattr(row, field, value)
-            changed.append(field)
+            changed[field] = [before, value]
     row.updated_at = Now()
     row.save(update_fields=[*changed, "updated_at"])
     return changed
 
 
-def _add_identifiers(account: Account, told: list[Identifier]) -> int:
+def _add_identifiers(
+    account: Account, told: list[Identifier]
+) -> tuple[int, dict[str, dict[str, list[Any]]]]:
+    """Add what is new; return how many, and old and new values of those that were known."""
     if not told:
-        return 0
+        return 0, {}
     known = {(i.kind, i.value): i for i in account.identifiers.all()}
     new: dict[tuple[str, str], AccountIdentifier] = {}
     changed: dict[tuple[str, str], AccountIdentifier] = {}
+    before: dict[int, dict[str, Any]] = {}
     for one in told:
         key = (one.kind.value, one.value)
         row = known.get(key) or new.get(key)
@@ -230,6 +269,7 @@ def _add_identifiers(account: Account, told: list[Identifier]) -> int:
             new[key] = row
         elif key in known:
             changed[key] = row
+            before.setdefault(row.pk, _facts_of(row))
         row.detail = row.detail | one.detail
         row.verified = one.verified if one.verified is not None else row.verified
         row.first_seen_at = _earliest(row.first_seen_at, one.first_seen_at)
@@ -238,7 +278,24 @@ def _add_identifiers(account: Account, told: list[Identifier]) -> int:
     AccountIdentifier.objects.bulk_update(
         changed.values(), ["detail", "verified", "first_seen_at", "last_seen_at"]
     )
-    return len(new)
+    differing = {
+        str(row.pk): {
+            field: [before[row.pk][field], value]
+            for field, value in _facts_of(row).items()
+            if before[row.pk][field] != value
+        }
+        for row in changed.values()
+    }
+    return len(new), {pk: fields for pk, fields in differing.items() if fields}
+
+
+def _facts_of(row: AccountIdentifier) -> dict[str, Any]:
+    return {
+        "detail": row.detail,
+        "verified": row.verified,
+        "first_seen_at": row.first_seen_at,
+        "last_seen_at": row.last_seen_at,
+    }
 
 
 def _add_ip_events(account: Account, told: list[IpUse]) -> int:

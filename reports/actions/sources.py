@@ -20,6 +20,11 @@ from reports.models import ApiKey, Scope, Source, SourceKind, TrustLevel
 STAFF_SLUG = "staff"
 MAX_RATE = 60_000
 ROTATION_OVERLAP = timedelta(hours=24)
+_NOT_OWN = (
+    f"{Scope.DIRECTORY_WRITE.value} is for the platform itself. This source is not marked as the platform's "
+    "own, so it cannot describe accounts and groups; it can report about them."
+)
+_TOLD = frozenset({"kind", "trust", "due_minutes", "is_own_platform", "is_active"})
 LAST_USED_EVERY = timedelta(minutes=1)
 
 
@@ -32,6 +37,7 @@ def create_source(
     trust: str = TrustLevel.STANDARD,
     due_minutes: int | None = None,
     contact: str = "",
+    is_own_platform: bool = False,
     actor: Actor | Person,
 ) -> Source:
     """Create a source. Can be undone by pausing it; sources are never deleted.
@@ -48,11 +54,18 @@ def create_source(
                 trust=trust,
                 due_minutes=due_minutes,
                 contact=contact,
+                is_own_platform=is_own_platform,
             )
     except IntegrityError:
         raise Invalid({"slug": ["Another source has this short name."]}) from None
     audit.record(
-        AuditEvent.SOURCE_CREATED, actor=actor, subject=source, slug=slug, kind=kind, trust=trust
+        AuditEvent.SOURCE_CREATED,
+        actor=actor,
+        subject=source,
+        slug=slug,
+        kind=kind,
+        trust=trust,
+        is_own_platform=is_own_platform,
     )
     return source
 
@@ -66,6 +79,7 @@ def change_source(
     trust: str,
     due_minutes: int | None,
     contact: str,
+    is_own_platform: bool,
     is_active: bool,
     actor: Person,
 ) -> Source:
@@ -78,13 +92,14 @@ def change_source(
         "trust": trust,
         "due_minutes": due_minutes,
         "contact": contact,
+        "is_own_platform": is_own_platform,
         "is_active": is_active,
     }
     changed = {field: value for field, value in new.items() if getattr(source, field) != value}
     if not changed:
         return source
     # The log holds what decides about routing and access, not names and contacts of people.
-    told = {k: v for k, v in changed.items() if k in {"kind", "trust", "due_minutes", "is_active"}}
+    told = {field: value for field, value in changed.items() if field in _TOLD}
     for field, value in changed.items():
         setattr(source, field, value)
     source.save(update_fields=list(changed))
@@ -140,6 +155,8 @@ def issue_key(
     chosen = sorted(set(scopes))
     if not chosen or set(chosen) - set(Scope.values):
         raise Invalid({"scopes": ["Choose at least one of the listed scopes."]})
+    if Scope.DIRECTORY_WRITE in chosen and not source.is_own_platform:
+        raise Invalid({"scopes": [_NOT_OWN]})
     if not 1 <= rate_per_minute <= MAX_RATE:
         raise Invalid({"rate_per_minute": [f"Must lie between 1 and {MAX_RATE}."]})
     key, text = _new(source, name, chosen, rate_per_minute, expires_at)

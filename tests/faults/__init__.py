@@ -67,11 +67,14 @@ Receivers outside
     hangs while others work         moderation/test_senders.py::test_a_receiver_that_hangs_delays_only_itself
     fails again and again           moderation/test_senders.py::test_after_five_failures_one_order_is_tried_and_opens_the_way_for_the_others
     a heap of failed routes         moderation/test_routing.py::test_what_failed_is_tried_after_what_is_new
+    a name rebound in an exchange   hashing/test_exchange_addresses.py::test_the_checked_address_is_the_one_connected_to
     a resolver that hangs           core/test_outbound.py::test_a_resolver_that_hangs_is_not_waited_for
 
 Requests
     100 MB and one byte             reports/test_api_reports.py::test_an_upload_of_100_mb_and_one_byte_is_413_by_default
     over the limit, nothing kept    core/test_uploads.py::test_one_byte_over_the_limit_is_413_in_words_and_nothing_is_kept
+    blank lines without end         reports/test_api_refusals.py::test_a_batch_of_blank_lines_is_refused_at_once
+    an empty idempotency key        reports/test_api_refusals.py::test_an_empty_idempotency_key_is_refused
     malformed JSON                  reports/test_api_reports.py::test_malformed_json_is_400
     malformed line of a batch       reports/test_api_batches.py::test_bad_lines_are_named_and_good_ones_kept
     unknown ids, pages              test_permissions.py::test_each_role_gets_what_the_matrix_says
@@ -117,6 +120,7 @@ People
     a key of one's own, approved    referrals/test_referral_agency_keys.py::test_one_person_with_a_key_of_her_own_does_not_get_the_originals
     key withdrawn while approved    referrals/test_referral_races.py::test_a_key_withdrawn_at_the_moment_of_approval_is_never_sealed_to
     a verb without its page         test_guards.py::test_a_verb_called_without_a_view_asks_the_role_in_each_room
+    a partner rewrites the directory reports/test_directory_sources.py::test_a_flaggers_key_cannot_rewrite_the_directory
     approver equal to author        referrals/test_referral_approval.py::test_the_author_cannot_approve
 
 Health

@@ -32,7 +32,11 @@ def _forget_compiled_lists() -> None:
 def source(db: None) -> Source:
     """Return the feed that scans come from."""
     return create_source(
-        slug="scans", name="Proactive scans", kind=SourceKind.PROACTIVE_SCAN, actor=SYSTEM
+        slug="scans",
+        name="Proactive scans",
+        kind=SourceKind.PROACTIVE_SCAN,
+        is_own_platform=True,
+        actor=SYSTEM,
     )
 
 

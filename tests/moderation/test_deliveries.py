@@ -18,8 +18,10 @@ from django.core.exceptions import PermissionDenied
 from django.db import connection, connections
 from django.db.models import F
 from django.db.models.functions import Now
+from django.test import Client
 
 from accounts.models import User
+from accounts.permissions import Role
 from core.errors import Invalid, Refused
 from core.models import AuditEntry
 from moderation import actions, delivery_jobs
@@ -35,10 +37,17 @@ from moderation.models import (
     WebhookEndpoint,
 )
 from moderation.webhooks import Answer
-from tests.casework import Casework
+from tests.casework import Casework, grant_all
+from tests.cast import make_person, signed_in
 from tests.moderation.receiver import Receiver
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def lead(lead: User) -> User:
+    """Return the lead with the grants for every case."""
+    return grant_all(lead)
 
 
 @pytest.fixture
@@ -301,6 +310,18 @@ def test_replay_sends_again_with_the_same_id_and_is_audited(
     ]
     entry = AuditEntry.objects.get(event="delivery.replayed")
     assert entry.actor_label == lead.pseudonym
+
+
+def test_a_lead_without_grants_sees_and_sends_nothing(undelivered: Delivery) -> None:
+    stranger = make_person("Lasse Lom", Role.LEAD)
+    client = signed_in(Client(), stranger)
+    case = undelivered.enforcement.decision.case
+    assert str(case) not in client.get("/deliveries/").content.decode()
+    assert client.get(f"/deliveries/{undelivered.pk}/").status_code == 404
+    assert client.post(f"/deliveries/{undelivered.pk}/replay/").status_code == 404
+    with pytest.raises(Refused, match="may not see"):
+        actions.replay_delivery(undelivered, actor=stranger)
+    assert not AuditEntry.objects.filter(event="delivery.replayed").exists()
 
 
 def test_what_is_being_sent_cannot_be_replayed(undelivered: Delivery, lead: User) -> None:

@@ -14,11 +14,17 @@ from accounts.models import User
 from core.models import AuditEntry
 from moderation import delivery_jobs
 from moderation.models import Delivery, Enforcement, WebhookEndpoint
-from tests.casework import Casework
+from tests.casework import Casework, grant_all
 from tests.cast import signed_in
 from tests.moderation.receiver import Receiver
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def lead(lead: User) -> User:
+    """Return the lead with the grants for every case."""
+    return grant_all(lead)
 
 
 @pytest.fixture

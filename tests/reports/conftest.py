@@ -68,6 +68,7 @@ def source(db: None) -> Source:
         name="Example Messenger",
         kind=SourceKind.PLATFORM,
         trust=TrustLevel.INTERNAL,
+        is_own_platform=True,
         actor=SYSTEM,
     )
 
@@ -87,7 +88,8 @@ def other_platform(db: None) -> Platform:
     source = actions.create_source(
         slug="hotline", name="Hotline", kind=SourceKind.TRUSTED_FLAGGER, actor=SYSTEM
     )
-    return Platform(actions.issue_key(source, scopes=ALL_SCOPES, actor=SYSTEM)[1])
+    scopes = [scope for scope in ALL_SCOPES if scope != Scope.DIRECTORY_WRITE]
+    return Platform(actions.issue_key(source, scopes=scopes, actor=SYSTEM)[1])
 
 
 @pytest.fixture

@@ -47,7 +47,11 @@ def shell(script: str, folder: Path, url: str, key: str) -> subprocess.Completed
 @pytest.fixture
 def key(transactional_db: None) -> str:
     source = actions.create_source(
-        slug="messenger", name="Messenger", kind=SourceKind.PLATFORM, actor=SYSTEM
+        slug="messenger",
+        name="Messenger",
+        kind=SourceKind.PLATFORM,
+        is_own_platform=True,
+        actor=SYSTEM,
     )
     return actions.issue_key(source, scopes=ALL_SCOPES, actor=SYSTEM)[1]
 

@@ -1,0 +1,69 @@
+"""What looks harmless and is not: empty keys, members that stand twice, lines of nothing, files without the scope."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from core.audit import SYSTEM
+from reports import actions
+from reports.models import Report, Scope, Source, Upload
+from tests.reports.conftest import Platform
+
+REPORT = {"subject": {"account": "u-1"}, "reason": "spam", "description": "markerword-alpha"}
+
+
+@pytest.mark.parametrize("key", ["", "  "])
+def test_an_empty_idempotency_key_is_refused(platform: Platform, key: str) -> None:
+    answer = platform.post("/reports", REPORT, Idempotency_Key=key)
+    assert answer.status_code == 422
+    assert "Idempotency-Key" in answer.json()["errors"]
+    file = SimpleUploadedFile("a.txt", b"markerword", content_type="text/plain")
+    assert platform.form("/media", {"file": file}, Idempotency_Key=key).status_code == 422
+    assert platform.batch([REPORT | {"type": "report"}], Idempotency_Key=key).status_code == 422
+    assert not Report.objects.exists()
+
+
+def test_a_member_that_stands_twice_is_named(platform: Platform) -> None:
+    raw = b'{"subject": {"account": "u-1", "account": "u-2"}, "reason": "spam", "description": "x"}'
+    answer = platform.post("/reports", None, raw=raw)
+    assert answer.status_code == 400
+    assert "'account' stands twice" in answer.json()["detail"]
+    line = b'{"type": "report", "type": "scan", "reason": "spam"}'
+    (result,) = platform.batch([line]).json()["results"]
+    assert (result["status"], result["code"]) == ("rejected", "malformed")
+    assert not Report.objects.exists()
+
+
+def test_a_key_for_reports_alone_uploads_no_file(source: Source) -> None:
+    key = actions.issue_key(source, scopes=[Scope.REPORTS_WRITE], actor=SYSTEM)[1]
+    platform = Platform(key)
+    file = SimpleUploadedFile("a.txt", b"markerword", content_type="text/plain")
+    item = '{"surface": "reported_message", "file": "one"}'
+    report = f'{{"subject": {{"account": "u-1"}}, "reason": "spam", "items": [{item}]}}'
+    answer = platform.form("/reports", {"report": report, "one": file})
+    assert answer.status_code == 403
+    assert "media:write" in answer.json()["detail"]
+    assert not Upload.objects.exists()
+    assert platform.post("/reports", REPORT).status_code == 201
+
+
+def test_a_batch_of_blank_lines_is_refused_at_once(platform: Platform) -> None:
+    began = time.monotonic()
+    answer = platform.post("/batches", None, raw=b"\n" * 8_000_000, kind="application/x-ndjson")
+    assert answer.status_code == 422
+    assert "blank lines" in str(answer.json()["errors"])
+    assert (
+        time.monotonic() - began < 15
+    )  # 16 s for these before, of a machine that does nothing else.
+
+
+def test_lines_before_too_many_blank_ones_are_answered(platform: Platform) -> None:
+    answer = platform.batch(
+        [REPORT | {"type": "report"}, b"\n" * 20_000, REPORT | {"type": "report"}]
+    )
+    assert answer.status_code == 207
+    assert (answer.json()["accepted"], answer.json()["stopped_at"]) == (1, 2)
+    assert Report.objects.count() == 1
