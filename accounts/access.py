@@ -205,7 +205,7 @@ def get_open_invitation_for(user: User, id: uuid.UUID) -> Invitation:
     return invitation
 
 
-def account_requests_for(user: User) -> QuerySet[AccountRequest]:
+def account_requests_for(user: User) -> QuerySet[Any]:
     """Return what takes two administrators, with ``is_open``, newest first; nobody else sees any."""
     if not user.may(Permission.PEOPLE_MANAGE):
         return AccountRequest.objects.none()

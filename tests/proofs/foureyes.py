@@ -27,7 +27,7 @@ def own_key(place: Installation) -> str:
     assert not offered, "who entered a key is offered to confirm it"
     token = browser.get("/recipients/new/").form(having="name").values["csrfmiddlewaretoken"]
     confirm = f"/recipients/{recipient}/keys/{key_id}/confirm/"
-    browser.post(confirm, token=token, fingerprint=fingerprint_of(key))
+    browser.post(confirm, token=str(token), fingerprint=fingerprint_of(key))
     ((confirmed,),) = place.rows(
         "SELECT confirmed_at FROM referrals_recipientkey WHERE id = %s", key_id
     )

@@ -94,7 +94,7 @@ def alone(place: Installation) -> str:
         "AND confirmed_at IS NULL AND closed_at IS NULL",
         person,
     )
-    token = page.form(f"{request}/cancel").values["csrfmiddlewaretoken"]
+    token = str(page.form(f"{request}/cancel").values["csrfmiddlewaretoken"])
     said = admin.post(f"/people/requests/{request}/confirm/", token=token, **proof_of).status_code
     page = admin.get("/people/requests/")
     admin.send(page, page.form(f"{request}/cancel"))
