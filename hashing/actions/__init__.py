@@ -11,6 +11,12 @@ from hashing.actions.activations import (
     start_shadow,
     withdraw_activation,
 )
+from hashing.actions.automatic import (
+    approve_automatic,
+    ask_automatic,
+    stop_automatic,
+    withdraw_automatic,
+)
 from hashing.actions.breakers import (
     MOST_LOOKS,
     due_looks,
@@ -109,14 +115,11 @@ from hashing.actions.list_imports import (
 )
 from hashing.actions.list_states import (
     add_item_digests,
-    approve_automatic,
-    ask_automatic,
     disable_list,
     enable_list,
     guard_against_floods,
     release_list,
     retire_refuted_entries,
-    stop_automatic,
 )
 from hashing.actions.long_work import do_batch, open_works
 from hashing.actions.lookups import (
@@ -336,5 +339,6 @@ __all__ = [
     "watched_versions",
     "watched_video",
     "withdraw_activation",
+    "withdraw_automatic",
     "withdraw_training_set",
 ]

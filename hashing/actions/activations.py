@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.guards import require
@@ -11,6 +12,7 @@ from accounts.permissions import Permission
 from core import audit
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
+from hashing.actions.classifiers import looks_within
 from hashing.models import (
     Activation,
     ActivationState,
@@ -159,6 +161,7 @@ def ask_activation(
         threshold=threshold,
         wanted_precision=wanted_precision,
         reason=reason.strip(),
+        surfaces=version.classifier.surfaces,
         asked_by=actor if isinstance(actor, User) else None,
     )
     audit.record(
@@ -209,13 +212,30 @@ def approve_activation(
 
 
 def check_second_person(activation: Activation, version: ClassifierVersion, actor: User) -> None:
-    """Raise Refused unless ``actor`` may decide this request: neither asker nor trainer."""
+    """Raise Refused unless ``actor`` may decide this request: neither asked, trained, nor brought the texts.
+
+    Whoever chooses what a version learns from decides what it flags, as much as whoever trains it.
+    """
     if not actor.may(Permission.HASHING_CLASSIFIERS_ACTIVATE):
         raise Refused("Your role does not activate classifiers.", status=403)
     if activation.asked_by_id == actor.pk:
         raise Refused("You asked for this yourself; a second person has to approve it.", "own")
     if version.trained_by_id == actor.pk:
         raise Refused("You trained this version; a second person has to approve it.", "own")
+    if _brought_texts(version, actor):
+        raise Refused(
+            "You imported texts that this version learned from; a second person has to approve it.",
+            "own",
+        )
+
+
+def _brought_texts(version: ClassifierVersion, person: User) -> bool:
+    if not version.settings.get("use_imported", True):
+        return False
+    learned = version.classifier.training_sets.filter(imported_by=person)
+    if version.trained_at is not None:
+        learned = learned.filter(created_at__lte=version.trained_at)
+    return learned.filter(Q(withdrawn_at=None) | Q(withdrawn_at__gte=version.requested_at)).exists()
 
 
 @transaction.atomic
@@ -268,7 +288,8 @@ def retire_active(version: ClassifierVersion, *, reason: str, actor: User) -> Cl
 def roll_back(classifier: Classifier, *, actor: User) -> ClassifierVersion:
     """Put the version in force again that was before the present one, at the threshold of then.
 
-    One person is enough: two approved it once. Raises Refused when there is none. Can be undone by asking
+    One person is enough: two approved it once, for where it looked then. Raises Refused when there is none,
+    and when the classifier looks at more by now. Can be undone by asking
     for the activation of the later version.
     """
     require(actor, Permission.HASHING_CLASSIFIERS_ACTIVATE)
@@ -279,6 +300,11 @@ def roll_back(classifier: Classifier, *, actor: User) -> ClassifierVersion:
     version = _locked(earlier.version)
     if version.problem:
         raise Refused(f"The model of version {version.number} cannot be used: {version.problem}")
+    if not looks_within(classifier.surfaces, earlier.surfaces):
+        raise Refused(
+            f"Version {version.number} was approved for fewer surfaces than the classifier looks at now. Ask for its "
+            "activation instead, or take the added surfaces away."
+        )
     _replace(version, reason=f"rolled back to version {version.number}")
     activation = Activation.objects.create(
         version=version,
@@ -287,6 +313,7 @@ def roll_back(classifier: Classifier, *, actor: User) -> ClassifierVersion:
         wanted_precision=earlier.wanted_precision,
         state=ActivationState.APPROVED,
         is_rollback=True,
+        surfaces=earlier.surfaces,
         asked_by=earlier.asked_by,
         decided_by=actor,
         decided_at=Now(),

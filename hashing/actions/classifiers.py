@@ -16,7 +16,7 @@ from core import audit, vault
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
 from hashing import labelled
-from hashing.models import Category, Classifier, TrainingSet
+from hashing.models import ActivationState, Category, Classifier, TrainingSet, VersionState
 from reports.models import Surface
 
 __all__ = [
@@ -28,6 +28,18 @@ __all__ = [
 ]
 
 _SETTINGS = ("name", "category", "description", "surfaces", "is_active")
+
+
+NOT_WIDER = (
+    "Two people let it flag where it looks now, or are asked to. Stop the version or end the request first, then "
+    "change this and ask again."
+)
+
+
+def looks_within(surfaces: Iterable[str], others: Iterable[str]) -> bool:
+    """Return whether ``surfaces`` name no place that ``others`` do not. Empty means every surface."""
+    mine, known = set(surfaces), set(others)
+    return not known or (bool(mine) and mine <= known)
 
 
 @transaction.atomic
@@ -74,8 +86,9 @@ def change_classifier(
 ) -> Classifier:
     """Change name, category, description, surfaces, or switch it off and on again.
 
-    The category is fixed once there is a version: it was learned for that one. Raises Invalid. Can be
-    undone by another change.
+    The category is fixed once there is a version: it was learned for that one. Where it looks was part of what
+    two people wanted: while a version flags or a request waits, surfaces can be taken away and none added.
+    Raises Invalid. Can be undone by another change.
     """
     require(actor, Permission.HASHING_CLASSIFIERS_EDIT)
     if unknown := set(changes) - set(_SETTINGS):
@@ -92,6 +105,10 @@ def change_classifier(
         return classifier
     if "category" in changed and classifier.versions.exists():
         raise Invalid({"category": ["Its versions learned this category; create another one."]})
+    if "surfaces" in changed and not looks_within(changes["surfaces"], classifier.surfaces):
+        in_force = classifier.versions.filter(state=VersionState.ACTIVE).exists()
+        if in_force or classifier.activations.filter(state=ActivationState.WAITING).exists():
+            raise Invalid({"surfaces": [NOT_WIDER]})
     for key, (_, value) in changed.items():
         setattr(classifier, key, value)
     _check(classifier)

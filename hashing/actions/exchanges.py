@@ -19,7 +19,7 @@ from core.audit import Actor, AuditEvent
 from core.crypto import seal, unseal
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
-from hashing.actions.hash_lists import create_hash_list, raise_version
+from hashing.actions.hash_lists import content_changed, create_hash_list, raise_version
 from hashing.csv_lists import normalised
 from hashing.exchanges import FIELDS, OPTIONAL, Page
 from hashing.models import (
@@ -97,7 +97,11 @@ def create_exchange(
 def change_exchange(
     exchange: Exchange, *, values: dict[str, str], every_minutes: int, actor: User
 ) -> Exchange:
-    """Change settings and schedule; a secret that is left empty stays. Raises Invalid. Undone by another change."""
+    """Change settings and schedule; a secret that is left empty stays. Raises Invalid. Undone by another change.
+
+    Whoever names the place or the account that hashes come from decides what is on the list: if it acts
+    automatically, it does no longer, and two people have to want that again.
+    """
     require(actor, Permission.HASHING_EXCHANGES_MANAGE)
     exchange = Exchange.objects.select_for_update(no_key=True).get(pk=exchange.pk)
     _check_schedule(every_minutes)
@@ -112,6 +116,11 @@ def change_exchange(
     exchange.sealed_credentials = seal(json.dumps(secrets_).encode(), _context(exchange))
     exchange.changed_by = actor
     exchange.save()
+    if {**known, **open_values, **secrets_} != known:
+        hash_list = HashList.objects.select_for_update(no_key=True).get(pk=exchange.hash_list_id)
+        content_changed(
+            hash_list, what="changed where its exchange fetches from", by=actor, ends=True
+        )
     audit.record(
         AuditEvent.EXCHANGE_CHANGED,
         actor=actor,

@@ -27,6 +27,7 @@ __all__ = [
     "ImportResult",
     "add_entry",
     "change_hash_list",
+    "content_changed",
     "create_hash_list",
     "import_csv",
     "raise_version",
@@ -145,9 +146,13 @@ def change_hash_list(
     for key, value in changed.items():
         setattr(hash_list, key, value)
     _check(hash_list)
-    hash_list.version += 1
     hash_list.updated_at = Now()
     hash_list.save()
+    if {"category", "is_negative"} & set(changed):
+        # What two people let act was a list of this category.
+        content_changed(hash_list, what="changed what the list is for", by=actor, ends=True)
+    else:
+        raise_version(hash_list)
     audit.record(
         AuditEvent.HASH_LIST_CHANGED,
         actor=actor,
@@ -229,7 +234,7 @@ def import_csv(
         known_import.added, known_import.known = added, known
         known_import.save(update_fields=["added", "known"])
         if added:
-            raise_version(hash_list)
+            content_changed(hash_list, what="imported entries", by=actor)
         audit.record(
             AuditEvent.HASH_LIST_IMPORTED,
             actor=actor,
@@ -295,7 +300,7 @@ def put_entry(
         note=note,
         added_by=actor if isinstance(actor, User) else None,
     )
-    raise_version(hash_list)
+    content_changed(hash_list, what="added an entry", by=actor)
     audit.record(
         AuditEvent.HASH_ENTRY_ADDED,
         actor=actor,
@@ -353,7 +358,7 @@ def restore_entry(entry: HashEntry, *, actor: Actor | Person) -> HashEntry:
     HashEntry.objects.filter(pk=entry.pk).update(
         retired_at=None, retired_reason="", retired_by=None
     )
-    raise_version(hash_list)
+    content_changed(hash_list, what="restored an entry", by=actor)
     audit.record(
         AuditEvent.HASH_ENTRY_RESTORED,
         actor=actor,
@@ -396,6 +401,50 @@ def raise_version(hash_list: HashList) -> None:
     """Let every worker see that the list changed. The caller holds the list's row lock."""
     HashList.objects.filter(pk=hash_list.pk).update(version=F("version") + 1, updated_at=Now())
     hash_list.refresh_from_db(fields=["version", "updated_at"])
+
+
+def content_changed(
+    hash_list: HashList, *, what: str, by: Actor | Person | None, ends: bool = False
+) -> None:
+    """Raise the version because more may match from now on than two people saw. The caller holds the lock.
+
+    A request that a list acts automatically is dropped: it was made for the list as it stood. With ``ends`` the
+    approval itself is: what was approved is not the same thing any more. Otherwise what was approved goes on to
+    act, and what is new waits for a request of its own (``automatic_version``).
+    """
+    raise_version(hash_list)
+    person = by if isinstance(by, User) else None
+    hash_list.refresh_from_db()
+    asked = hash_list.automatic_request_by
+    hash_list.content_by = person or hash_list.content_by
+    hash_list.renewal_asked_by = None
+    if asked or (ends and hash_list.acts_automatically):
+        who = person.pseudonym if person else "The server"
+        dropped = "approval" if ends and hash_list.acts_automatically else "request"
+        hash_list.request_ended = f"The {dropped} was dropped: {who} {what} after it."
+        audit.record(
+            AuditEvent.HASH_LIST_SWITCHED,
+            actor=by if by is not None else audit.SYSTEM,
+            subject=hash_list,
+            change=f"automatic_{dropped}_dropped",
+            reason=hash_list.request_ended,
+        )
+    if ends or not hash_list.acts_automatically:
+        hash_list.acts_automatically = False
+        hash_list.automatic_asked_by = hash_list.automatic_approved_by = None
+    if ends:
+        hash_list.automatic_version = 0
+    hash_list.save(
+        update_fields=[
+            "content_by",
+            "renewal_asked_by",
+            "request_ended",
+            "acts_automatically",
+            "automatic_asked_by",
+            "automatic_approved_by",
+            "automatic_version",
+        ]
+    )
 
 
 def _count_retired(hash_list: HashList, rows: list[csv_lists.Row]) -> int:

@@ -18,7 +18,7 @@ from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
 from core.models import Blob
-from hashing.actions.hash_lists import raise_version
+from hashing.actions.hash_lists import content_changed, raise_version
 from hashing.csv_lists import PROBLEMS_KEPT, Problem, Row
 from hashing.models import HashEntry, HashImport, HashList, ImportState, StagedRow
 
@@ -172,7 +172,7 @@ def finish_import(file_import: HashImport, *, actor: Actor = audit.SYSTEM) -> Ha
         if not good:
             known.problem = "The file holds no rows."
             return _end(known, ImportState.FAILED, actor, hash_list)
-        raise_version(hash_list)
+        content_changed(hash_list, what="imported entries", by=known.imported_by or actor)
         with connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO hashing_hashentry (hash_list_id, algorithm, value, note, "
@@ -290,7 +290,10 @@ def _switch(
         raise Refused(
             f"This import is “{known.get_state_display()}”, so this cannot be done.", code="state"
         )
-    raise_version(hash_list)
+    if to == ImportState.DONE:
+        content_changed(hash_list, what="redid an import", by=actor)
+    else:
+        raise_version(hash_list)
     if "retired_at" in change and change["retired_at"] is not None:
         change["retired_by"] = actor if isinstance(actor, User) else None
     count = HashEntry.objects.filter(imported_in=known, **entries).update(**change)

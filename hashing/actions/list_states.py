@@ -1,4 +1,4 @@
-"""Whether and how a list counts: pauses, the flood guard, automatic lists, and what reviews say of entries."""
+"""Whether a list counts: pauses, the flood guard, and what reviews say of its entries."""
 
 from __future__ import annotations
 
@@ -32,14 +32,11 @@ from reports.models import Item
 
 __all__ = [
     "add_item_digests",
-    "approve_automatic",
-    "ask_automatic",
     "disable_list",
     "enable_list",
     "guard_against_floods",
     "release_list",
     "retire_refuted_entries",
-    "stop_automatic",
 ]
 
 FLOOD_WINDOW = timedelta(hours=1)
@@ -139,49 +136,6 @@ def release_list(hash_list: HashList, *, actor: Actor | Person) -> HashList:
     )
     enqueue("do_long_work", work.pk)
     return hash_list
-
-
-@transaction.atomic
-def ask_automatic(hash_list: HashList, *, actor: User) -> HashList:
-    """Ask that a list acts automatically. Another person has to approve. Undone by ``stop_automatic``."""
-    require(actor, Permission.HASHING_LISTS_APPROVE)
-    hash_list = _locked(hash_list)
-    if hash_list.acts_automatically or hash_list.automatic_asked_by_id is not None:
-        raise Refused("This was asked for already.", code="asked")
-    if hash_list.is_negative:
-        raise Refused("A list of harmless material has nothing to act on.", code="negative")
-    hash_list.automatic_asked_by = actor
-    return _changed(hash_list, "automatic_asked", actor)
-
-
-@transaction.atomic
-def approve_automatic(hash_list: HashList, *, actor: User) -> HashList:
-    """Approve that a list acts automatically: its exact matches open cases of the highest severity.
-
-    Raises Refused for whoever asked, and when nobody did. Can be undone by ``stop_automatic``.
-    """
-    require(actor, Permission.HASHING_LISTS_APPROVE)
-    hash_list = _locked(hash_list)
-    if hash_list.acts_automatically:
-        raise Refused("Somebody approved this already.", code="approved")
-    if hash_list.automatic_asked_by_id is None:
-        raise Refused("Nobody asked for this.", code="not_asked")
-    if hash_list.automatic_asked_by_id == actor.pk:
-        raise Refused("You asked for this yourself: another person has to approve.", code="same")
-    hash_list.acts_automatically, hash_list.automatic_approved_by = True, actor
-    return _changed(hash_list, "automatic_approved", actor)
-
-
-@transaction.atomic
-def stop_automatic(hash_list: HashList, *, actor: Actor | Person) -> HashList:
-    """Let a list no longer act automatically, or withdraw the request. Can be undone by asking again."""
-    require(actor, Permission.HASHING_LISTS_APPROVE)
-    hash_list = _locked(hash_list)
-    if hash_list.automatic_asked_by_id is None:
-        raise Refused("This list does not act automatically.", code="not_asked")
-    hash_list.acts_automatically = False
-    hash_list.automatic_asked_by = hash_list.automatic_approved_by = None
-    return _changed(hash_list, "automatic_stopped", actor)
 
 
 @transaction.atomic

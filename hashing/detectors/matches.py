@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from hashing import lookup
+from hashing.automatic import acts
 from hashing.contract import Finding, FlagKind
 from hashing.models import Algorithm, HashEntry, HashList
 
@@ -103,7 +104,7 @@ def exact(entries: Iterable[HashEntry]) -> Iterable[Match]:
                 "distance": 0,
                 "threshold": 0,
                 "also": [entry.pk for entry in found if entry.pk != best.pk],
-                **({"acts_automatically": True} if hash_list.acts_automatically else {}),
+                **({"acts_automatically": True} if acts(hash_list, found) else {}),
             },
             hash_list_id=hash_list.pk,
             hash_entry_id=best.pk,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.db.models.functions import Now
 
 from hashing.models.words import Category
@@ -159,6 +159,12 @@ class Activation(models.Model):
     )
     is_rollback = models.BooleanField(default=False)
     reason = models.CharField(max_length=500, blank=True)
+    surfaces = models.JSONField(
+        default=list,
+        db_default=Value([], models.JSONField()),
+        blank=True,
+        help_text="Where the classifier looked when this was asked for. Empty: every surface.",
+    )
     asked_by = models.ForeignKey(
         "accounts.User", null=True, on_delete=models.PROTECT, related_name="+"
     )

@@ -61,6 +61,39 @@ class HashList(models.Model):
     automatic_approved_by = models.ForeignKey(
         "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+    automatic_version = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="Entries that changed after this version of the list do not act by themselves yet.",
+    )
+    renewal_asked_by = models.ForeignKey(
+        "accounts.User",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Asks that entries added since the approval act as well.",
+    )
+    asked_version = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="The list's version when the request that waits was made.",
+    )
+    request_ended = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why the last request or approval was dropped.",
+    )
+    content_by = models.ForeignKey(
+        "accounts.User",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Who last changed what would act, of what nobody approved yet.",
+    )
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now())
@@ -95,10 +128,19 @@ class HashList(models.Model):
                 ),
                 name="two_people_for_automatic_lists",
             ),
+            models.CheckConstraint(
+                condition=Q(renewal_asked_by=None) | Q(acts_automatically=True),
+                name="renewal_of_an_approval",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def automatic_request_by(self):  # type: ignore[no-untyped-def]
+        """Who asks that the list, or what was added to it since, acts automatically; None if nobody does."""
+        return self.renewal_asked_by if self.acts_automatically else self.automatic_asked_by
 
     def works_to_do(self):  # type: ignore[no-untyped-def]
         """Return what is still done for this list in batches (``LongWork``)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -126,11 +127,17 @@ def automatic(request: HttpRequest, list_id: uuid.UUID, verb: str) -> HttpRespon
     verbs: dict[str, tuple[Callable[..., Any], str]] = {
         "ask": (actions.ask_automatic, "You asked for it. Another person has to approve."),
         "approve": (actions.approve_automatic, "The list acts automatically from now on."),
+        "withdraw": (actions.withdraw_automatic, "The request was taken back."),
         "stop": (actions.stop_automatic, "The list no longer acts automatically."),
     }
     if verb not in verbs:
         raise Http404
     action, words = verbs[verb]
+    if verb == "approve":
+        asked = request.POST.get("asked_version", "")
+        # Without a number, or with one that is none, it is no request that anybody looked at.
+        version = int(asked) if asked.isdecimal() and len(asked) <= 9 else 0
+        action = functools.partial(action, asked_version=version)
     return _verb(request, list_id, action, words)
 
 

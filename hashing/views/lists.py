@@ -17,6 +17,7 @@ from accounts.permissions import Permission
 from accounts.searches import searched, stored_search
 from core.errors import Invalid
 from hashing import access, actions, list_access, lookup
+from hashing.automatic import new_entries, why_not_approve
 from hashing.forms import (
     DigestSearchForm,
     EntryFilterForm,
@@ -97,6 +98,11 @@ def detail(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
         "imports": access.imports_of(hash_list)[:IMPORTS_SHOWN],
         "precision": list_access.precision_of(flags),
     }
+    if person_of(request).may(Permission.HASHING_LISTS_APPROVE):
+        context |= {
+            "new_entries": new_entries(hash_list),
+            "why_not_approve": why_not_approve(hash_list, person_of(request)),
+        }
     return render(request, "hashing/list.html", context)
 
 

@@ -98,6 +98,11 @@ Requests
     a token in a proxy's log        web/test_real_server.py::test_the_logs_of_the_proxy_hold_no_token
 
 People
+    one adds to what two approved   hashing/test_list_lifecycle.py::test_what_one_person_adds_later_does_not_act_before_two_want_it
+    changed under an approval       hashing/test_list_lifecycle.py::test_a_change_between_asking_and_approving_drops_the_request
+    another exchange put in place   hashing/test_exchanges.py::test_what_an_exchange_sends_acts_and_another_place_ends_that
+    the texts of a classifier       hashing/test_classifiers.py::test_whoever_brought_the_texts_is_not_the_second_person
+    a classifier looks at more      hashing/test_classifiers.py::test_one_person_does_not_let_an_approved_version_look_at_more
     risk of subjects without grants hashing/test_risk_cases.py::test_a_lead_without_grants_sees_no_group_and_no_account
     two claimers                    test_concurrency.py::test_of_two_claimers_on_one_case_one_gets_it_and_the_other_is_told_who
     fifty claimers                  test_concurrency.py::test_fifty_claimers_on_a_queue_none_twice_none_lost

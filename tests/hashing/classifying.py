@@ -80,10 +80,12 @@ def make(name: str = "Marker texts", **more: object) -> Classifier:
     return actions.create_classifier(**said)
 
 
-def supplied(classifier: Classifier, count: int = 400, *, seed: int = 1) -> TrainingSet:
+def supplied(
+    classifier: Classifier, count: int = 400, *, seed: int = 1, actor: User | Actor = SYSTEM
+) -> TrainingSet:
     """Import labelled texts."""
     made = actions.import_training_set(
-        classifier, labelled.to_store(rows(count, seed=seed)), file_name="rows.ndjson", actor=SYSTEM
+        classifier, labelled.to_store(rows(count, seed=seed)), file_name="rows.ndjson", actor=actor
     )
     assert isinstance(made, TrainingSet)
     return made

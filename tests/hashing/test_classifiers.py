@@ -13,6 +13,8 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
+from django.test import Client
+from django.urls import reverse
 
 from accounts.models import User
 from accounts.permissions import Role
@@ -35,7 +37,7 @@ from hashing.models import (
     VersionState,
 )
 from reports.models import Item, ScanState, Source
-from tests.cast import make_person
+from tests.cast import make_person, signed_in
 from tests.hashing.classifying import active, make, rows, send, sentence, supplied, trained
 
 pytestmark = pytest.mark.django_db
@@ -377,6 +379,51 @@ def test_a_second_person_activates(classifier: Classifier, policy_admin: User, l
     with pytest.raises(Refused, match="decided meanwhile: approved"):
         actions.approve_activation(asked, reference=[], actor=lead)
     assert events()[-1] == "hashing.activation.approved"
+
+
+def test_whoever_brought_the_texts_is_not_the_second_person(
+    classifier: Classifier, policy_admin: User, lead: User
+) -> None:
+    brought = make_person("Pia Pauli", Role.POLICY_ADMIN)
+    training_set = supplied(classifier, actor=brought)
+    version = trained(classifier, actor=policy_admin)
+    asked = actions.ask_activation(version, threshold=0.7, wanted_precision=0.9, actor=policy_admin)
+    actions.withdraw_training_set(training_set, actor=brought)  # It learned from them all the same.
+    page = signed_in(Client(), brought).get(
+        reverse("hashing:classifier_version", args=[version.pk])
+    )
+    assert "You imported texts that this version learned from" in page.text
+    with pytest.raises(Refused, match="imported texts"):
+        actions.approve_activation(asked, reference=[], actor=brought)
+    assert actions.approve_activation(asked, reference=[1] * BINS, actor=lead).state == "active"
+
+
+def test_one_person_does_not_let_an_approved_version_look_at_more(
+    source: Source, policy_admin: User, lead: User
+) -> None:
+    classifier = make(surfaces=["group_name", "profile_name"])
+    supplied(classifier)
+    version = trained(classifier)
+
+    def look_at(*surfaces: str) -> None:
+        actions.change_classifier(classifier, surfaces=surfaces, actor=policy_admin)
+
+    asked = actions.ask_activation(version, threshold=0.5, wanted_precision=0.8, actor=policy_admin)
+    for more in ((), ("group_name", "profile_text")):
+        with pytest.raises(Invalid, match="surfaces"):
+            look_at(*more)
+    actions.approve_activation(asked, reference=[1] * BINS, actor=lead)
+    with pytest.raises(Invalid, match="surfaces"):
+        look_at()
+    look_at("group_name")
+    actions.retire_active(version, reason="tried", actor=policy_admin)
+    look_at("group_name", "profile_text")
+    with pytest.raises(Refused, match="approved for fewer surfaces"):
+        actions.roll_back(classifier, actor=policy_admin)
+    assert not classifying.findings_in("markerword-alpha river", "profile_text")
+    look_at("profile_name")
+    actions.roll_back(classifier, actor=policy_admin)
+    assert classifying.findings_in("markerword-alpha river", "profile_name")
 
 
 def test_the_database_refuses_one_person_who_does_both(

@@ -19,8 +19,8 @@ from django.urls import reverse
 from accounts.models import User
 from core.errors import Invalid, Refused
 from core.models import AuditEntry
-from hashing import actions, jobs
-from hashing.models import Exchange, ExchangeRecord, ExchangeRun, HashEntry
+from hashing import actions, automatic, jobs
+from hashing.models import Exchange, ExchangeRecord, ExchangeRun, HashEntry, HashList
 from tests.cast import signed_in
 from tests.hashing.exchange_servers import StandIn, as_json, ncmec_entries, ncmec_entry, serving
 
@@ -517,3 +517,40 @@ def test_secrets_are_sealed_anew_with_the_master_key(set_up: Callable[..., Excha
     exchange.refresh_from_db()
     assert bytes(exchange.sealed_credentials or b"") != before
     assert json.loads(json.dumps(actions.exchange_credentials(exchange)))["token"] == "t"
+
+
+def test_what_an_exchange_sends_acts_and_another_place_ends_that(
+    set_up: Callable[..., Exchange], policy_admin: User, lead: User
+) -> None:
+    """Two people approved the exchange: one of them does not put another in its place."""
+    entries = [{"id": "1", "algorithm": "md5", "value": "a" * 32}]
+    with serving(lambda *_: as_json({"entries": entries})) as server:
+        exchange = set_up("https_json", url=f"{server.url}/list")
+        fetch(exchange)
+        actions.ask_automatic(exchange.hash_list, actor=policy_admin)
+        entries.append({"id": "2", "algorithm": "md5", "value": "b" * 32})
+        fetch(exchange)  # The exchange goes on while somebody thinks about it.
+        with pytest.raises(Refused, match="asked for this yourself"):
+            actions.approve_automatic(exchange.hash_list, actor=policy_admin)
+        actions.approve_automatic(exchange.hash_list, actor=lead)
+        entries.append({"id": "3", "algorithm": "md5", "value": "c" * 32})
+        fetch(exchange)
+    hash_list = HashList.objects.get(pk=exchange.hash_list_id)
+    actions.add_entry(hash_list, algorithm="md5", value="d" * 32, actor=policy_admin)
+    acting = {
+        entry.value[0]
+        for entry in HashEntry.objects.filter(hash_list=hash_list)
+        if automatic.acts(hash_list, [entry])
+    }
+    assert acting == {"a", "b", "c"}, "what a person put there waits for two"
+    values = {"url": exchange.settings["url"]}
+    actions.change_exchange(exchange, values=values, every_minutes=90, actor=policy_admin)
+    assert HashList.objects.get(pk=hash_list.pk).acts_automatically
+    values = {"url": "https://elsewhere.example/list"}
+    actions.change_exchange(exchange, values=values, every_minutes=90, actor=policy_admin)
+    hash_list.refresh_from_db()
+    assert not hash_list.acts_automatically
+    assert "changed where its exchange fetches from" in hash_list.request_ended
+    actions.ask_automatic(hash_list, actor=lead)
+    with pytest.raises(Refused, match="last changed what would act"):
+        actions.approve_automatic(hash_list, actor=policy_admin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import uuid
@@ -376,6 +377,7 @@ def test_a_list_with_a_small_share_is_not_held(
 def test_a_list_acts_automatically_only_when_two_people_want_it(
     known: HashList, lead: User, policy_admin: User, scanned: Scanned
 ) -> None:
+    list_picture(known, pictures.jpeg(5))
     with pytest.raises(Refused):
         actions.approve_automatic(known, actor=lead)
     actions.ask_automatic(known, actor=policy_admin)
@@ -383,9 +385,13 @@ def test_a_list_acts_automatically_only_when_two_people_want_it(
         actions.approve_automatic(known, actor=policy_admin)
     client = signed_in(Client(), lead)
     verb = reverse("hashing:list_automatic", args=[known.pk, "approve"])
-    assert client.post(verb).status_code == 302
-    assert client.post(verb).status_code == 409
-    list_picture(known, pictures.jpeg(5))
+    page = client.get(reverse("hashing:list", args=[known.pk])).text
+    known.refresh_from_db()
+    assert f'name="asked_version" value="{known.asked_version}"' in page
+    seen = {"asked_version": known.asked_version}
+    assert client.post(verb, {}).status_code == 409, "no request that anybody looked at"
+    assert client.post(verb, seen).status_code == 302
+    assert client.post(verb, seen).status_code == 409
     exact = next(f for f in flags_of(scanned(pictures.jpeg(5))) if f.score == 1)
     assert exact.evidence["acts_automatically"] is True
     actions.stop_automatic(known, actor=lead)
@@ -407,6 +413,99 @@ def test_a_list_that_becomes_automatic_makes_no_new_finding_of_an_old_one(
     assert any(
         "acts_automatically" in flag.evidence for flag in flags_of(scanned(pictures.jpeg(5)))
     )
+
+
+def acting(scanned: Scanned, seed: int) -> bool:
+    """Return whether a copy of a listed picture acts automatically."""
+    return any(
+        "acts_automatically" in flag.evidence for flag in flags_of(scanned(pictures.jpeg(seed)))
+    )
+
+
+def put(known: HashList, seed: int, person: User) -> HashEntry:
+    """Put a picture on the list as a policy administrator does: by its digest alone."""
+    value = hashlib.sha256(pictures.jpeg(seed)).hexdigest()
+    return actions.add_entry(known, algorithm="sha256", value=value, actor=person)
+
+
+def test_what_one_person_adds_later_does_not_act_before_two_want_it(
+    known: HashList, lead: User, policy_admin: User, scanned: Scanned
+) -> None:
+    first = put(known, 5, policy_admin)
+    actions.ask_automatic(known, actor=policy_admin)
+    actions.approve_automatic(known, actor=lead)
+    put(known, 6, policy_admin)
+    known.refresh_from_db()
+    assert (acting(scanned, 5), acting(scanned, 6)) == (True, False)
+    page = signed_in(Client(), lead).get(reverse("hashing:list", args=[known.pk])).text
+    assert "Added since, and not acting yet" in page
+    assert f"1 by {policy_admin.pseudonym}" in page
+    actions.retire_entry(first, reason="tried", actor=policy_admin)
+    actions.restore_entry(first, actor=policy_admin)
+    assert acting(scanned, 5) is False, "one person took it off and put it back"
+    actions.ask_automatic(known, actor=lead)
+    with pytest.raises(Refused, match="last changed what would act"):
+        actions.approve_automatic(known, actor=policy_admin)
+    actions.withdraw_automatic(known, actor=lead)
+    actions.ask_automatic(known, actor=policy_admin)
+    actions.approve_automatic(known, actor=lead)
+    assert (acting(scanned, 5), acting(scanned, 6)) == (True, True)
+    with pytest.raises(Refused, match="acts already"):
+        actions.ask_automatic(known, actor=policy_admin)
+
+
+CHANGES: dict[str, Callable[[HashList, User], Any]] = {
+    "an entry": lambda known, person: put(known, 6, person),
+    "a small file": lambda known, person: actions.import_csv(
+        known, io.BytesIO(f"md5,{'b' * 32},\n".encode()), actor=person
+    ),
+    "a file": lambda known, person: jobs.read_import(
+        str(
+            actions.ask_import(
+                known, vault.store_bytes(f"md5,{'c' * 32},\n".encode(), name="x.csv"), actor=person
+            ).pk
+        )
+    ),
+    "the category": lambda known, person: actions.change_hash_list(
+        known, category="spam_other", actor=person
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_between_asking_and_approving_drops_the_request(
+    known: HashList, lead: User, policy_admin: User, name: str
+) -> None:
+    put(known, 5, policy_admin)
+    actions.ask_automatic(known, actor=lead)
+    seen = HashList.objects.get(pk=known.pk).asked_version
+    CHANGES[name](known, policy_admin)
+    for person in (policy_admin, make_person("Lea Low", Role.LEAD)):
+        with pytest.raises(Refused, match=f"dropped: {policy_admin.pseudonym} .* Ask again"):
+            actions.approve_automatic(known, actor=person)
+    client = signed_in(Client(), lead)
+    assert "The request was dropped" in client.get(reverse("hashing:list", args=[known.pk])).text
+    actions.ask_automatic(known, actor=lead)
+    with pytest.raises(Refused, match="another request"):
+        actions.approve_automatic(
+            known, actor=make_person("Lou Lane", Role.LEAD), asked_version=seen
+        )
+    with pytest.raises(Refused, match="last changed what would act"):
+        actions.approve_automatic(known, actor=policy_admin)
+
+
+def test_another_category_ends_what_two_people_approved(
+    known: HashList, lead: User, policy_admin: User
+) -> None:
+    actions.ask_automatic(known, actor=policy_admin)
+    actions.approve_automatic(known, actor=lead)
+    actions.change_hash_list(known, name="Another name", actor=policy_admin)
+    known.refresh_from_db()
+    assert known.acts_automatically
+    actions.change_hash_list(known, category="spam_other", actor=policy_admin)
+    known.refresh_from_db()
+    assert not known.acts_automatically
+    assert "The approval was dropped" in known.request_ended
 
 
 def test_a_match_of_an_automatic_list_has_the_highest_severity() -> None:
