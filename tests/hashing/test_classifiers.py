@@ -410,10 +410,10 @@ def test_one_person_does_not_let_an_approved_version_look_at_more(
 
     asked = actions.ask_activation(version, threshold=0.5, wanted_precision=0.8, actor=policy_admin)
     for more in ((), ("group_name", "profile_text")):
-        with pytest.raises(Invalid, match="surfaces"):
+        with pytest.raises(Invalid, match="Two people let it flag"):
             look_at(*more)
     actions.approve_activation(asked, reference=[1] * BINS, actor=lead)
-    with pytest.raises(Invalid, match="surfaces"):
+    with pytest.raises(Invalid, match="Two people let it flag"):
         look_at()
     look_at("group_name")
     actions.retire_active(version, reason="tried", actor=policy_admin)
