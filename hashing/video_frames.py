@@ -21,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from hashing import ffmpeg_log
+
 __all__ = ["Picked", "Unwatchable", "walk", "warm"]
 
 SIDE = 512
@@ -34,6 +36,9 @@ BAR = 22
 """Brightness (of 255) up to which an edge counts as a black bar, with room for a codec's noise."""
 SMALLEST_PICTURE = 0.4
 """Share of either side that must remain between bars."""
+HOLE = 500
+"""Packets in a row that cannot be decoded, after which nothing more is expected. At the end of a film, as many
+questions are asked for nothing; they take a few milliseconds together."""
 
 DECODERS = (
     *("h264", "hevc", "vp9", "vp8", "libdav1d"),
@@ -69,6 +74,7 @@ def warm() -> None:
     """Load OpenCV and open its reader once, so that no file has to be opened for the first video."""
     cv2 = _opencv()
     _open(cv2, bytes(64), "mov")
+    ffmpeg_log.listen()
     tiny = np.zeros((64, 64, 3), np.uint8)
     cv2.resize(cv2.cvtColor(tiny, cv2.COLOR_BGR2GRAY), (32, 32), interpolation=cv2.INTER_AREA)
 
@@ -79,10 +85,15 @@ def walk(
     """Yield first what is known of the video (a dictionary), then its picked frames in order of time.
 
     ``demuxer`` is FFmpeg's name of the one form that the file is read as. ``every`` is in seconds; at most
-    ``most`` frames and the first ``longest`` seconds are looked at. Raises Unwatchable for a file that holds no video, has no frame or frames of more than ``pixels``
-    points, or goes beyond those limits (after the frames that were within).
+    ``most`` frames and the first ``longest`` seconds are looked at. Raises Unwatchable for a file that holds no video,
+    has no frame or frames of more than ``pixels`` points, and after the frames that could be seen for one that goes
+    beyond those limits, is damaged or cut off, or has frames that could not be converted.
     """
     cv2 = _opencv()
+    if not ffmpeg_log.is_heard():
+        raise Unwatchable(
+            "the OpenCV that is installed here does not tell of damage", "no_complaints"
+        )
     film = _open(cv2, data, demuxer)
     if film is None:
         raise Unwatchable(
@@ -101,8 +112,10 @@ def walk(
     yield {"width": width, "height": height, "rate": round(rate, 3)}
     picked, number, last = 0, 0, -math.inf
     looked, before = -math.inf, None
-    at = 0.0
-    while film.grab():
+    at, unlike = 0.0, 0
+    ends_early = demuxer == "flv" and not _ends_with_a_tag(data)
+    heard = ffmpeg_log.complaints()
+    while _grab(film):
         at = _time(film.get(cv2.CAP_PROP_POS_MSEC) / 1000, number / rate, at)
         number += 1
         if at > longest:
@@ -111,7 +124,12 @@ def walk(
             )
         if at - looked < 1 / LOOKS - 0.01 and picked:
             continue
+        before_converting = ffmpeg_log.complaints()
         is_read, colour = film.retrieve()
+        if refused := ffmpeg_log.complaints() - before_converting:
+            # OpenCV says that it was read: what it gives is another picture, or whatever lay in memory.
+            unlike, heard = unlike + 1, heard + refused
+            continue
         if not is_read:
             continue
         looked = at
@@ -134,8 +152,31 @@ def walk(
             _points(cv2, grey, size),
             size,
         )
+    if unlike:
+        raise Unwatchable(
+            "its frames are interlaced, or of a form that is not converted here", "interlaced"
+        )
     if not picked:
         raise Unwatchable("the video has no frame that can be decoded", "no_frames")
+    if ends_early or ffmpeg_log.complaints() > heard:
+        raise Unwatchable("the file is damaged or cut off", "damaged")
+
+
+def _grab(film: Any) -> bool:
+    """Decode the next frame. Returns False at the end of the film, not at a hole in it: OpenCV stops at every packet
+    that cannot be decoded, and goes on when asked again.
+    """
+    return any(film.grab() for _ in range(HOLE))
+
+
+def _ends_with_a_tag(data: bytes) -> bool:
+    """Return whether a Flash video ends as it has to: with the length of its last tag, after that tag.
+
+    Adobe Flash Video File Format 10.1, annex E.3. FFmpeg says nothing about one that was cut off.
+    """
+    length = int.from_bytes(data[-4:])
+    tag = data[-4 - length :][:4] if 11 <= length <= len(data) - 4 else b""
+    return tag[:1] in {b"\x08", b"\x09", b"\x12"} and int.from_bytes(tag[1:]) == length - 11
 
 
 def _opencv() -> Any:

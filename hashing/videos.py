@@ -128,7 +128,7 @@ def watch(source: bytes | BinaryIO, *, every: float, limits: VideoLimits | None 
         height=int(facts.get("height", 0)),
         duration_ms=last + round(1000 / max(float(facts.get("rate", 25)), 0.1)),
         frames=tuple(frames),
-        problem=f"only the first {clock(last)} could be looked at: {why}" if why else "",
+        problem=f"looked at as far as {clock(last)}, not all of it: {why}" if why else "",
     )
 
 

@@ -1,0 +1,107 @@
+"""Films of which a part cannot be seen: what can be is matched, and a person is told that it was not all."""
+
+from __future__ import annotations
+
+import functools
+import io
+import re
+from collections.abc import Callable
+
+import av
+import numpy as np
+import pytest
+
+from core.media_types import sniff
+from hashing import ffmpeg_log, video_frames, videos
+from hashing.images import CannotDecode
+from hashing.models import FlagKind
+from reports.models import Item
+from tests import clips
+from tests.hashing.conftest import flags_of
+
+FORMS = {
+    "mp4": ("mp4", "libx264", {}),
+    "fragmented mp4": ("mp4", "libx264", {"movflags": "frag_keyframe+empty_moov"}),
+    "matroska": ("matroska", "libx264", {}),
+    "flash": ("flv", "libx264", {}),
+    "avi": ("avi", "mpeg4", {}),
+    "transport stream": ("mpegts", "libx264", {}),
+    "program stream": ("mpeg", "mpeg2video", {}),
+}
+
+
+@functools.cache
+def film(form: str, flags: str = "", settings: str = "") -> bytes:
+    """Return five drawn seconds in a form of FORMS; ``flags`` and ``settings`` are for the encoder."""
+    container, codec, options = FORMS[form]
+    out = io.BytesIO()
+    with av.open(out, "w", format=container, options=dict(options)) as made:
+        stream = made.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        stream.codec_context.thread_count = 1
+        stream.options = {"preset": "veryfast", "g": "25", "bf": "0", "x264-params": settings}
+        if flags:
+            stream.options = {**stream.options, "flags": flags}
+        for picture in clips.frames(7, 5, rate=25, size=(320, 180)):
+            frame = av.VideoFrame.from_ndarray(np.asarray(picture.convert("RGB")), format="rgb24")
+            made.mux(stream.encode(frame))  # type: ignore[arg-type]
+        made.mux(stream.encode(None))  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_whole_film_is_looked_at_to_its_end_and_one_that_was_cut_off_says_so(form: str) -> None:
+    whole = videos.watch(film(form), every=0.5)
+    assert not whole.problem
+    assert whole.frames[-1].at_ms >= 4400
+    if form == "mp4":
+        return  # Its index lies at the end: without that nothing is found, which is another sentence.
+    data = film(form)
+    cut = videos.watch(data[: len(data) * 6 // 10], every=0.5)
+    assert cut.frames[-1].at_ms < 4000
+    assert re.search(r"as far as 0:0\d, not all of it: the file is damaged or cut off", cut.problem)
+
+
+def test_a_film_with_a_hole_is_looked_at_behind_it_too() -> None:
+    data = bytearray(film("mp4"))
+    hole = range(len(data) * 4 // 10, len(data) * 6 // 10)
+    data[hole.start : hole.stop] = bytes(len(hole))
+    watched = videos.watch(bytes(data), every=0.5)
+    assert watched.frames[-1].at_ms >= 4400
+    assert "damaged" in watched.problem
+    same = videos.watch(film("mp4"), every=0.5).frames[-1].digests.pdq
+    assert (int(same, 16) ^ int(watched.frames[-1].digests.pdq, 16)).bit_count() <= 31
+
+
+INTERLACED: dict[str, Callable[[], bytes]] = {
+    "H.264": lambda: film("mp4", settings="interlaced=1"),
+    "MPEG-2": lambda: film("program stream", flags="+ilme+ildct"),
+}
+
+
+@pytest.mark.parametrize("codec", INTERLACED)
+def test_a_frame_that_opencv_could_not_convert_is_never_hashed(
+    scanned: Callable[..., Item], codec: str
+) -> None:
+    """OpenCV says that it was read, and gives what lay in memory: the last film's frame, for one."""
+    with pytest.raises(CannotDecode) as refused:
+        videos.watch(INTERLACED[codec](), every=0.5)
+    assert refused.value.code == "interlaced"
+    (flag,) = flags_of(scanned(INTERLACED[codec](), "video/mp4"))
+    assert (flag.kind, flag.evidence["code"]) == (FlagKind.COULD_NOT_SCAN, "interlaced")
+
+
+def test_where_complaints_cannot_be_heard_no_film_is_called_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ffmpeg_log, "is_heard", lambda: False)
+    data = film("mp4")
+    form = sniff(data)
+    assert form is not None
+    with pytest.raises(video_frames.Unwatchable) as refused:
+        next(
+            video_frames.walk(
+                data, demuxer=form.demuxer, every=1, longest=60, most=10, pixels=10**6
+            )
+        )
+    assert refused.value.code == "no_complaints"
