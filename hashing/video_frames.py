@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from hashing import ffmpeg_log
+from hashing import ffmpeg_log, film_tracks
 
 __all__ = ["Picked", "Unwatchable", "walk", "warm"]
 
@@ -160,6 +160,8 @@ def walk(
         raise Unwatchable("the video has no frame that can be decoded", "no_frames")
     if ends_early or ffmpeg_log.complaints() > heard:
         raise Unwatchable("the file is damaged or cut off", "damaged")
+    if (tracks := film_tracks.video_tracks(data, demuxer)) > 1:
+        raise Unwatchable(f"it has {tracks} video tracks, and one was looked at", "several_tracks")
 
 
 def _grab(film: Any) -> bool:

@@ -28,6 +28,7 @@ Videos
     cut off, in every container     hashing/test_damaged_videos.py::test_a_whole_film_is_looked_at_to_its_end_and_one_that_was_cut_off_says_so
     a hole in the middle            hashing/test_damaged_videos.py::test_a_film_with_a_hole_is_looked_at_behind_it_too
     frames that are not converted   hashing/test_damaged_videos.py::test_a_frame_that_opencv_could_not_convert_is_never_hashed
+    a second video track            hashing/test_damaged_videos.py::test_a_second_video_track_is_not_passed_over_in_silence
     a lying container               hashing/test_videos.py::test_a_file_that_only_says_it_is_a_video_goes_to_a_person
     longer than allowed             hashing/test_videos.py::test_a_film_beyond_the_limits_is_looked_at_within_them
     too many points a frame         hashing/test_videos.py::test_frames_of_too_many_pixels_are_refused

@@ -10,9 +10,11 @@ from collections.abc import Callable
 import av
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.media_types import sniff
-from hashing import ffmpeg_log, video_frames, videos
+from hashing import ffmpeg_log, film_tracks, video_frames, videos
 from hashing.images import CannotDecode
 from hashing.models import FlagKind
 from reports.models import Item
@@ -31,15 +33,15 @@ FORMS = {
 
 
 @functools.cache
-def film(form: str, flags: str = "", settings: str = "") -> bytes:
-    """Return five drawn seconds in a form of FORMS; ``flags`` and ``settings`` are for the encoder."""
+def film(form: str, flags: str = "", encoder: str = "") -> bytes:
+    """Return five drawn seconds in a form of FORMS; ``flags`` and ``encoder`` are for the encoder."""
     container, codec, options = FORMS[form]
     out = io.BytesIO()
     with av.open(out, "w", format=container, options=dict(options)) as made:
         stream = made.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
         stream.codec_context.thread_count = 1
-        stream.options = {"preset": "veryfast", "g": "25", "bf": "0", "x264-params": settings}
+        stream.options = {"preset": "veryfast", "g": "25", "bf": "0", "x264-params": encoder}
         if flags:
             stream.options = {**stream.options, "flags": flags}
         for picture in clips.frames(7, 5, rate=25, size=(320, 180)):
@@ -74,7 +76,7 @@ def test_a_film_with_a_hole_is_looked_at_behind_it_too() -> None:
 
 
 INTERLACED: dict[str, Callable[[], bytes]] = {
-    "H.264": lambda: film("mp4", settings="interlaced=1"),
+    "H.264": lambda: film("mp4", encoder="interlaced=1"),
     "MPEG-2": lambda: film("program stream", flags="+ilme+ildct"),
 }
 
@@ -89,6 +91,49 @@ def test_a_frame_that_opencv_could_not_convert_is_never_hashed(
     assert refused.value.code == "interlaced"
     (flag,) = flags_of(scanned(INTERLACED[codec](), "video/mp4"))
     assert (flag.kind, flag.evidence["code"]) == (FlagKind.COULD_NOT_SCAN, "interlaced")
+
+
+@functools.cache
+def two_tracks(form: str) -> bytes:
+    """Return a film of two video tracks: a drawn film that plays, and another behind it."""
+    container, codec, _options = FORMS[form]
+    out = io.BytesIO()
+    with av.open(out, "w", format=container) as made:
+        streams = [made.add_stream(codec, rate=25) for _ in range(2)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+            stream.codec_context.thread_count = 1
+        for number in range(25):
+            for stream, seed in zip(streams, (7, 8), strict=True):
+                picture = next(clips.frames(seed, 1, rate=1, size=(320, 180)))
+                pixels = np.roll(np.asarray(picture.convert("RGB")), number, axis=1)
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                made.mux(stream.encode(frame))  # type: ignore[arg-type]
+        for stream in streams:
+            made.mux(stream.encode(None))  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("form", ["mp4", "matroska", "avi", "transport stream"])
+def test_a_second_video_track_is_not_passed_over_in_silence(form: str) -> None:
+    watched = videos.watch(two_tracks(form), every=0.5)
+    assert "it has 2 video tracks, and one was looked at" in watched.problem
+    read = sniff(two_tracks(form))
+    assert read is not None
+    assert film_tracks.video_tracks(film(form), read.demuxer) == 1
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_tracks_of_anything_are_a_number(data: st.DataObject) -> None:
+    form = data.draw(st.sampled_from(["mp4", "matroska", "avi", "transport stream"]))
+    broken = bytearray(two_tracks(form)[-3000:] if form == "mp4" else two_tracks(form)[:3000])
+    for place, value in data.draw(
+        st.lists(st.tuples(st.integers(0, len(broken) - 1), st.integers(0, 255)), max_size=12)
+    ):
+        broken[place] = value
+    for demuxer in ("mov", "matroska", "avi", "mpegts"):
+        assert film_tracks.video_tracks(bytes(broken), demuxer) >= 0
 
 
 def test_where_complaints_cannot_be_heard_no_film_is_called_looked_at(
