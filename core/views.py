@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from core import disk
 from core.errors import (
@@ -200,7 +200,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return _page(request, 403, "Please reload the page", sentence)
 
 
-@require_GET
+@require_safe
 @never_cache
 @login_not_required
 def health(request: HttpRequest) -> HttpResponse:

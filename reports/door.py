@@ -64,10 +64,23 @@ class SourceKey(HttpBearer):
 
 
 def machine_door(view: Callable[..., Any]) -> Callable[..., HttpResponse]:
-    """Give every answer of a machine view its rate headers, and 405 the form of a problem document."""
+    """Give every answer of a machine view its rate headers, and 405 the form of a problem document.
+
+    A compressed body is refused as such: it would be called broken JSON, or a broken form.
+    """
 
     @wraps(view, assigned=("__doc__",), updated=())
     def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        coding = request.headers.get("Content-Encoding", "").strip().lower()
+        if coding not in {"", "identity"}:
+            response = problem(
+                415,
+                "Unsupported Media Type",
+                f"The body is compressed (Content-Encoding: {coding[:40]}). Send it as it is.",
+                code="unsupported_media_type",
+            )
+            response["Accept-Encoding"] = "identity"  # RFC 9110, section 15.5.16.
+            return response
         try:
             response = view(request, *args, **kwargs)
         except UnreadablePostError:

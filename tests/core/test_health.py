@@ -44,6 +44,11 @@ def healthz(**asked: str) -> Any:
     return Client().get("/healthz", asked)
 
 
+@pytest.mark.django_db
+def test_a_balancer_may_ask_for_the_header_alone() -> None:
+    assert (Client().head("/healthz").status_code, healthz().status_code) == (200, 200)
+
+
 def diagnosis() -> tuple[int, list[dict[str, str]]]:
     out = io.StringIO()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import uuid
 from collections.abc import Callable
@@ -220,6 +221,17 @@ def test_malformed_json_is_400(platform: Platform, raw: bytes) -> None:
 
 def test_another_media_type_is_415(platform: Platform) -> None:
     problem_of(platform.post("/reports", None, raw=b"<a/>", kind="text/xml"), 415)
+
+
+def test_a_compressed_body_is_415_and_says_so(platform: Platform) -> None:
+    answer = platform.client.post(
+        "/api/v1/reports",
+        data=gzip.compress(b'{"subject": {"account": "a"}, "reason": "spam"}'),
+        content_type="application/json",
+        headers=platform.headers() | {"Content-Encoding": "gzip"},
+    )
+    assert "compressed (Content-Encoding: gzip)" in problem_of(answer, 415)["detail"]
+    assert answer["Accept-Encoding"] == "identity"
 
 
 def test_another_method_is_405_as_a_problem(platform: Platform) -> None:
