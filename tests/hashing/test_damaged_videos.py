@@ -47,7 +47,7 @@ def film(form: str, flags: str = "", encoder: str = "") -> bytes:
         for picture in clips.frames(7, 5, rate=25, size=(320, 180)):
             frame = av.VideoFrame.from_ndarray(np.asarray(picture.convert("RGB")), format="rgb24")
             made.mux(stream.encode(frame))  # type: ignore[arg-type]
-        made.mux(stream.encode(None))  # type: ignore[arg-type]
+        made.mux(stream.encode(None))
     return out.getvalue()
 
 
@@ -110,7 +110,7 @@ def two_tracks(form: str) -> bytes:
                 frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
                 made.mux(stream.encode(frame))  # type: ignore[arg-type]
         for stream in streams:
-            made.mux(stream.encode(None))  # type: ignore[arg-type]
+            made.mux(stream.encode(None))
     return out.getvalue()
 
 
