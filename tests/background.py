@@ -20,6 +20,8 @@ def work() -> None:
             return
         for job in waiting:
             job.delete()
+            if job.description == "make_anchor" and not settings.HOLDFAST_SIGNING_KEY_FILE:
+                continue  # Only the package worker signs; this process plays the others.
             import_string(str(job.func_name))(*job.args)
     pytest.fail("the background work came to no end")
 

@@ -210,7 +210,7 @@ class TestChecking:
                 answer = desk.post(reverse("accounts:audit_check"), headers={"HX-Request": "true"})
             assert "waiting for a worker" in answer.content.decode()
         assert AuditEntry.objects.filter(event=AuditEvent.AUDIT_CHECK_REQUESTED).count() == 1
-        assert jobs.queue("default").get_job_ids() == ["verify_audit"]
+        assert jobs.queue("long").get_job_ids() == ["verify_audit"]
         jobs.run_now("verify_audit")
         page = desk.get(reverse("accounts:audit_check_state")).content.decode()
         assert "Intact" in page
@@ -254,7 +254,7 @@ class TestChecking:
         desk.post(reverse("accounts:audit_check"))
         with django_capture_on_commit_callbacks(execute=True):
             assert sweep_audit_check() == 1
-        assert jobs.queue("default").get_job_ids() == ["verify_audit"]
+        assert jobs.queue("long").get_job_ids() == ["verify_audit"]
         jobs.run_now("verify_audit")
         assert sweep_audit_check() == 0
         assert Heartbeat.objects.get(pk="verify_audit").detail["state"] == "done"

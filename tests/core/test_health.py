@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 from django.test import Client
@@ -33,10 +34,16 @@ def waiting(casework: Any) -> Report:
     """Return a report that was scanned four minutes ago and is in no case yet."""
     report: Report = casework.report("invented-1", texts=["an invented sentence"])
     past = Now() - timedelta(minutes=4)
+    with (
+        connection.cursor() as cursor
+    ):  # The time of receipt never changes; a test cannot wait for it.
+        cursor.execute("SET LOCAL session_replication_role = replica")
     Report.objects.filter(pk=report.pk).update(received_at=past)
     Item.objects.filter(report=report).update(
         received_at=past, scan_state="scanned", scanned_at=past, route_state="waiting"
     )
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = origin")
     return report
 
 

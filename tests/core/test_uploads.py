@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings as configured
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import UnreadablePostError
@@ -157,7 +158,9 @@ class TestStrangers:
         assert led_to_sign_in.status_code == 302
         public_form = send(Client(), "/open", body)
         checked = Client(enforce_csrf_checks=True)
-        checked.cookies["csrftoken"] = "a" * 32  # Now the CSRF check looks into the form.
+        checked.cookies[configured.CSRF_COOKIE_NAME] = (
+            "a" * 32
+        )  # Now the CSRF check looks into the form.
         for answer in (public_form, send(checked, "/take", body), send(checked, "/open", body)):
             assert answer.status_code == 403
             assert "not taken" in answer.content.decode()

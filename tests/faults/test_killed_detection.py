@@ -31,7 +31,7 @@ def test_killed_while_it_reads_a_list(processes: Processes) -> None:
     text = "".join(f"pdq,{number:064x}\n" for number in range(ROWS)).encode()
     blob = vault.store_bytes(text, name="list.csv")
     asked = actions.ask_import(known, blob, file_name="list.csv", actor=SYSTEM)
-    victim = processes.worker("default")
+    victim = processes.worker("long")
     wait_until(StagedRow.objects.exists, what="the first rows of the import")
     processes.kill(victim)
 
@@ -40,7 +40,7 @@ def test_killed_while_it_reads_a_list(processes: Processes) -> None:
     assert 0 < asked.rows < ROWS
     assert HashEntry.objects.count() == 1, "nothing of it is on the list before it is whole"
     HashImport.objects.update(due_at=Now())  # Nobody staged a batch for three minutes.
-    processes.worker("default")
+    processes.worker("long")
     run_sweeps()
 
     wait_until(

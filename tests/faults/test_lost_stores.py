@@ -52,7 +52,8 @@ def test_valkey_wiped_twice_with_thirty_items_waiting(
         lambda: Item.objects.filter(scan_state=ScanState.SCANNED).count() >= 8,
         what="the first scans after the wipe",
     )
-    assert Item.objects.filter(scan_state=ScanState.WAITING).exists()
+    for number in range(10, 15):
+        casework.report(f"invented-{number}", texts=["an invented sentence", "another one"])
     wipe_valkey()  # This time under a worker at its work.
 
     def done() -> bool:
@@ -60,11 +61,11 @@ def test_valkey_wiped_twice_with_thirty_items_waiting(
         return not Report.objects.exclude(route_state=RouteState.ROUTED).exists()
 
     wait_until(done, what="a case for every report")
-    assert Item.objects.filter(scan_state=ScanState.SCANNED).count() == 30
+    assert Item.objects.filter(scan_state=ScanState.SCANNED).count() == 40
     assert set(Item.objects.values_list("scan_attempts", flat=True)) == {1}
-    assert Case.objects.count() == 10
+    assert Case.objects.count() == 15
     joined = Counter(Case.objects.values_list("case_reports__report", flat=True))
-    assert len(joined) == 10
+    assert len(joined) == 15
     assert set(joined.values()) == {1}
 
 

@@ -40,7 +40,7 @@ def test_every_detector_is_listed_with_its_state_and_the_last_hour(
 ) -> None:
     health.forget()
     scanned(pictures.jpeg(3))
-    scanned(pictures.not_a_picture())
+    scanned(pictures.bomb_png())
     health.flush(at_once=True)
     page = editor.get(reverse("hashing:detectors")).text
     assert "Known image" in page
@@ -54,7 +54,7 @@ def test_every_detector_is_listed_with_its_state_and_the_last_hour(
     detail = editor.get(page_of("known_image")).text
     assert "2 items in 24 hours" not in detail
     assert "1 items in 24 hours, 1 more could not be looked at" in detail
-    assert "Could not look: wrong type" in detail
+    assert "Could not look: too many pixels" in detail
     assert "<svg" in detail
     assert "style=" not in detail
 

@@ -333,10 +333,10 @@ def test_a_build_that_fails_says_why_and_is_tried_later(
 ) -> None:
     add(known, QUERY)
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(vault, "receive", full)
+    monkeypatch.setattr(vault, "receive", broken)
     build = actions.request_index("a test asks")
     assert build is not None
     with pytest.raises(Exception, match="OSError"):

@@ -109,7 +109,7 @@ def test_an_animation_is_looked_at_in_several_frames(
 
 
 def test_what_cannot_be_decoded_is_flagged(scanned: Put, setting: DetectorSetting) -> None:
-    found = {flag.detector: flag for flag in flags_of(scanned(pictures.not_a_picture()))}
+    found = {flag.detector: flag for flag in flags_of(scanned(pictures.bomb_png()))}
     assert found["nudity"].kind == FlagKind.COULD_NOT_SCAN
 
 

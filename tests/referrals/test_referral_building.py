@@ -298,11 +298,11 @@ def test_a_build_that_stops_without_a_word_is_tried_again_and_then_shown(
 ) -> None:
     referral = desk.approved()
 
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
+    def broken(*_: Any) -> None:
+        raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(jobs, "build", full)
+        patched.setattr(jobs, "build", broken)
         for attempt in range(1, MOST_ATTEMPTS + 1):
             assert waiting_builds() == [referral.pk]
             with pytest.raises(Exception, match="OSError"):

@@ -21,6 +21,7 @@ READERS = {
     "env_int",
     "env_list",
     "env_numbers",
+    "env_program",
     "secret",
     "text_or_file",
 }
@@ -33,7 +34,9 @@ INTERNAL = {
     "PYTHONPATH",
     "PYTHONUNBUFFERED",
     "OBJC_DISABLE_INITIALIZE_FORK_SAFETY",
+    "OPENCV_FFMPEG_CAPTURE_OPTIONS",
     "OPENCV_FFMPEG_LOGLEVEL",
+    "OPENCV_LOG_LEVEL",
 }
 IN_SHELL = {"PYTHON"}  # Read by config/runtime/venv.sh.
 
