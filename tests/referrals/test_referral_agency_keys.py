@@ -105,9 +105,13 @@ def test_confirming_asks_for_the_fingerprint_and_does_not_show_it(
     desk: Desk, author: Client, second: Client
 ) -> None:
     key = desk.enter_key(OTHER)
-    shown = text_of(second.get(key_page("confirm_key", key)))
-    assert key.spoken not in shown
-    assert key.fingerprint not in shown
+    agency = reverse("referrals:recipient", args=[desk.agency.pk])
+    # Nor do the pages on the way there, their dialogs and ids: it would be copied instead of asked for.
+    for where in (key_page("confirm_key", key), agency, reverse("referrals:recipients")):
+        shown = text_of(second.get(where))
+        assert key.text[:12] in shown
+        assert key.spoken[:9] not in shown
+        assert key.fingerprint not in shown
     for wrong in ("", "0" * 32, key.fingerprint[:16]):
         answer = second.post(key_page("confirm_key", key), {"fingerprint": wrong})
         assert answer.status_code == 422
