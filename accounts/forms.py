@@ -68,7 +68,6 @@ class ConfirmForm(forms.Form):
     )
     confirm_code = forms.CharField(
         label="Code from your authenticator app",
-        help_text="Instead of the password, if you like.",
         max_length=20,
         required=False,
         widget=forms.TextInput(attrs=_CODE),
@@ -79,6 +78,9 @@ class ConfirmForm(forms.Form):
         if not asks_code:
             del self.fields["confirm_code"]
             self.fields["confirm_password"].required = True
+        else:  # Neither is optional: one of the two has to be given.
+            self.fields["confirm_password"].needed_for = "or the code"  # type: ignore[attr-defined]
+            self.fields["confirm_code"].needed_for = "or the password"  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -234,6 +236,7 @@ class ReasonForm(forms.Form):
         help_text="For the administrator who confirms it, such as “called her on the number we know”.",
         max_length=500,
         widget=_REASON,
+        error_messages={"required": "Say how you made sure that they want it."},
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Now
 from django.http import Http404
 
@@ -44,6 +44,11 @@ def deliveries_for(
             last_error=Subquery(last.values("error")[:1]),
             is_being_sent=Q(locked_until__gt=Now()),
             is_due=Q(next_attempt_at__lte=Now()),
+            held_until=Case(
+                When(
+                    endpoint__breaker__open_until__gt=Now(), then=F("endpoint__breaker__open_until")
+                )
+            ),
         )
         .order_by("-created_at", "pk")
     )

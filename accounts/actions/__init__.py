@@ -17,6 +17,7 @@ from accounts.actions.invitations import (
     find_invitation,
     invite,
     revoke_invitation,
+    waits_for_confirmation,
 )
 from accounts.actions.own import change_password, rename, set_keys_enabled, set_theme
 from accounts.actions.password_links import (
@@ -90,4 +91,5 @@ __all__ = [
     "try_code",
     "try_password",
     "unlock",
+    "waits_for_confirmation",
 ]

@@ -81,6 +81,14 @@ def find_invitation(token: str) -> Invitation | None:
     return found if found.requests.filter(confirmed_at__isnull=False).exists() else None
 
 
+def waits_for_confirmation(token: str) -> bool:
+    """Return whether ``token`` would make an administrator as soon as another one confirms it."""
+    open_ones = Invitation.objects.filter(
+        token_hash=hash_token(token), accepted_at=None, revoked_at=None, expires_at__gt=Now()
+    )
+    return open_ones.exists() and find_invitation(token) is None
+
+
 @transaction.atomic
 def revoke_invitation(invitation: Invitation, *, actor: User) -> Invitation:
     """Make an invitation's link useless. Cannot be undone; invite again instead."""

@@ -114,7 +114,11 @@ def entry(request: HttpRequest, id: int) -> HttpResponse:
         ("Client", shown.user_agent or "–"),
     ]
     if mark := shown.data.get("after_reset"):
-        facts.insert(1, ("After a reset", f"Administrators let somebody in anew at {mark}"))
+        said = (
+            f"Administrators let somebody in anew as {shown.actor_label} at "
+            f"{mark[:16].replace('T', ' ')} UTC. For 30 days it may be somebody else who acts here."
+        )
+        facts.insert(1, ("After a reset", said))
     context = {"detail": detail, "facts": facts, "data": sorted(shown.data.items())}
     return render(request, "accounts/audit_entry.html", context)
 

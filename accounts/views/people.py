@@ -106,7 +106,9 @@ def _ask(request: HttpRequest, subject: User, kind: AccountRequest.Kind) -> Http
                 request, "Nothing is changed yet: another administrator has to confirm it."
             )
             return redirect("accounts:person", id=subject.pk)
-    return _person(request, subject, asks={kind.value: form})
+    # The role that was chosen stays chosen: else giving the reason alone would change nothing.
+    chosen = RoleForm(request.POST) if kind == Kind.ADMINISTRATOR else None
+    return _person(request, subject, role_form=chosen, asks={kind.value: form})
 
 
 def _verb(action: Callable[..., User], done: str) -> Callable[..., HttpResponseBase]:

@@ -169,8 +169,12 @@ def accept_invitation(request: HttpRequest) -> HttpResponse:
     attempts.take_token()
     invitation = actions.find_invitation(token)
     if invitation is None:
-        attempts.token_failed()
-        return render(request, "accounts/invitation_closed.html", status=404)
+        is_waiting = actions.waits_for_confirmation(token)
+        if not is_waiting:
+            attempts.token_failed()
+        context = {"is_waiting": is_waiting}
+        status = 409 if is_waiting else 404
+        return render(request, "accounts/invitation_closed.html", context, status=status)
     form = AcceptForm(_typed(request), email=invitation.email, initial={"name": invitation.name})
     if form.is_valid():
         user = actions.accept_invitation(

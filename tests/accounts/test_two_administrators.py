@@ -148,7 +148,9 @@ def test_nothing_waits_is_said(ada: Client) -> None:
 # ── A second administrator of one's own making ────────────────────────────────────────────────
 def test_nobody_makes_an_administrator_alone(ada: Client, alma: Client, reviewer: User) -> None:
     """Else one administrator would be two."""
-    assert ada.post(of(reviewer, "role"), {"role": "administrator"}).status_code == 422
+    refused = ada.post(of(reviewer, "role"), {"role": "administrator"})
+    assert refused.status_code == 422
+    assert 'value="administrator" selected' in refused.content.decode()  # The choice is kept.
     assert ada.post(of(reviewer, "role"), {"role": "administrator", **WHY}).status_code == 302
     reviewer.refresh_from_db()
     assert reviewer.role == Role.REVIEWER
@@ -171,6 +173,9 @@ def test_the_invitation_of_an_administrator_opens_once_another_confirmed_it(
     found = re.search(r"/invitation/#?([\w-]{20,})", page)
     assert found
     assert actions.find_invitation(found[1]) is None
+    early = Client().post("/invitation/", {"token": found[1]})
+    assert "This invitation waits" in early.content.decode()
+    assert "does not work" in Client().post("/invitation/", {"token": "x"}).content.decode()
     with pytest.raises(Refused):
         actions.accept_invitation(found[1], name="Max", password=PASSWORD)
     assert decide(ada).status_code == 409
@@ -223,7 +228,8 @@ def test_what_follows_is_marked_in_the_log_for_a_month(
     assert entry.data["after_reset"] == reviewer.recovered_at.isoformat()
     reader = signed_in(Client(), auditor)
     assert "After a reset" in reader.get("/audit/").content.decode()
-    assert "let somebody in anew" in reader.get(f"/audit/{entry.pk}/").content.decode()
+    said = f"let somebody in anew as {entry.actor_label} at {entry.data['after_reset'][:10]} "
+    assert said in reader.get(f"/audit/{entry.pk}/").content.decode()
     assert "after_reset" not in AuditEntry.objects.filter(actor_label="A-1").latest("pk").data
     User.objects.filter(pk=reviewer.pk).update(recovered_at=Now() - timedelta(days=31))
     own.post("/account/name/", {"name": "Robin Later"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from django.test import Client
 from accounts.models import User
 from core.models import AuditEntry
 from moderation import delivery_jobs
-from moderation.models import Delivery, Enforcement, WebhookEndpoint
+from moderation.models import Delivery, EndpointBreaker, Enforcement, WebhookEndpoint
 from tests.casework import Casework, grant_all
 from tests.cast import signed_in
 from tests.moderation.receiver import Receiver
@@ -142,3 +143,25 @@ def test_a_test_that_fails_says_why(admin_client: Client, receiver: Receiver) ->
     endpoint = WebhookEndpoint.objects.get()
     answer = admin_client.post(f"/webhooks/{endpoint.pk}/test/", follow=True)
     assert "The test failed: No answer" in answer.content.decode()
+
+
+def test_the_log_says_that_an_endpoint_is_held_back(
+    admin_client: Client, receiver: Receiver, enforcement: Enforcement
+) -> None:
+    """Else somebody looks for a worker that is missing."""
+    new_endpoint(admin_client, receiver)
+    delivery = Delivery.objects.get()
+    places = ("/deliveries/", f"/deliveries/{delivery.pk}/")
+    for place in places:
+        page = admin_client.get(place).content.decode()
+        assert "as soon as a worker is free" in page
+        assert "Held back" not in page
+    EndpointBreaker.objects.update_or_create(
+        endpoint=WebhookEndpoint.objects.get(),
+        defaults={"failures": 5, "open_until": Now() + timedelta(minutes=5)},
+    )
+    for place in places:
+        page = admin_client.get(place).content.decode()
+        assert "as soon as a worker is free" not in page
+        assert "follows when the endpoint answers again" in page
+        assert "Held back" in page

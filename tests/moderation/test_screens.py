@@ -43,6 +43,15 @@ def test_home_of_other_roles_leads_to_their_rooms(who: str, request: Any, sessio
     assert "queue-figures" not in page
 
 
+def test_legal_staff_are_not_told_to_wait_for_a_queue(legal: Any, session_of: Any) -> None:
+    """They need none: a category is enough."""
+    legals = session_of(legal)
+    assert reverse("moderation:queues") not in read(legals, reverse("moderation:home"))
+    page = read(legals, reverse("moderation:queues"))
+    assert "Your role works no queue" in page
+    assert "Until then you see no cases" not in page
+
+
 def test_a_lead_sees_that_something_could_not_be_routed(
     casework: Casework, lena: Any, robin: Any, session_of: Any
 ) -> None:
