@@ -192,6 +192,8 @@ def consequence(outcome: str, verbs: list[str]) -> str:
     """Return the sentence below the form: what this decision will do."""
     if outcome not in Outcome.values:
         return "Choose what you found; what follows is said here before you confirm."
+    if not verbs and outcome != Outcome.NOT_VIOLATING:
+        return "Choose what the platform should do; what follows is said here before you confirm."
     labels = [Verb(verb).label for verb in verbs if verb in Verb.values and verb != Verb.NO_ACTION]
     return workflow.consequence(outcome, labels, undo_seconds=settings.HOLDFAST_UNDO_SECONDS)
 

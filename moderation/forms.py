@@ -32,7 +32,7 @@ class DecideForm(forms.Form):
         },
     )
     enforcements = forms.MultipleChoiceField(
-        label="Enforcement",
+        label="What the platform should do",
         choices=Verb.choices,
         error_messages={
             "required": "Choose what the platform should do, or “No action”.",

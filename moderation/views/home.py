@@ -73,6 +73,24 @@ _ROOMS = [
         "Terms that texts are compared with.",
     ),
     (
+        Permission.HASHING_EXCHANGES_VIEW,
+        "hashing:exchanges",
+        "Exchanges",
+        "Hashes that partners share.",
+    ),
+    (
+        Permission.HASHING_CLASSIFIERS_VIEW,
+        "hashing:classifiers",
+        "Classifiers",
+        "What learns from decisions.",
+    ),
+    (
+        Permission.HASHING_DETECTORS_VIEW,
+        "hashing:detectors",
+        "Detectors",
+        "What looks at every item, and what it could not look at.",
+    ),
+    (
         Permission.AUDIT_VIEW,
         "accounts:audit",
         "Audit",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -41,6 +42,16 @@ def test_home_of_other_roles_leads_to_their_rooms(who: str, request: Any, sessio
     page = read(session_of(person), reverse("moderation:home"))
     assert "card__link" in page
     assert "queue-figures" not in page
+
+
+def test_home_of_a_policy_administrator_leads_to_all_of_detection(
+    policy_admin: Any, session_of: Any
+) -> None:
+    page = read(session_of(policy_admin), reverse("moderation:home"))
+    rooms = re.findall(r'card__link[^>]*href="([^"]+)"|href="([^"]+)"[^>]*card__link', page)
+    found = {one or other for one, other in rooms}
+    for room in ("lists", "rules", "exchanges", "classifiers", "detectors"):
+        assert reverse(f"hashing:{room}") in found
 
 
 def test_legal_staff_are_not_told_to_wait_for_a_queue(legal: Any, session_of: Any) -> None:
@@ -162,6 +173,10 @@ def test_the_consequence_is_said_before_confirming(held: Case, at_work: Any) -> 
     said = read(at_work, f"{address}?outcome=confirm_refer&enforcements=ban_account")
     assert "The platform is told: ban account" in said
     assert "legal staff" in said
+    # Confirming this is refused, so nothing is promised for it.
+    early = read(at_work, f"{address}?outcome=confirm_refer")
+    assert "Choose what the platform should do" in early
+    assert "The case is closed" not in early
 
 
 def test_colleagues_see_each_other_on_a_case(
