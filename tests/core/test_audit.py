@@ -217,6 +217,8 @@ class TestTheDatabaseRefuses:
             ({"line": None}, "no place for its time"),
             ({"line": '{"x":1,\x1e,\x1e}'}, "disagree"),
             ({"line": LINE.replace('"ip":""', '"ip":"","more":1')}, "disagree"),
+            ({"line": LINE.replace('"ip"', '\n"ip"')}, "not written as the log writes"),
+            ({"line": LINE.replace('"ip"', '"ip":"203.0.113.9","ip"')}, "not written as the log"),
             ({"event": "other"}, "disagree"),
             ({"actor_id": "other"}, "disagree"),
             ({"actor_label": "other"}, "disagree"),
@@ -284,6 +286,22 @@ class TestTheDatabaseRefuses:
         verdict = check()
         assert verdict.is_intact
         assert verdict.as_given == 2
+
+    @pytest.mark.parametrize("id", [-7, 0, 2**62])
+    def test_an_entry_does_not_choose_its_id(self, id: int) -> None:
+        before = write(1)[0].pk
+        insert(id=id)
+        after = write(1)[0].pk
+        assert list(AuditEntry.objects.order_by("id").values_list("seq", flat=True)) == [1, 2, 3]
+        assert before < after < before + 100
+
+    def test_each_function_of_a_trigger_names_where_its_tables_are(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT proname FROM pg_proc WHERE proname LIKE 'holdfast%'"
+                " AND 'search_path=public, pg_temp' <> ALL (coalesce(proconfig, '{}'))"
+            )
+            assert cursor.fetchall() == []
 
     def test_a_temporary_table_is_not_taken_for_the_heads(self) -> None:
         write(1)

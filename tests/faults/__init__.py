@@ -158,6 +158,9 @@ Full disks
 The record
     an entry dated back             core/test_audit.py::test_entries_that_do_not_fit
     a line of nothing but NULLs     core/test_audit.py::test_entries_that_do_not_fit
+    an id of its own choice         core/test_audit.py::test_an_entry_does_not_choose_its_id
+    a temporary table in the way    referrals/test_record.py::test_a_temporary_table_is_not_taken_for_the_keys_that_were_confirmed
+    rows of a sealed referral       referrals/test_record.py::test_what_belongs_to_a_sealed_referral_stays_as_it_is
     rows changed behind the log     referrals/test_record.py::test_rows_changed_behind_the_log_are_refused_then_named_and_never_sealed
     changed after its approval      referrals/test_record.py::test_a_referral_changed_after_its_approval_is_named_and_never_sealed
     a row that the log does not know  referrals/test_record.py::test_a_row_without_a_line_is_named

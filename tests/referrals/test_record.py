@@ -12,7 +12,8 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 
 from core.audit_check import check
-from referrals.models import ReferralState
+from referrals.models import PackageDownload, Recipient, Referral, ReferralAccount, ReferralState
+from reports.models import Account, AccountIdentifier, IpEvent
 from tests.pictures import jpeg
 from tests.referrals.desk import Desk
 
@@ -118,6 +119,31 @@ APPROVED = {
     ),
 }
 
+# Nothing changes these at any step, so the database refuses it to everybody but the owner of the tables.
+REFUSED = (
+    "DELETE FROM moderation_caseitem",
+    "UPDATE moderation_caseitem SET joined_at = joined_at - interval '1 day'",
+    "DELETE FROM moderation_casereport",
+    "DELETE FROM moderation_enforcement",
+    "UPDATE moderation_enforcement SET verb = 'warn'",
+    "UPDATE moderation_policyversion SET definition = 'another'",
+    "DELETE FROM moderation_policyversion",
+    "DELETE FROM referrals_recipientkey",
+    "UPDATE referrals_referral SET narrative = 'another'",
+    "UPDATE referrals_referral SET state = 'draft'",
+    "DELETE FROM referrals_referral",
+    "UPDATE referrals_exhibit SET is_included = NOT is_included",
+    "DELETE FROM referrals_exhibit",
+    "UPDATE referrals_referralaccount SET role = 'witness'",
+    "DELETE FROM referrals_referralaccount",
+    "DELETE FROM referrals_packagedownload",
+    "UPDATE referrals_packagedownload SET at = at - interval '1 day'",
+    "DELETE FROM reports_ipevent",
+    "UPDATE reports_ipevent SET port = 1",
+    "UPDATE reports_accountidentifier SET value = 'another'",
+    "DELETE FROM reports_accountidentifier",
+)
+
 
 @contextmanager
 def unguarded(table: str) -> Iterator[Any]:
@@ -194,3 +220,40 @@ def test_a_row_without_a_line_is_named(desk: Desk) -> None:
     reveal.id = type(reveal)._meta.get_field("id").get_default()
     reveal.save(force_insert=True)
     assert any("the log has no line of it" in what for what in rows_named())
+
+
+def test_what_belongs_to_a_sealed_referral_stays_as_it_is(desk: Desk, signing: Path) -> None:
+    sealed = desk.build(approved(desk))
+    assert sealed.state == ReferralState.SEALED
+    account = sealed.case.account or Account.objects.create(external_id="told-of")
+    AccountIdentifier.objects.create(account=account, kind="email", value="a@mail.example")
+    IpEvent.objects.create(account=account, kind="login", ip="203.0.113.7", at=sealed.created_at)
+    assert ReferralAccount.objects.filter(referral=sealed).exists()
+    PackageDownload.objects.create(package=sealed.package, user=desk.second)
+    for statement in REFUSED:
+        refused = pytest.raises(DatabaseError, match="record: ")
+        with refused, transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+
+
+def test_a_temporary_table_is_not_taken_for_the_keys_that_were_confirmed(desk: Desk) -> None:
+    referral = approved(desk)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMPORARY TABLE referrals_recipientkey AS SELECT recipient_id, 'age1forged' AS text,"
+            " now() AS confirmed_at, NULL::timestamptz AS ended_at, gen_random_uuid() AS entered_by_id"
+            " FROM public.referrals_recipientkey"
+        )
+        try:
+            with pytest.raises(DatabaseError, match="nobody confirmed"), transaction.atomic():
+                cursor.execute("UPDATE referrals_referral SET approved_keys = '[\"age1forged\"]'")
+        finally:
+            cursor.execute("DROP TABLE pg_temp.referrals_recipientkey")
+    assert referral.approved_keys
+
+
+def test_an_approval_does_not_move_to_another_agency(desk: Desk) -> None:
+    approved(desk)
+    other = Recipient.objects.create(slug="other", name="Another agency")
+    with pytest.raises(DatabaseError, match="nobody confirmed"), transaction.atomic():
+        Referral.objects.update(recipient=other)
