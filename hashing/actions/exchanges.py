@@ -6,6 +6,7 @@ import json
 import uuid
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
@@ -48,6 +49,11 @@ __all__ = [
 
 LEASE = timedelta(minutes=10)
 _SAMPLE = 50
+_ADDRESSES = ("url", "base_url")
+"""Settings that say where the secrets go."""
+TYPE_AGAIN = (
+    "The address leads to another place. Put this in again: the one kept is not sent there."
+)
 
 
 @transaction.atomic
@@ -99,6 +105,8 @@ def change_exchange(
 ) -> Exchange:
     """Change settings and schedule; a secret that is left empty stays. Raises Invalid. Undone by another change.
 
+    With another host secrets have to be typed again: whoever changes the address alone must not receive them.
+
     Whoever names the place or the account that hashes come from decides what is on the list: if it acts
     automatically, it does no longer, and two people have to want that again.
     """
@@ -107,6 +115,13 @@ def change_exchange(
     _check_schedule(every_minutes)
     known = exchange_credentials(exchange)
     kept = {key: values.get(key) or known.get(key, "") for key in FIELDS[exchange.kind]}
+    moved = any(
+        _origin(values[at]) != _origin(known.get(at)) for at in _ADDRESSES if values.get(at)
+    )
+    secret = [key for key, (_, is_secret, _) in FIELDS[exchange.kind].items() if is_secret]
+    untyped = [key for key in secret if kept[key] and not values.get(key)]
+    if moved and untyped:
+        raise Invalid({key: [TYPE_AGAIN] for key in untyped})
     if base := values.get("base_url") or known.get("base_url"):
         kept["base_url"] = (
             base  # Not on the form: where a test environment is, if somebody set it up so.
@@ -433,6 +448,11 @@ def _split(kind: str, values: dict[str, str]) -> tuple[dict[str, str], dict[str,
     return open_values, {
         k: values.get(k, "") for k, (_, secret, _) in FIELDS[kind].items() if secret
     }
+
+
+def _origin(url: str | None) -> tuple[str, str]:
+    parts = urlsplit(url or "")
+    return parts.scheme.lower(), parts.netloc.lower()
 
 
 def _check_schedule(every_minutes: int) -> None:

@@ -554,3 +554,20 @@ def test_what_an_exchange_sends_acts_and_another_place_ends_that(
     actions.ask_automatic(hash_list, actor=lead)
     with pytest.raises(Refused, match="last changed what would act"):
         actions.approve_automatic(hash_list, actor=policy_admin)
+
+
+def test_a_secret_does_not_follow_the_address_to_another_host(
+    set_up: Callable[..., Exchange], policy_admin: User
+) -> None:
+    exchange = set_up("https_json", url="https://partner.example/a", token="t")
+
+    def change(**values: str) -> Any:
+        actions.change_exchange(exchange, values=values, every_minutes=60, actor=policy_admin)
+        return actions.exchange_credentials(Exchange.objects.get(pk=exchange.pk))["token"]
+
+    assert change(url="https://partner.example/b") == "t"
+    for elsewhere in ("https://other.example/b", "http://partner.example/b"):
+        with pytest.raises(Invalid) as invalid:
+            change(url=elsewhere)
+        assert set(invalid.value.errors) == {"token"}
+    assert change(url="https://other.example/b", token="new") == "new"
