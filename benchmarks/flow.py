@@ -22,10 +22,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import psycopg
+import redis
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -135,6 +136,13 @@ class Bench:
                     command, cwd=REPOSITORY, env=dict(program.env), stdout=log, stderr=log
                 )
 
+    def await_workers(self) -> None:
+        """Wait until every worker that was started takes jobs: what their imports cost is not measured."""
+        valkey = redis.Redis.from_url(self.env["REDIS_URL"])
+        names = [name for name in self.processes if name != "scheduler"]
+        while cast(int, valkey.scard("rq:workers")) < len(names):
+            time.sleep(0.2)
+
     def stop(self, *names: str) -> None:
         """Stop programs, all of them when none is named."""
         gone = [self.processes.pop(name) for name in (names or list(self.processes))]
@@ -151,6 +159,15 @@ class Bench:
     def now(self) -> Any:
         return self.one("SELECT clock_timestamp()")
 
+    def spent(self) -> dict[str, float]:
+        """Return the processor seconds so far of each worker and of PostgreSQL with all its sessions."""
+        server = int(_stat(self.one("SELECT pg_backend_pid()"))[1])
+        found = {name: _processor(process.pid) for name, process in self.processes.items()}
+        found["postgresql"] = _processor(server) + sum(
+            _processor(pid) for pid in _children_of(server)
+        )
+        return found
+
     def memory(self) -> dict[str, int]:
         """Return the resident memory of each worker in MB."""
         found = {}
@@ -160,6 +177,39 @@ class Bench:
         return found
 
 
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> list[str]:
+    # After the name, which may hold anything: proc(5).
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _processor(pid: int) -> float:
+    """Return the processor seconds of a process and of its children that ended, user and system."""
+    return sum(int(ticks) for ticks in _stat(pid)[11:15]) / _TICKS
+
+
+def _children_of(parent: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and int(_stat(int(entry.name))[1]) == parent:
+                found.append(int(entry.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def _each(before: dict[str, float], after: dict[str, float], count: int) -> dict[str, float]:
+    """Return the processor milliseconds that each program took for one of ``count`` reports."""
+    return {
+        f"{name} ms": round((after[name] - before[name]) * 1000 / max(count, 1), 1)
+        for name in after
+        if name in before and after[name] - before[name] >= 0.05
+    }
+
+
 def routing_alone(bench: Bench, *, count: int, profile: str = "") -> dict[str, Any]:
     """Let the case worker place reports that wait, scanned, and nothing else run but the web server."""
     run_python(bench.env, MAKE_WAITING.format(count=count))
@@ -167,15 +217,16 @@ def routing_alone(bench: Bench, *, count: int, profile: str = "") -> dict[str, A
     waiting = "SELECT count(*) FROM reports_report WHERE route_state = 'waiting'"
     while bench.one(waiting) > count * 0.9:  # The first ones pay for imports and plans.
         time.sleep(0.02)
-    began, left = time.perf_counter(), bench.one(waiting)
+    began, left, before = time.perf_counter(), bench.one(waiting), bench.spent()
     while bench.one(waiting):
         time.sleep(0.05)
-    return {"reports/s": round(left / (time.perf_counter() - began), 1)}
+    taken = time.perf_counter() - began
+    return {"reports/s": round(left / taken, 1)} | _each(before, bench.spent(), left)
 
 
 def flow(bench: Bench, *, seconds: float) -> dict[str, Any]:
     """Send ``PACE`` reports a second, evenly, and see when each was in its case."""
-    since = bench.now()
+    since, before = bench.now(), bench.spent()
     lines = round(PACE / BATCHES_A_SECOND)
     headers = {
         "Authorization": f"Bearer {bench.key}",
@@ -212,6 +263,7 @@ def flow(bench: Bench, *, seconds: float) -> dict[str, Any]:
         "p50 s": p50,
         "p95 s": p95,
         "max s": most,
+        **_each(before, bench.spent(), sent),
     }
 
 
@@ -257,6 +309,7 @@ def run(bench: Bench, *, quick: bool, profile: str) -> list[dict[str, Any]]:
         bench.stop()
         return rows
     bench.start()
+    bench.await_workers()
     flow(bench, seconds=5)  # Imports and first plans are not what is measured.
     add("flow", flow(bench, seconds=seconds))
 

@@ -38,6 +38,7 @@ __all__ = [
     "SYSTEM",
     "Actor",
     "AuditEvent",
+    "Line",
     "chain_lines",
     "heads",
     "history",
@@ -45,6 +46,7 @@ __all__ = [
     "record",
     "record_apart",
     "record_each",
+    "record_lines",
 ]
 
 GENERAL = "general"
@@ -175,6 +177,30 @@ def record_each(
     return _append_each(connections[DEFAULT_DB_ALIAS], drafts) if drafts else []
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Line:
+    """One line of several that are appended together (``record_lines``): as the arguments of ``record``."""
+
+    event: AuditEvent
+    subject: models.Model
+    chain: str
+    data: Mapping[str, Any]
+
+
+def record_lines(lines: Iterable[Line], *, actor: Actor | Person | None) -> list[AuditEntry]:
+    """Append lines of different events in one round trip, in the caller's transaction; as ``record`` does.
+
+    A chain may be named several times: its lines follow each other in the order given. The chains are locked in
+    the order of their names, those of cases first.
+    """
+    drafts = [
+        _Draft.of(line.event, actor, line.subject, None, line.chain, dict(line.data))
+        for line in lines
+    ]
+    drafts.sort(key=lambda draft: draft.chain)  # Stable, and "case:" comes before every other name.
+    return _append_each(connections[DEFAULT_DB_ALIAS], drafts) if drafts else []
+
+
 def record_apart(
     event: AuditEvent | str,
     *,
@@ -263,7 +289,11 @@ def _append(connection: BaseDatabaseWrapper, draft: _Draft) -> AuditEntry:
 
 
 def _append_each(connection: BaseDatabaseWrapper, drafts: Sequence[_Draft]) -> list[AuditEntry]:
-    """Append to several chains, each named once, and lock them in this order."""
+    """Append to several chains and lock them in this order.
+
+    The trigger sees the heads that it wrote for earlier rows of the same statement, so lines of one chain follow
+    each other.
+    """
     at = _given.get()
     entries = [_entry(draft) for draft in drafts]
     row = f"({', '.join(['%s'] * (len(_COLUMNS) + 2))})"

@@ -354,6 +354,15 @@ def count_unrouted(user: User) -> int:
     return Report.objects.filter(**failed).count() + Item.objects.filter(**failed).count()
 
 
+def count_unpublished(user: User) -> int:
+    """Return how many decisions have not taken effect although their time is over; for leads, else 0."""
+    if not user.may(Permission.CASES_MOVE):
+        return 0
+    return (
+        Decision.objects.filter(published_at=None, undone_at=None).exclude(publish_error="").count()
+    )
+
+
 # ── Policies and rules: everybody who may read one may read all ───────────────────────────────
 def current_policies() -> list[PolicyVersion]:
     """Return the wording in force of every active policy, in the order of their codes."""

@@ -287,6 +287,9 @@ class Report(models.Model):
     route_due_at = models.DateTimeField(
         db_default=Now(), help_text="When routing is tried again after it failed."
     )
+    route_attempts = models.PositiveSmallIntegerField(
+        db_default=0, help_text="Attempts to route it that began and did not end."
+    )
 
     class Meta:
         constraints = [
@@ -370,6 +373,9 @@ class Item(models.Model):
     route_error = models.CharField(max_length=500, blank=True)
     route_due_at = models.DateTimeField(
         db_default=Now(), help_text="When routing is tried again after it failed."
+    )
+    route_attempts = models.PositiveSmallIntegerField(
+        db_default=0, help_text="Attempts to route it that began and did not end."
     )
 
     class Meta:

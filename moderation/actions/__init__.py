@@ -38,12 +38,18 @@ from moderation.actions.grants import (
     revoke_queue,
 )
 from moderation.actions.notes import add_note
+from moderation.actions.placing import current_rules
 from moderation.actions.previews import (
     begin_preview,
     record_preview,
     refuse_preview,
     request_preview,
     waiting_previews,
+)
+from moderation.actions.publishing import (
+    decisions_due,
+    record_publish_failure,
+    take_decision_to_publish,
 )
 from moderation.actions.reveals import (
     IssuedReveal,
@@ -58,15 +64,20 @@ from moderation.actions.reveals import (
 )
 from moderation.actions.risk import route_risk_case
 from moderation.actions.routing import (
-    current_rules,
     move_case,
     route_item,
+    route_items,
     route_report,
+    route_reports,
 )
 from moderation.actions.waiting_routes import (
     due_again,
+    due_now,
     failed_routes,
-    take_failed_routes,
+    take_failed_items,
+    take_failed_reports,
+    take_waiting_items,
+    take_waiting_reports,
     waiting_items,
     waiting_reports,
 )
@@ -84,8 +95,10 @@ __all__ = [
     "create_endpoint",
     "current_rules",
     "decide",
+    "decisions_due",
     "decisions_to_publish",
     "due_again",
+    "due_now",
     "end_expired_claims",
     "extend_claim",
     "failed_routes",
@@ -102,6 +115,7 @@ __all__ = [
     "record_case_viewed",
     "record_preview",
     "record_preview_served",
+    "record_publish_failure",
     "record_search",
     "record_served",
     "record_test",
@@ -116,11 +130,17 @@ __all__ = [
     "revoke_queue",
     "rotate_secret",
     "route_item",
+    "route_items",
     "route_report",
+    "route_reports",
     "route_risk_case",
     "send_now",
-    "take_failed_routes",
+    "take_decision_to_publish",
+    "take_failed_items",
+    "take_failed_reports",
     "take_over",
+    "take_waiting_items",
+    "take_waiting_reports",
     "undo_decision",
     "waiting_items",
     "waiting_previews",

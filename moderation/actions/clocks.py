@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 
 from core.jobs import CLOCK_SLACK, registered
@@ -14,7 +14,12 @@ from moderation import workflow
 from moderation.actions.attempts import LEASE
 from moderation.actions.claims import lease
 from moderation.actions.previews import MOST_ATTEMPTS
-from moderation.actions.waiting_routes import LONGEST_PAUSE
+from moderation.actions.publishing import GIVEN_UP_PAUSE as PUBLISH_GIVEN_UP_PAUSE
+from moderation.actions.publishing import MOST_ATTEMPTS as MOST_PUBLISHES
+from moderation.actions.publishing import PAUSE as PUBLISH_PAUSE
+from moderation.actions.waiting_routes import GIVEN_UP_PAUSE, LONGEST_PAUSE
+from moderation.actions.waiting_routes import LEASE as ROUTE_LEASE
+from moderation.actions.waiting_routes import MOST_ATTEMPTS as MOST_ROUTES
 from moderation.enforcement import WAITS_SECONDS, wait_after
 from moderation.models import Claim, Decision, Delivery, DeliveryState, Preview, PreviewState
 from reports.models import Item, Report, RouteState
@@ -32,14 +37,33 @@ def pull_back_due_times() -> int:
     pulled = Decision.objects.filter(
         undone_at=None, published_at=None, publish_at__gt=Now() + undo + CLOCK_SLACK
     ).update(publish_at=Now() + undo)
+    pulled += Decision.objects.filter(
+        undone_at=None,
+        published_at=None,
+        publish_retry_at__gt=Now()
+        + Case(
+            When(publish_attempts__lt=MOST_PUBLISHES, then=Value(PUBLISH_PAUSE)),
+            default=Value(PUBLISH_GIVEN_UP_PAUSE),
+        )
+        + CLOCK_SLACK,
+    ).update(publish_retry_at=None)
     longest = max(timedelta(minutes=workflow.LONGEST_LEASE_MINUTES), lease())
     pulled += Claim.objects.filter(
         ended_at=None, expires_at__gt=Now() + longest + CLOCK_SLACK
     ).update(expires_at=Now() + lease())
     for model in (Report, Item):
-        pulled += model.objects.filter(
-            route_state=RouteState.FAILED, route_due_at__gt=Now() + LONGEST_PAUSE + CLOCK_SLACK
-        ).update(route_due_at=Now())
+        failed = model.objects.filter(route_state=RouteState.FAILED)
+        begun = model.objects.filter(
+            route_state__in=[RouteState.NOT_YET, RouteState.WAITING], route_attempts__gt=0
+        )
+        for rows, pause in (
+            (failed.filter(route_attempts__lt=MOST_ROUTES), LONGEST_PAUSE),
+            (failed, GIVEN_UP_PAUSE),
+            (begun, ROUTE_LEASE * 2**MOST_ROUTES),
+        ):
+            pulled += rows.filter(route_due_at__gt=Now() + pause + CLOCK_SLACK).update(
+                route_due_at=Now()
+            )
     for attempts in range(MOST_ATTEMPTS + 1):
         seconds = (registered("make_preview").timeout + 15) * 2 ** max(attempts - 1, 0)
         pulled += Preview.objects.filter(

@@ -213,7 +213,9 @@ def publish_decision(decision: Decision, *, actor: Actor = SYSTEM) -> bool:
             by=None,
         )
         return False
-    Decision.objects.filter(pk=decision.pk).update(published_at=Now())
+    Decision.objects.filter(pk=decision.pk).update(
+        published_at=Now(), publish_error="", publish_retry_at=None
+    )
     decision.refresh_from_db()
     case.status = CaseStatus.DECIDED
     case.decided_at = decision.published_at
@@ -322,7 +324,7 @@ def _take_back(
     decision: Decision, case: Case, *, reason: str, actor: User | Actor, by: User | None
 ) -> Decision:
     Decision.objects.filter(pk=decision.pk).update(
-        undone_at=Now(), undone_by=by, undone_reason=reason
+        undone_at=Now(), undone_by=by, undone_reason=reason, publish_error=""
     )
     decision.enforcements.update(state=EnforcementState.CANCELLED)
     if by is None:

@@ -11,7 +11,7 @@ from core.errors import Refused, describe
 from hashing import actions as hashing
 from hashing.models import FlagKind, RiskScore
 from moderation import routing
-from moderation.actions.routing import place_subject
+from moderation.actions.placing import place_subject
 from moderation.models import Case
 from reports.models import NOT_SENT, Item, TrustLevel
 
@@ -37,9 +37,7 @@ def route_risk_case(score: RiskScore, *, actor: Actor = SYSTEM) -> Case | None:
                 trust=TrustLevel.STANDARD,
                 flags=(_flag_of(taken),),
             )
-            case = place_subject(
-                taken.subject, facts, report=None, items=_items_of(taken), actor=actor
-            )
+            case = place_subject(taken.subject, facts, items=_items_of(taken), actor=actor)
             hashing.record_risk_case(taken)
             return case
     except Exception as failed:  # noqa: BLE001 — recorded on the row, shown, and tried again

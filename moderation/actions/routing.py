@@ -1,4 +1,4 @@
-"""Opening cases and joining them: the only writer of cases, their reports, items and reasons.
+"""Routing what was scanned, many rows in one transaction, and moving cases between queues.
 
 Rules are data (``moderation.routing``). What cannot be routed is marked *failed*, shown, and tried again.
 """
@@ -6,127 +6,204 @@ Rules are data (``moderation.routing``). What cannot be routed is marked *failed
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from collections.abc import Callable, Collection, Sequence
+from typing import TypeVar, cast
+from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Func, Value
-from django.db.models.functions import Least, Now
+from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db.models.functions import Now
 
 from accounts.guards import require
 from accounts.models import User
 from accounts.permissions import Permission
 from core import audit
-from core.audit import SYSTEM, Actor
+from core.audit import SYSTEM, Actor, Line
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused, describe
 from hashing.models import Flag, FlagKind
 from moderation import access, routing
-from moderation.actions.previews import request_preview
+from moderation.actions.placing import Candidate, place
 from moderation.actions.waiting_routes import patience
 from moderation.models import (
     Case,
     CaseItem,
-    CaseLink,
-    CaseReport,
     CaseStatus,
     Claim,
     ClaimEnd,
     Queue,
     RoutingReason,
-    RoutingRule,
 )
-from reports.models import NOT_SENT, Account, Group, Item, ItemKind, Report, RouteState, ScanState
+from reports.models import Item, Report, RouteState, ScanState
 
-RACES_BEFORE_GIVING_UP = 5
+Row = TypeVar("Row", Report, Item)
+
+log = logging.getLogger(__name__)
+
+TO_BE_PLACED = (RouteState.NOT_YET, RouteState.WAITING, RouteState.FAILED)
 
 
 def route_report(
-    report: Report, *, actor: Actor = SYSTEM, rules: list[routing.Rule] | None = None
+    report: Report, *, actor: Actor = SYSTEM, rules: Sequence[routing.Rule] | None = None
 ) -> Case | None:
-    """Place a report with all its items in a case, or mark it clear. Returns the case, if any.
+    """Place one report with all its items; see ``route_reports``. Returns the case, if any."""
+    return route_reports([report], actor=actor, rules=rules).get(report.pk)
 
-    Waits (returns None, changes nothing) while items are still to be scanned, but not longer than
-    ``HOLDFAST_ROUTE_ANYWAY_SECONDS``: a stuck scan never hides a report. Does nothing when the report
-    has been routed, or while another process routes it. What goes wrong is recorded on the report, never raised: the sweep tries again.
+
+def route_reports(
+    reports: Sequence[Report],
+    *,
+    actor: Actor = SYSTEM,
+    rules: Sequence[routing.Rule] | None = None,
+) -> dict[UUID, Case | None]:
+    """Place reports with all their items in cases, or mark them clear; return the case, if any, of each placed one.
+
+    A report waits (nothing changes) while items are still to be scanned, but not longer than
+    ``HOLDFAST_ROUTE_ANYWAY_SECONDS``: a stuck scan never hides a report. One that has been routed, or that
+    another process routes, is passed by. All in one transaction; when that fails, in halves, so that one that
+    cannot be placed holds up none of the others. What goes wrong with it is recorded on the report, never
+    raised: the sweep tries again.
     """
-    try:
-        with transaction.atomic():
-            held = (
-                Report.objects.select_for_update(of=("self",), skip_locked=True)
-                .select_related("source", "account", "group")
-                .filter(pk=report.pk)
-                .first()
-            )
-            if held is None:
-                return None
-            report = held
-            if report.route_state not in {RouteState.WAITING, RouteState.FAILED}:
-                return None
-            items = list(report.items.select_for_update(of=("self",)).order_by("received_at", "pk"))
-            pending = [item for item in items if item.scan_state == ScanState.WAITING]
-            if pending and not _has_waited_long_enough(report):
-                return None
-            facts = _facts_of_report(report, items, pending=bool(pending))
-            case = place_subject(
-                report.subject, facts, report=report, items=items, actor=actor, rules=rules
-            )
-            state = RouteState.ROUTED if case else RouteState.CLEAR
-            Report.objects.filter(pk=report.pk).update(route_state=state, route_error="")
-            # An item that is still to be scanned is routed once more by itself when that is done.
-            done = [item.pk for item in items if item.scan_state != ScanState.WAITING]
-            Item.objects.filter(pk__in=done).update(route_state=state, route_error="")
-            if case is None:
-                audit.record(AuditEvent.REPORT_CLEARED, actor=actor, subject=report)
-            return case
-    except Exception as failed:  # noqa: BLE001 — recorded on the row, shown, and tried again
-        _record_failure(report, failed)
-        return None
+    return _halving(reports, lambda some: _route_reports(some, actor=actor, rules=rules))
 
 
 def route_item(
-    item: Item, *, actor: Actor = SYSTEM, rules: list[routing.Rule] | None = None
+    item: Item, *, actor: Actor = SYSTEM, rules: Sequence[routing.Rule] | None = None
 ) -> Case | None:
-    """Place one scanned item in a case, or mark it clear. Returns the case, if any.
-
-    An item of a report that waits goes with its report; one whose scan ended after its report was
-    routed joins by itself, with what was found. What goes wrong is recorded on the item.
-    """
+    """Place one scanned item; see ``route_items``. Returns the case, if any."""
     report = item.report
     if report is not None and report.route_state in {RouteState.WAITING, RouteState.FAILED}:
         return route_report(report, actor=actor, rules=rules)
+    return route_items([item], actor=actor, rules=rules).get(item.pk)
+
+
+def route_items(
+    items: Sequence[Item],
+    *,
+    actor: Actor = SYSTEM,
+    rules: Sequence[routing.Rule] | None = None,
+) -> dict[UUID, Case | None]:
+    """Place scanned items in cases, or mark them clear; as ``route_reports`` does with reports.
+
+    An item of a report that waits goes with its report and is passed by here; one whose scan ended after its
+    report was routed joins by itself, with what was found.
+    """
+    return _halving(items, lambda some: _route_items(some, actor=actor, rules=rules))
+
+
+def _halving(
+    rows: Sequence[Row], work: Callable[[Sequence[Row]], dict[UUID, Case | None]]
+) -> dict[UUID, Case | None]:
+    if not rows:
+        return {}
     try:
         with transaction.atomic():
-            held = (
-                Item.objects.select_for_update(of=("self",), skip_locked=True)
-                .select_related("source", "account", "group", "report", "report__source")
-                .filter(pk=item.pk)
-                .first()
-            )
-            if held is None:
-                return None
-            item = held
-            if item.scan_state == ScanState.WAITING or item.route_state not in {
-                RouteState.NOT_YET,
-                RouteState.WAITING,
-                RouteState.FAILED,
-            }:
-                return None
-            case = place_subject(
-                item.subject,
-                _facts_of_item(item),
-                report=None,
-                items=[item],
-                actor=actor,
-                rules=rules,
-            )
-            state = RouteState.ROUTED if case else RouteState.CLEAR
-            if case is None and item.report_id and item.case_items.exists():
-                state = RouteState.ROUTED  # It is in its report's case; nothing new was found.
-            Item.objects.filter(pk=item.pk).update(route_state=state, route_error="")
-            return case
+            return work(rows)
     except Exception as failed:  # noqa: BLE001 — recorded on the row, shown, and tried again
-        _record_failure(item, failed)
-        return None
+        if len(rows) == 1:
+            _record_failure(rows[0], failed)
+            return {}
+        log.info("%d rows could not be placed together: %s", len(rows), describe(failed))
+    half = len(rows) // 2
+    return _halving(rows[:half], work) | _halving(rows[half:], work)
+
+
+def _route_reports(
+    reports: Sequence[Report], *, actor: Actor, rules: Sequence[routing.Rule] | None
+) -> dict[UUID, Case | None]:
+    late = Q(received_at__lt=Now() - patience())
+    held = list(
+        Report.objects.select_for_update(of=("self",), skip_locked=True)
+        .select_related("source", "account", "group")
+        .filter(
+            pk__in=[report.pk for report in reports],
+            route_state__in=[RouteState.WAITING, RouteState.FAILED],
+        )
+        .annotate(is_late=ExpressionWrapper(late, output_field=BooleanField()))
+        .order_by("received_at", "pk")
+    )
+    items: dict[UUID, list[Item]] = {report.pk: [] for report in held}
+    locked = (
+        Item.objects.select_for_update(of=("self",))
+        .select_related("blob")
+        .filter(report__in=held)
+        .order_by(
+            "pk"
+        )  # As the scans do: two who share items never wait for each other in a circle.
+    )
+    for item in locked:
+        items[cast(UUID, item.report_id)].append(item)
+    ready = []
+    for report in held:
+        items[report.pk].sort(key=lambda item: (item.received_at, item.pk))
+        if report.is_late or not any(_is_waiting(item) for item in items[report.pk]):
+            ready.append(report)
+    found = _found_in([item for report in ready for item in items[report.pk]])
+    candidates = [
+        Candidate(
+            report.subject,
+            _facts_of_report(report, items[report.pk], found),
+            report,
+            items[report.pk],
+            found.keys(),
+        )
+        for report in ready
+    ]
+    cases = place(candidates, actor=actor, rules=rules)
+    placed = {report.pk: case for report, case in zip(ready, cases, strict=True)}
+    clear = [report for report in ready if placed[report.pk] is None]
+    for state, rows in (
+        (RouteState.ROUTED, [report for report in ready if placed[report.pk] is not None]),
+        (RouteState.CLEAR, clear),
+    ):
+        _mark(Report, [report.pk for report in rows], state)
+        # An item that is still to be scanned is routed once more by itself when that is done.
+        done = [i.pk for report in rows for i in items[report.pk] if not _is_waiting(i)]
+        _mark(Item, done, state)
+    audit.record_lines(
+        [Line(AuditEvent.REPORT_CLEARED, report, audit.GENERAL, {}) for report in clear],
+        actor=actor,
+    )
+    return placed
+
+
+def _route_items(
+    items: Sequence[Item], *, actor: Actor, rules: Sequence[routing.Rule] | None
+) -> dict[UUID, Case | None]:
+    held = sorted(
+        Item.objects.select_for_update(of=("self",), skip_locked=True)
+        .select_related("source", "account", "group", "report", "report__source", "blob")
+        .filter(pk__in=[item.pk for item in items], route_state__in=TO_BE_PLACED)
+        .exclude(scan_state=ScanState.WAITING)
+        .order_by("pk"),
+        key=lambda item: (item.received_at, item.pk),
+    )
+    found = _found_in(held)
+    candidates = [
+        Candidate(item.subject, _facts_of_item(item, found), None, [item], found.keys())
+        for item in held
+    ]
+    cases = place(candidates, actor=actor, rules=rules)
+    placed = {item.pk: case for item, case in zip(held, cases, strict=True)}
+    clear = {item.pk for item in held if placed[item.pk] is None}
+    # In its report's case, and nothing new was found.
+    shown = [item.pk for item in held if item.pk in clear and item.report_id]
+    if shown:
+        clear -= set(CaseItem.objects.filter(item__in=shown).values_list("item", flat=True))
+    _mark(Item, [item.pk for item in held if item.pk not in clear], RouteState.ROUTED)
+    _mark(Item, clear, RouteState.CLEAR)
+    return placed
+
+
+def _is_waiting(item: Item) -> bool:
+    return bool(item.scan_state == ScanState.WAITING)
+
+
+def _mark(model: type[Report | Item], keys: Collection[UUID], state: RouteState) -> None:
+    if keys:
+        model.objects.filter(pk__in=keys).update(
+            route_state=state, route_error="", route_attempts=0
+        )
 
 
 @transaction.atomic
@@ -184,29 +261,12 @@ def move_case(case: Case, *, to: Queue, reason: str, case_version: int, actor: U
     return case
 
 
-def _has_waited_long_enough(report: Report) -> bool:
-    return Report.objects.filter(pk=report.pk, received_at__lt=Now() - patience()).exists()
+Found = dict[UUID, list[Flag]]
+"""What was found in each item, surest first. Items in which nothing was found are not in it."""
 
 
-def current_rules() -> list[routing.Rule]:
-    """Return the rules in force. Whoever places many rows reads them once for some of them."""
-    return [
-        routing.Rule(
-            id=rule.pk,
-            name=rule.name,
-            conditions=rule.conditions,
-            category=rule.category,
-            queue_id=rule.queue_id,
-            severity=rule.severity,
-            due_minutes=rule.due_minutes,
-            explanation=rule.explanation,
-        )
-        for rule in RoutingRule.objects.filter(is_active=True, queue__is_active=True)
-    ]
-
-
-def _facts_of_report(report: Report, items: list[Item], *, pending: bool) -> routing.Facts:
-    flags, hint = _found_in(items)
+def _facts_of_report(report: Report, items: Sequence[Item], found: Found) -> routing.Facts:
+    flags, hint = _speaking(items, found)
     return routing.Facts(
         subject="account" if report.account_id else "group",
         source_kind=report.source.kind,
@@ -215,15 +275,15 @@ def _facts_of_report(report: Report, items: list[Item], *, pending: bool) -> rou
         source_due_minutes=report.source.due_minutes,
         reason=report.reason,
         has_report=not report.scan_only,
-        scan_pending=pending,
+        scan_pending=any(_is_waiting(item) for item in items),
         flags=flags,
         hint=hint,
     )
 
 
-def _facts_of_item(item: Item) -> routing.Facts:
+def _facts_of_item(item: Item, found: Found) -> routing.Facts:
     """Return the facts of an item that is placed by itself: only what was found speaks."""
-    flags, hint = _found_in([item])
+    flags, hint = _speaking([item], found)
     return routing.Facts(
         subject="account" if item.account_id else "group",
         source_kind=item.source.kind,
@@ -237,19 +297,25 @@ def _facts_of_item(item: Item) -> routing.Facts:
     )
 
 
-def _found_in(
-    items: list[Item],
+def _found_in(items: Sequence[Item]) -> Found:
+    found: Found = {}
+    for flag in Flag.objects.filter(item__in=items, superseded_at=None):
+        found.setdefault(flag.item_id, []).append(flag)
+    return found
+
+
+def _speaking(
+    items: Sequence[Item], found: Found
 ) -> tuple[tuple[routing.FlagFact, ...], routing.FlagFact | None]:
     """Return what speaks for a case, surest first, and the surest note that asks for priority, if there is one.
 
     Notes tell a person something; they bring nobody a case.
     """
     surfaces = {item.pk: item.surface for item in items}
-    found = Flag.objects.filter(item__in=items, superseded_at=None).order_by(
-        "-score", "created_at", "pk"
-    )
+    here = [flag for item in items for flag in found.get(item.pk, [])]
+    here.sort(key=lambda flag: (-flag.score, flag.created_at, flag.pk))
     flags, hints = [], []
-    for flag in found:
+    for flag in here:
         if flag.kind != FlagKind.NOTE:
             flags.append(_fact_of(flag, surfaces[flag.item_id]))
         elif flag.evidence.get("priority") is True:
@@ -269,186 +335,6 @@ def _fact_of(flag: Flag, surface: str) -> routing.FlagFact:
     )
 
 
-def place_subject(
-    subject: Account | Group,
-    facts: routing.Facts,
-    *,
-    report: Report | None,
-    items: list[Item],
-    actor: Actor,
-    rules: list[routing.Rule] | None = None,
-) -> Case | None:
-    """Open a case about a subject or join its open one, in the caller's transaction. Raises NoRule.
-
-    By ``rules``, or those in force.
-    """
-    if not routing.needs_case(facts):
-        return None
-    placement = routing.route(facts, current_rules() if rules is None else rules)
-    case, is_new = _open_or_lock(subject, placement)
-    if not is_new:
-        case.version += 1
-    _join(case, placement, report=report, items=items, is_new=is_new)
-    if not is_new:
-        # Further material only raises: a case never becomes less urgent because more came in.
-        Case.objects.filter(pk=case.pk).update(
-            version=case.version,
-            severity=max(case.severity, placement.severity),
-            score=max(case.score, placement.score),
-            due_at=Least("due_at", Now() + timedelta(minutes=placement.due_minutes)),
-        )
-        case.refresh_from_db(fields=["severity", "score", "due_at"])
-    audit.record(
-        AuditEvent.CASE_OPENED if is_new else AuditEvent.CASE_JOINED,
-        actor=actor,
-        subject=case,
-        case=case,
-        report=report.pk if report else None,
-        items=[item.pk for item in items],
-        queue=case.queue_id,
-        category=case.category,
-        severity=placement.severity,
-        rules=[reason.rule_id for reason in placement.reasons if reason.rule_id],
-        version=case.version,
-    )
-    return case
-
-
-def _open_or_lock(subject: Account | Group, placement: routing.Placement) -> tuple[Case, bool]:
-    """Return the open case of a subject and category, locked, or a new one.
-
-    Two reports on one subject may arrive together: the partial unique constraint lets one open the
-    case, the other waits for it and joins. A case may also be decided between the two looks, hence
-    the loop.
-    """
-    about: dict[str, Account | Group] = (
-        {"account": subject} if isinstance(subject, Account) else {"group": subject}
-    )
-    standing = (
-        Case.objects.select_for_update()
-        .filter(**about, category=placement.category)
-        .exclude(status=CaseStatus.DECIDED)
-    )
-    for _ in range(RACES_BEFORE_GIVING_UP):
-        case = standing.first()
-        if case is not None:
-            return case, False
-        new = Case(
-            number=Func(Value("moderation_case_number"), function="nextval"),
-            **about,
-            category=placement.category,
-            queue_id=placement.queue_id,
-            severity=placement.severity,
-            score=placement.score,
-            due_at=Now() + timedelta(minutes=placement.due_minutes),
-            subject_snapshot=snapshot_of(subject),
-        )
-        Case.objects.bulk_create([new], ignore_conflicts=True)
-        case = standing.first()
-        if case is None:
-            continue  # Another one was opened and decided in between.
-        if case.pk == new.pk:
-            _link_earlier(case, about)
-        return case, case.pk == new.pk
-    raise Refused(
-        "The case of this subject keeps changing; it is tried again shortly.", code="race"
-    )
-
-
-def _link_earlier(case: Case, about: dict[str, Account | Group]) -> None:
-    earlier = (
-        Case.objects.filter(**about, status=CaseStatus.DECIDED)
-        .exclude(pk=case.pk)
-        .order_by("-opened_at")[:20]
-    )
-    CaseLink.objects.bulk_create(
-        CaseLink(case=case, earlier=other, reason="Earlier case about the same subject")
-        for other in earlier
-    )
-
-
-def _join(
-    case: Case,
-    placement: routing.Placement,
-    *,
-    report: Report | None,
-    items: list[Item],
-    is_new: bool,
-) -> None:
-    """Note what belongs to a case. The caller holds its row, so nobody else adds to it meanwhile."""
-    if report is not None:
-        CaseReport.objects.bulk_create(
-            [CaseReport(case=case, report=report, case_version=case.version)],
-            ignore_conflicts=True,
-        )
-    shown = _shown(items)
-    position = 0
-    if shown and not is_new:
-        there = set(case.case_items.filter(item__in=shown).values_list("item", flat=True))
-        shown = [item for item in shown if item.pk not in there]
-        position = case.case_items.count()
-    CaseItem.objects.bulk_create(
-        [
-            CaseItem(case=case, item=item, position=place, case_version=case.version)
-            for place, item in enumerate(shown, position)
-        ]
-    )
-    for item in shown:
-        if item.kind != ItemKind.TEXT and item.blob is not None:
-            request_preview(item.blob)
-    RoutingReason.objects.bulk_create(
-        RoutingReason(
-            case=case,
-            rule_id=reason.rule_id,
-            report=report,
-            item=items[0] if report is None and items else None,
-            text=reason.text,
-            severity=reason.severity,
-            score=reason.score,
-            case_version=case.version,
-        )
-        for reason in placement.reasons
-    )
-
-
-def _shown(items: list[Item]) -> list[Item]:
-    """Return the items that a case holds: what a reporter wrote only where something was found in it.
-
-    The case shows every report's description anyway; as an item it comes with its findings, in place.
-    """
-    found = set(
-        Flag.objects.filter(
-            item__in=[item for item in items if item.surface in NOT_SENT], superseded_at=None
-        ).values_list("item", flat=True)
-    )
-    return [item for item in items if item.surface not in NOT_SENT or item.pk in found]
-
-
-def snapshot_of(subject: Account | Group) -> dict[str, str | int | None]:
-    """Return the subject as it looks now: what it is called may be changed after it was reported."""
-    if isinstance(subject, Account):
-        return {
-            "kind": "account",
-            "external_id": subject.external_id,
-            "username": subject.username,
-            "display_name": subject.display_name,
-            "profile_text": subject.profile_text,
-            "country": subject.country,
-            "language": subject.language,
-            "joined_at": subject.joined_at.isoformat() if subject.joined_at else None,
-            "platform_status": subject.platform_status,
-        }
-    return {
-        "kind": "group",
-        "external_id": subject.external_id,
-        "name": subject.name,
-        "description": subject.description,
-        "invite_link": subject.invite_link,
-        "member_count": subject.member_count,
-        "platform_status": subject.platform_status,
-    }
-
-
 def _record_failure(row: Report | Item, failed: Exception) -> None:
     """Mark a row as failed with a sentence; its content is never quoted."""
     said = failed.message if isinstance(failed, Refused) else describe(failed)
@@ -458,8 +344,8 @@ def _record_failure(row: Report | Item, failed: Exception) -> None:
     rows = type(row).objects.filter(pk=row.pk)
     with transaction.atomic():
         is_new = rows.filter(route_state__in=[RouteState.NOT_YET, RouteState.WAITING]).update(
-            route_state=RouteState.FAILED, route_error=said[:500]
+            route_state=RouteState.FAILED, route_error=said[:500], route_attempts=0
         )
-        rows.filter(route_state=RouteState.FAILED).update(route_error=said[:500])
+        rows.filter(route_state=RouteState.FAILED).update(route_error=said[:500], route_attempts=0)
         if is_new:  # One line per failure, not one per try of the sweep.
             audit.record(AuditEvent.ROUTING_FAILED, actor=SYSTEM, subject=row, error=said)

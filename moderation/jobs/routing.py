@@ -1,19 +1,17 @@
-"""Placing what waits for its case: many rows in one job, each in a transaction of its own."""
+"""Placing what waits for its case: many rows in one job, some dozens in one transaction."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
-from uuid import UUID
-
-from django.db.models import QuerySet
+from collections.abc import Sequence
 
 from core.jobs import enqueue, is_stopping, job
 from moderation import actions
 from moderation.routing import Rule
 from reports.models import Item, Report
 
-BATCH = 50
+BATCH = 32
+"""Rows placed in one transaction. Whoever works on one of their cases waits for its end: a fraction of a second."""
 BUSY_SECONDS = 5.0
 """After this long a job gives its place to another one: a decision that is to be published goes before."""
 
@@ -28,38 +26,30 @@ def route_waiting() -> None:
     repeat, to kill and to run beside itself: what one process holds, another passes by.
     """
     over = time.monotonic() + BUSY_SECONDS
-    seen: set[UUID] = set()  # What cannot be placed now is not looked at twice.
-    while batch := _next(seen):
-        rules = actions.current_rules()
-        for row in batch:
-            if is_stopping():
-                return
-            if time.monotonic() > over:
-                enqueue("route_waiting")
-                return
-            seen.add(row.pk)
-            _route(row, rules)
+    while not is_stopping():
+        if time.monotonic() > over:
+            enqueue("route_waiting")
+            return
+        batch = _next()
+        if not batch:
+            return
+        _route(batch, actions.current_rules())
 
 
-def _next(seen: set[UUID]) -> list[Report | Item]:
-    reports = list(_oldest(actions.waiting_reports(), seen))
-    if reports:
-        return list(reports)
-    items = list(_oldest(actions.waiting_items(), seen).select_related("report"))
-    if items:
-        return list(items)
-    failed_reports, failed_items = actions.take_failed_routes(limit=BATCH // 2)
-    return [
-        *Report.objects.filter(pk__in=failed_reports).exclude(pk__in=seen),
-        *Item.objects.select_related("report").filter(pk__in=failed_items).exclude(pk__in=seen),
-    ]
+def _next() -> Sequence[Report] | Sequence[Item]:
+    return (
+        actions.take_waiting_reports(limit=BATCH)
+        or actions.take_waiting_items(limit=BATCH)
+        or actions.take_failed_reports(limit=BATCH)
+        or actions.take_failed_items(limit=BATCH)
+    )
 
 
-def _route(row: Report | Item, rules: list[Rule]) -> None:
-    if isinstance(row, Report):
-        actions.route_report(row, rules=rules)
-    else:
-        actions.route_item(row, rules=rules)
+def _route(rows: Sequence[Report] | Sequence[Item], rules: list[Rule]) -> None:
+    reports = [row for row in rows if isinstance(row, Report)]
+    items = [row for row in rows if isinstance(row, Item)]
+    actions.route_reports(reports, rules=rules)
+    actions.route_items(items, rules=rules)
 
 
 def sweep_routing() -> int:
@@ -68,8 +58,8 @@ def sweep_routing() -> int:
     found = sum(
         rows.values("pk")[:ENOUGH_AT_ONCE].count()
         for rows in (
-            actions.waiting_reports(),
-            actions.waiting_items(),
+            actions.due_now(actions.waiting_reports()),
+            actions.due_now(actions.waiting_items()),
             actions.due_again(reports),
             actions.due_again(items),
         )
@@ -77,7 +67,3 @@ def sweep_routing() -> int:
     if found:
         enqueue("route_waiting")
     return found
-
-
-def _oldest(rows: QuerySet[Any], seen: set[UUID]) -> QuerySet[Any]:
-    return rows.exclude(pk__in=seen).order_by("received_at", "pk")[:BATCH]

@@ -51,6 +51,15 @@ class Decision(models.Model):
     )
     undone_reason = models.CharField(max_length=300, blank=True)
     idempotency_key = models.CharField(max_length=80)
+    publish_attempts = models.PositiveSmallIntegerField(
+        db_default=0, help_text="Attempts to let it take effect that began and did not end."
+    )
+    publish_retry_at = models.DateTimeField(
+        null=True, blank=True, help_text="Not tried again before this time."
+    )
+    publish_error = models.CharField(
+        max_length=500, blank=True, db_default="", help_text="Why it has not taken effect."
+    )
 
     class Meta:
         constraints = [

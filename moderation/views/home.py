@@ -25,6 +25,7 @@ def home(request: HttpRequest) -> HttpResponse:
     user = person_of(request)
     works = user.may(Permission.CASES_CLAIM)
     unrouted = access.count_unrouted(user)
+    unpublished = access.count_unpublished(user)
     context: dict[str, Any] = {
         "works": works,
         "claims": list(access.claims_of(user)) if works else [],
@@ -33,7 +34,9 @@ def home(request: HttpRequest) -> HttpResponse:
         "rooms": [] if works else _rooms(user),
         "outcomes": access.outcomes_for(user)[:5] if works else [],
         "unrouted": unrouted,
-        "unrouted_text": f"{unrouted} could not be routed. They are tried again every minute.",
+        "unrouted_text": f"{unrouted} could not be routed. Each says why, is kept and is tried again.",
+        "unpublished": unpublished,
+        "unpublished_text": f"{unpublished} decided, and nothing was sent to the platform. The cases say why.",
     }
     if not context["claims"]:
         context["start_with"] = next((queue.pk for queue in context["queues"] if queue.open), None)

@@ -176,6 +176,9 @@ Processes and stores
     killed -9 in decoding           hashing/test_scanning.py::test_a_worker_killed_while_it_decodes_loses_nothing
     killed -9 in webhook            faults/test_killed_workers.py::test_killed_while_it_sends_a_webhook
     killed -9 before recording it   moderation/test_deliveries.py::test_a_worker_killed_between_sending_and_recording_loses_nothing
+    a report that kills workers     faults/test_deadly_rows.py::test_a_report_that_kills_whoever_places_it_is_given_up_and_the_others_are_placed
+    a decision that kills workers   faults/test_deadly_rows.py::test_a_decision_that_kills_whoever_publishes_it_is_given_up_and_the_others_take_effect
+    one bad report among many       moderation/test_routing.py::test_items_whose_scans_ended_together_are_placed_each_for_itself
     killed -9 in package building   faults/test_killed_workers.py::test_killed_while_it_builds_a_package
     builder killed in the middle    referrals/test_referral_building.py::test_a_builder_killed_in_the_middle_is_replaced_and_one_package_remains
     killed -9, any program          runtime/test_up.py::test_a_killed_program_comes_back

@@ -217,15 +217,15 @@ def test_items_whose_scans_ended_together_are_placed_each_for_itself(
 ) -> None:
     """One that fails stops nobody; running twice changes nothing."""
     found = [casework.scanned(casework.scan_submission(), term_finding((0, 2))) for _ in range(3)]
-    place = actions.routing.place_subject
+    place = actions.routing.place
 
-    def fails_for_one(*args: Any, items: list[Any], **more: Any) -> Any:
-        if items == [found[1]]:
+    def fails_for_one(candidates: Any, **more: Any) -> Any:
+        if any(found[1] in each.items for each in candidates):
             raise RuntimeError("an invented failure")
-        return place(*args, items=items, **more)
+        return place(candidates, **more)
 
     with monkeypatch.context() as broken:
-        broken.setattr(actions.routing, "place_subject", fails_for_one)
+        broken.setattr(actions.routing, "place", fails_for_one)
         jobs.run_now("route_waiting")
     for item in found:
         item.refresh_from_db()
@@ -235,6 +235,30 @@ def test_items_whose_scans_ended_together_are_placed_each_for_itself(
     assert set(Item.objects.values_list("route_state", flat=True)) == {"routed"}
     for item in found:
         assert item.case_items.count() == 1
+
+
+def test_many_reports_are_placed_together_and_each_is_as_if_it_came_alone(
+    casework: Casework, django_assert_max_num_queries: Any
+) -> None:
+    """Twenty cost less than two statements each; the reports of one subject follow each other in its case."""
+    reports = [casework.report(f"together-{number % 10}", reason="csam") for number in range(20)]
+    with django_assert_max_num_queries(35):
+        placed = actions.route_reports(reports)
+    assert Case.objects.count() == 10
+    for first, second in zip(reports[:10], reports[10:], strict=True):
+        case = placed[first.pk]
+        assert case is not None
+        assert placed[second.pk] == case
+        fresh = Case.objects.get(pk=case.pk)
+        assert (fresh.version, fresh.due_at) == (2, case.due_at)
+        joined = case.case_reports.order_by("case_version")
+        assert [(row.report_id, row.case_version) for row in joined] == [
+            (first.pk, 1),
+            (second.pk, 2),
+        ]
+        lines = AuditEntry.objects.filter(chain=f"case:{case.pk}").order_by("seq")
+        assert [line.event for line in lines] == ["case.opened", "case.joined"]
+        assert lines[1].prev_hash == lines[0].hash
 
 
 def test_media_of_a_case_gets_a_preview_row(casework: Casework) -> None:

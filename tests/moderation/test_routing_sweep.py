@@ -10,11 +10,12 @@ from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 
+from core.models import AuditEntry
 from moderation import actions
 from moderation.actions import waiting_routes as routing
 from moderation.jobs import route_waiting, sweep_routing
 from moderation.models import RoutingRule
-from reports.models import Report, RouteState
+from reports.models import Item, Report, RouteState
 from tests.casework import Casework
 
 pytestmark = pytest.mark.django_db
@@ -44,7 +45,8 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return what the routing takes in hand; nothing comes of it."""
     keys: list[str] = []
     monkeypatch.setattr(
-        "moderation.jobs.routing._route", lambda row, rules: keys.append(str(row.pk))
+        "moderation.jobs.routing._route",
+        lambda rows, rules: keys.extend(str(row.pk) for row in rows),
     )
     return keys
 
@@ -115,3 +117,59 @@ def test_an_item_that_failed_by_itself_is_put_off_as_well(
     route_waiting()
     assert sweep_routing() == 0
     assert tried == [str(item.pk)]
+
+
+def killed(times: int) -> None:
+    """Have the routing take what waits and go no further, as often as a process that is killed would."""
+    for _ in range(times):
+        Report.objects.update(route_due_at=Now())
+        Item.objects.update(route_due_at=Now())
+        assert routing.take_waiting_reports(limit=32) or routing.take_waiting_items(limit=32)
+
+
+def test_what_is_in_hand_is_left_alone_until_its_time_is_over(casework: Casework) -> None:
+    report = casework.report()
+    assert routing.take_waiting_reports(limit=32) == [report]
+    assert routing.take_waiting_reports(limit=32) == []
+    assert sweep_routing() == 0
+    Report.objects.update(route_due_at=Now())
+    assert sweep_routing() == 1
+    route_waiting()
+    report.refresh_from_db()
+    assert (report.route_state, report.route_attempts) == (RouteState.ROUTED, 0)
+
+
+def test_what_never_ended_comes_alone_and_after_four_times_waits_for_a_person(
+    casework: Casework,
+) -> None:
+    first, second = casework.report(), casework.report()
+    assert len(routing.take_waiting_reports(limit=32)) == 2
+    Report.objects.update(route_due_at=Now())
+    assert routing.take_waiting_reports(limit=32) == [first]  # Neither counts the other's end.
+    Report.objects.filter(pk=second.pk).update(route_due_at=Now())
+    route_waiting()
+    second.refresh_from_db()
+    assert second.route_state == RouteState.ROUTED
+    killed(routing.MOST_ATTEMPTS - 2)
+    Report.objects.update(route_due_at=Now())
+    new = casework.report()
+    route_waiting()
+    for report in (first, new):
+        report.refresh_from_db()
+    assert new.route_state == RouteState.ROUTED
+    assert (first.route_state, first.route_error) == (RouteState.FAILED, routing.GAVE_UP)
+    assert AuditEntry.objects.filter(event="case.routing.failed").count() == 1
+    assert pause_of(first) // timedelta(hours=1) == 24
+    Report.objects.update(route_due_at=Now())  # A day later, with whatever killed it mended.
+    route_waiting()
+    first.refresh_from_db()
+    assert (first.route_state, first.route_error, first.route_attempts) == ("routed", "", 0)
+
+
+def test_an_item_that_kills_whoever_places_it_waits_for_a_person(casework: Casework) -> None:
+    item = casework.scanned(casework.scan_submission())
+    killed(routing.MOST_ATTEMPTS)
+    Item.objects.update(route_due_at=Now())
+    route_waiting()
+    item.refresh_from_db()
+    assert (item.route_state, item.route_error) == (RouteState.FAILED, routing.GAVE_UP)
