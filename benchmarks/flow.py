@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import psycopg
@@ -140,7 +140,7 @@ class Bench:
         """Wait until every worker that was started takes jobs: what their imports cost is not measured."""
         valkey = redis.Redis.from_url(self.env["REDIS_URL"])
         names = [name for name in self.processes if name != "scheduler"]
-        while cast(int, valkey.scard("rq:workers")) < len(names):
+        while valkey.scard("rq:workers") < len(names):
             time.sleep(0.2)
 
     def stop(self, *names: str) -> None:

@@ -13,12 +13,13 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from accounts.models import User
+from core.jobs import JobFailed
 from moderation import actions
 from moderation.actions import publishing, routing, waiting_routes
 from moderation.jobs import publish_due, route_waiting
 from moderation.models import Case, CaseStatus, Decision
 from reports.models import Report, RouteState
-from tests.casework import Casework, grant_all
+from tests.casework import Casework, grant_all, url
 from tests.cast import signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -88,7 +89,7 @@ def test_a_decision_that_kills_whoever_publishes_it_is_given_up_and_the_others_t
     other.refresh_from_db()
     assert (deadly.published_at, deadly.publish_error) == (None, publishing.GAVE_UP)
     assert other.published_at is not None
-    page = signed_in(Client(), reviewer).get(f"/cases/{deadly.case.number}/")
+    page = signed_in(Client(), reviewer).get(url("case", deadly.case))
     assert publishing.GAVE_UP[:60] in page.content.decode()
     monkeypatch.undo()
     Decision.objects.filter(pk=deadly.pk).update(publish_retry_at=Now())  # A day later, mended.
@@ -108,9 +109,10 @@ def test_a_decision_whose_publication_fails_says_why_and_waits_a_minute(
     def fails(decision: Decision) -> bool:
         raise RuntimeError("an invented failure")
 
-    with monkeypatch.context() as broken, pytest.raises(Exception, match="RuntimeError"):
+    with monkeypatch.context() as broken:
         broken.setattr(actions, "publish_decision", fails)
-        publish_due()
+        with pytest.raises(JobFailed, match="RuntimeError"):
+            publish_due()
     decision.refresh_from_db()
     assert decision.publish_error.startswith("RuntimeError")
     assert "invented" not in decision.publish_error
