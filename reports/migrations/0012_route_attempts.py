@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("reports", "0009_indexes"),
+        ("reports", "0011_row_guard_of_facts"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("moderation", "0008_endpoint_breakers"),
+        ("moderation", "0009_row_guard_of_cases"),
     ]
 
     operations = [
