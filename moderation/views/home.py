@@ -34,7 +34,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "rooms": [] if works else _rooms(user),
         "outcomes": access.outcomes_for(user)[:5] if works else [],
         "unrouted": unrouted,
-        "unrouted_text": f"{unrouted} could not be routed. Each says why, is kept and is tried again.",
+        "unrouted_text": f"{unrouted} could not be routed. They are kept as they were received and tried again.",
         "unpublished": unpublished,
         "unpublished_text": f"{unpublished} decided, and nothing was sent to the platform. The cases say why.",
     }
