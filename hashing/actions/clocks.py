@@ -8,8 +8,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from core.jobs import CLOCK_SLACK, registered
-from hashing.actions.list_imports import READING_LEASE, WRITING_LEASE
+from core.jobs import CLOCK_SLACK
+from core.leases import LEASE, lease_after
 from hashing.actions.scans import MOST_ATTEMPTS
 from hashing.models import (
     CaseState,
@@ -39,21 +39,18 @@ RISK_LEASE = timedelta(minutes=2)
 def pull_back_due_times() -> int:
     """Make due what waits for a time that code would not have set; return how many rows. Safe to repeat."""
     waiting = Item.objects.filter(scan_state=ScanState.WAITING)
-    video = registered("scan_video").timeout + 15
     pulled = 0
     for attempts in range(MOST_ATTEMPTS + 1):
-        longest = timedelta(seconds=video * 2 ** max(attempts - 1, 0)) if attempts else POSTPONED
+        longest = max(POSTPONED, lease_after(max(attempts - 1, 0)))
         rows = waiting.filter(scan_attempts=attempts, scan_due_at__gt=Now() + longest + CLOCK_SLACK)
         pulled += rows.update(scan_due_at=Now())
     # Nobody took these up yet: they were due at once, or a minute after a full disk.
     for fresh in _never_begun():
         pulled += fresh.filter(due_at__gt=Now() + POSTPONED + CLOCK_SLACK).update(due_at=Now())
-    for state, lease in (
-        (ImportState.READING, READING_LEASE),
-        (ImportState.WRITING, WRITING_LEASE),
-    ):
-        imports = HashImport.objects.filter(state=state, due_at__gt=Now() + lease + CLOCK_SLACK)
-        pulled += imports.update(due_at=Now())
+    imports = HashImport.objects.filter(
+        state__in=[ImportState.READING, ImportState.WRITING], due_at__gt=Now() + LEASE + CLOCK_SLACK
+    )
+    pulled += imports.update(due_at=Now())
     scores = RiskScore.objects.filter(case_state__in=[CaseState.WAITING, CaseState.FAILED])
     late = scores.filter(case_due_at__gt=Now() + RISK_LEASE + CLOCK_SLACK)
     return pulled + late.update(case_due_at=Now())

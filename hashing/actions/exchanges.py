@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from core.audit import Actor, AuditEvent
 from core.crypto import seal, unseal
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
+from core.leases import LEASE, kept
 from hashing.actions.hash_lists import content_changed, create_hash_list, raise_version
 from hashing.csv_lists import normalised
 from hashing.exchanges import FIELDS, OPTIONAL, Page
@@ -47,7 +49,6 @@ __all__ = [
     "take_page",
 ]
 
-LEASE = timedelta(minutes=10)
 _SAMPLE = 50
 _ADDRESSES = ("url", "base_url")
 """Settings that say where the secrets go."""
@@ -203,6 +204,12 @@ def begin_fetch(exchange: Exchange) -> tuple[Exchange, ExchangeRun] | None:
     taken.lease = uuid.uuid4()
     Exchange.objects.filter(pk=taken.pk).update(lease=taken.lease, leased_until=Now() + LEASE)
     return taken, ExchangeRun.objects.create(exchange=taken)
+
+
+def keep_fetch(exchange: Exchange) -> AbstractContextManager[None]:
+    """Keep an exchange that was taken for fetching from others while the block fetches and its process lives."""
+    rows = Exchange.objects.filter(pk=exchange.pk, lease=exchange.lease)
+    return kept(rows, field="leased_until")
 
 
 @transaction.atomic

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from uuid import UUID
 
@@ -12,7 +13,8 @@ from django.db.models.functions import Now
 
 from core import audit, vault
 from core.audit import SYSTEM, AuditEvent
-from core.jobs import enqueue, registered
+from core.jobs import enqueue
+from core.leases import kept, lease_after
 from core.models import Blob
 from hashing.models import IndexBuild, IndexState
 
@@ -20,6 +22,7 @@ __all__ = [
     "begin_index_build",
     "fail_index_build",
     "finish_index_build",
+    "keep_index_build",
     "report_index_damage",
     "request_index",
     "waiting_index_builds",
@@ -51,17 +54,23 @@ def waiting_index_builds() -> QuerySet[IndexBuild]:
 
 @transaction.atomic
 def begin_index_build(build: IndexBuild) -> IndexBuild | None:
-    """Take up a build; None when there is nothing to do. It is due again after the job's time limit.
+    """Take up a build; None when there is nothing to do. It is due again when its lease ends.
 
     Not audited: its end is.
     """
     taken = waiting_index_builds().select_for_update(no_key=True).filter(pk=build.pk).first()
     if taken is None:
         return None
+    taken.due_at = Now() + min(lease_after(min(taken.attempts, 8)), _MOST_REST)
     taken.attempts += 1
-    taken.due_at = Now() + timedelta(seconds=registered("build_index").timeout + 30)
     taken.save(update_fields=["attempts", "due_at"])
     return taken
+
+
+def keep_index_build(build: IndexBuild) -> AbstractContextManager[None]:
+    """Keep a build that was taken up from others while the block builds and its process lives."""
+    rows = IndexBuild.objects.filter(pk=build.pk, state=IndexState.WAITING, attempts=build.attempts)
+    return kept(rows, field="due_at")
 
 
 @transaction.atomic

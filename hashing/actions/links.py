@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from contextlib import AbstractContextManager
 from typing import BinaryIO
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from core import audit, vault
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
+from core.leases import kept, lease_after
 from core.models import Blob
 from hashing.link_files import LONGEST_PLACE, LinkProblem, LinkRow, read_links
 from hashing.models import LinkImport, LinkImportState, ListedLink, StagedLink
@@ -31,13 +32,13 @@ __all__ = [
     "begin_link_import",
     "fail_link_import",
     "finish_link_import",
+    "keep_link_import",
     "redo_link_import",
     "undo_link_import",
     "waiting_link_imports",
 ]
 
 MOST_ATTEMPTS = 4
-LEASE = timedelta(minutes=20)
 PROBLEMS_KEPT = 100
 
 
@@ -127,9 +128,17 @@ def begin_link_import(link_import: LinkImport) -> LinkImport | None:
         return None
     taken.attempts += 1
     LinkImport.objects.filter(pk=taken.pk).update(
-        attempts=taken.attempts, due_at=Now() + LEASE * taken.attempts
+        attempts=taken.attempts, due_at=Now() + lease_after(taken.attempts - 1)
     )
     return taken
+
+
+def keep_link_import(link_import: LinkImport) -> AbstractContextManager[None]:
+    """Keep an import that was taken up from others while the block reads it and its process lives."""
+    rows = LinkImport.objects.filter(
+        pk=link_import.pk, state=LinkImportState.WAITING, attempts=link_import.attempts
+    )
+    return kept(rows, field="due_at")
 
 
 @transaction.atomic

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from contextlib import AbstractContextManager
 from typing import Any
 
 from django.db import connection, transaction
@@ -17,6 +17,7 @@ from core import audit, vault
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
+from core.leases import LEASE, kept
 from core.models import Blob
 from hashing.actions.hash_lists import content_changed, raise_version
 from hashing.csv_lists import PROBLEMS_KEPT, Problem, Row
@@ -28,6 +29,7 @@ __all__ = [
     "cancel_import",
     "fail_import",
     "finish_import",
+    "keep_import",
     "redo_import",
     "stage_rows",
     "undo_import",
@@ -35,9 +37,6 @@ __all__ = [
 ]
 
 MOST_ATTEMPTS = 4
-READING_LEASE = timedelta(minutes=3)
-"""A job that did not stage a batch for this long is taken for dead, and the file is read anew."""
-WRITING_LEASE = timedelta(hours=1)
 UNDONE = "The import was undone."
 _LIVE = (ImportState.WAITING, ImportState.READING)
 
@@ -114,9 +113,22 @@ def begin_import(file_import: HashImport) -> HashImport | None:
         read_bytes=0,
         problems=[],
         began_at=Now(),
-        due_at=Now() + READING_LEASE,
+        due_at=Now() + LEASE,
     )
     return taken
+
+
+def keep_import(file_import: HashImport) -> AbstractContextManager[None]:
+    """Keep an import that was taken up from others while the block reads it and its process lives.
+
+    While its rows are written to the list its own lock keeps it.
+    """
+    rows = HashImport.objects.filter(
+        pk=file_import.pk,
+        state__in=[ImportState.READING, ImportState.WRITING],
+        attempts=file_import.attempts,
+    )
+    return kept(rows, field="due_at")
 
 
 @transaction.atomic
@@ -146,7 +158,7 @@ def stage_rows(
         refused=F("refused") + len(problems),
         problems=[*known.problems, *kept],
         read_bytes=read_bytes,
-        due_at=Now() + READING_LEASE,
+        due_at=Now() + LEASE,
     )
     return True
 
@@ -160,7 +172,7 @@ def finish_import(file_import: HashImport, *, actor: Actor = audit.SYSTEM) -> Ha
     with transaction.atomic():
         taken = HashImport.objects.filter(
             pk=file_import.pk, state=ImportState.READING, attempts=file_import.attempts
-        ).update(state=ImportState.WRITING, due_at=Now() + WRITING_LEASE)
+        ).update(state=ImportState.WRITING, due_at=Now() + LEASE)
     if not taken:
         return None
     with transaction.atomic():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +17,8 @@ from accounts.permissions import Permission
 from core import audit, vault
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid
-from core.jobs import enqueue, registered
+from core.jobs import enqueue
+from core.leases import kept, lease_after
 from core.media_types import HEAD_BYTES, kind_of
 from core.models import Blob
 from core.uploads import VaultUpload
@@ -30,6 +32,7 @@ __all__ = [
     "begin_lookup",
     "end_lookup",
     "forget_lookups",
+    "keep_lookup",
     "record_match",
     "waiting_lookups",
 ]
@@ -128,12 +131,19 @@ def begin_lookup(lookup: FileLookup) -> FileLookup | None:
             taken, problem=f"Looking at it began {taken.attempts} times and never came to an end."
         )
         return None
-    seconds = registered("look_up").timeout + 5
     FileLookup.objects.filter(pk=taken.pk).update(
-        attempts=taken.attempts + 1, due_at=Now() + timedelta(seconds=seconds)
+        attempts=taken.attempts + 1, due_at=Now() + lease_after(taken.attempts)
     )
     taken.attempts += 1
     return taken
+
+
+def keep_lookup(lookup: FileLookup) -> AbstractContextManager[None]:
+    """Keep a lookup that was taken up from others while the block answers it and its process lives."""
+    rows = FileLookup.objects.filter(
+        pk=lookup.pk, state=LookupState.WAITING, attempts=lookup.attempts
+    )
+    return kept(rows, field="due_at")
 
 
 @transaction.atomic

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 
 from core import audit
 from core.audit import Actor, AuditEvent
-from core.jobs import registered
+from core.leases import kept, lease_after
 from hashing.actions.breakers import keep_pending_looks
 from hashing.actions.risk import mark_subjects_of
 from hashing.contract import AGAIN_LATER, Finding, FlagKind, could_not_scan
@@ -33,6 +33,7 @@ __all__ = [
     "begin_scan",
     "begin_scans",
     "give_up_scan",
+    "keep_scans",
     "put_back",
     "record_findings",
     "record_scans",
@@ -82,8 +83,8 @@ def begin_scan(item: Item) -> Item | None:
     """Take up the scan of an item; return it fresh, or None if there is nothing to do now.
 
     Nothing to do: it is scanned, another worker has it, or it failed so often that this call gave up on
-    it. The item becomes due again after the job's time limit, twice that after the second attempt, and
-    so on, so a worker that is killed only delays it. Not audited: the end of the scan is.
+    it. The item becomes due again when its lease ends (``keep_scans`` renews it), which is longer after each
+    attempt, so a worker that is killed only delays it. Not audited: the end of the scan is.
     """
     taken = (
         Item.objects.select_for_update(no_key=True, of=("self",))
@@ -96,10 +97,9 @@ def begin_scan(item: Item) -> Item | None:
     if taken.scan_attempts >= MOST_ATTEMPTS:
         give_up_scan(taken, actor=audit.SYSTEM)
         return None
-    name = "scan_video" if taken.kind == ItemKind.VIDEO else "scan_item"
-    seconds = (registered(name).timeout + 15) * 2**taken.scan_attempts
     Item.objects.filter(pk=taken.pk).update(
-        scan_attempts=taken.scan_attempts + 1, scan_due_at=Now() + timedelta(seconds=seconds)
+        scan_attempts=taken.scan_attempts + 1,
+        scan_due_at=Now() + lease_after(taken.scan_attempts),
     )
     taken.scan_attempts += 1
     return taken
@@ -127,13 +127,24 @@ def begin_scans(*, limit: int) -> list[Item]:
             begun.append(item)
     if begun:
         attempts = begun[0].scan_attempts
-        seconds = (registered("scan_waiting").timeout + 15) * 2**attempts
         Item.objects.filter(pk__in=[item.pk for item in begun]).update(
-            scan_attempts=attempts + 1, scan_due_at=Now() + timedelta(seconds=seconds)
+            scan_attempts=attempts + 1, scan_due_at=Now() + lease_after(attempts)
         )
         for item in begun:
             item.scan_attempts = attempts + 1
     return begun
+
+
+def keep_scans(items: Sequence[Item]) -> AbstractContextManager[None]:
+    """Keep items that were taken together from others while the block scans them and its process lives."""
+    return kept(
+        Item.objects.filter(
+            pk__in=[item.pk for item in items],
+            scan_state=ScanState.WAITING,
+            scan_attempts=items[0].scan_attempts,
+        ),
+        field="scan_due_at",
+    )
 
 
 @transaction.atomic

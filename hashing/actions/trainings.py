@@ -6,7 +6,7 @@ only delays it; a training that began three times and never ended fails with a s
 
 from __future__ import annotations
 
-from datetime import timedelta
+from contextlib import AbstractContextManager
 from typing import Any
 
 from django.db import transaction
@@ -19,7 +19,8 @@ from accounts.permissions import Permission
 from core import audit, vault
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
-from core.jobs import enqueue, registered
+from core.jobs import enqueue
+from core.leases import kept, lease_after
 from core.models import Blob
 from hashing.models import Classifier, ClassifierVersion, VersionState
 
@@ -28,6 +29,7 @@ __all__ = [
     "begin_training",
     "fail_training",
     "finish_training",
+    "keep_training",
     "note_progress",
     "request_training",
     "waiting_trainings",
@@ -108,12 +110,20 @@ def begin_training(version: ClassifierVersion) -> ClassifierVersion | None:
             actor=audit.SYSTEM,
         )
         return None
+    taken.due_at = Now() + lease_after(taken.attempts)
     taken.attempts += 1
     taken.progress, taken.stage = 1, "Gathering texts"
-    taken.due_at = Now() + timedelta(seconds=registered("train_classifier").timeout + 60)
     taken.save(update_fields=["attempts", "progress", "stage", "due_at"])
     taken.refresh_from_db()
     return taken
+
+
+def keep_training(version: ClassifierVersion) -> AbstractContextManager[None]:
+    """Keep a training that was taken up from others while the block trains and its process lives."""
+    rows = ClassifierVersion.objects.filter(
+        pk=version.pk, state=VersionState.TRAINING, attempts=version.attempts
+    )
+    return kept(rows, field="due_at")
 
 
 def note_progress(version: ClassifierVersion, *, percent: int, stage: str) -> bool:

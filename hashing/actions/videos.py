@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import timedelta
+from contextlib import AbstractContextManager
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
@@ -16,7 +16,8 @@ from accounts.permissions import Permission
 from core import audit, vault
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
-from core.jobs import enqueue, registered
+from core.jobs import enqueue
+from core.leases import kept, lease_after
 from core.models import Blob
 from hashing.actions.hash_lists import raise_version
 from hashing.digests import LOW_QUALITY
@@ -27,6 +28,7 @@ __all__ = [
     "add_video",
     "add_video_file",
     "begin_watching",
+    "keep_watching",
     "refuse_video",
     "restore_video",
     "retire_video",
@@ -111,11 +113,19 @@ def begin_watching(video: ListedVideo) -> ListedVideo | None:
             taken, problem=f"Watching it began {taken.attempts} times and never came to an end."
         )
         return None
-    seconds = registered("watch_listed").timeout + 15
     ListedVideo.objects.filter(pk=taken.pk).update(
-        attempts=taken.attempts + 1, due_at=Now() + timedelta(seconds=seconds)
+        attempts=taken.attempts + 1, due_at=Now() + lease_after(taken.attempts)
     )
+    taken.attempts += 1
     return taken
+
+
+def keep_watching(video: ListedVideo) -> AbstractContextManager[None]:
+    """Keep a listed video that was taken up from others while the block watches it and its process lives."""
+    rows = ListedVideo.objects.filter(
+        pk=video.pk, state=VideoState.WAITING, attempts=video.attempts
+    )
+    return kept(rows, field="due_at")
 
 
 @transaction.atomic

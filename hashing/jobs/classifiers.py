@@ -47,7 +47,7 @@ def train_classifier(version_id: str) -> None:
     if version is None:
         return
     try:
-        with waits_for_room(version), _memory_limit(MEMORY):
+        with waits_for_room(version), actions.keep_training(version), _memory_limit(MEMORY):
             _train(version)
     except DiskFull:
         raise

@@ -33,22 +33,23 @@ def fetch_exchange(exchange_id: str) -> None:
     problem = ""
     over = time.monotonic() + LONGEST_FETCH
     try:
-        said = actions.exchange_credentials(exchange)
-        seen: set[str] = set()
-        for page in exchanges.pages(
-            exchange.kind,
-            said,
-            exchange.checkpoint,
-            allow_private=settings.HOLDFAST_EXCHANGE_ALLOW_PRIVATE,
-            folder=_folder(),
-        ):
-            mark = hashlib.sha256(repr((page.updates, page.checkpoint)).encode()).hexdigest()
-            if page.updates and mark in seen:
-                problem = "It sends the same page again and again."
-                break
-            seen.add(mark)
-            if not actions.take_page(exchange, run, page) or time.monotonic() > over:
-                break  # The next fetch goes on at this page's checkpoint.
+        with actions.keep_fetch(exchange):
+            said = actions.exchange_credentials(exchange)
+            seen: set[str] = set()
+            for page in exchanges.pages(
+                exchange.kind,
+                said,
+                exchange.checkpoint,
+                allow_private=settings.HOLDFAST_EXCHANGE_ALLOW_PRIVATE,
+                folder=_folder(),
+            ):
+                mark = hashlib.sha256(repr((page.updates, page.checkpoint)).encode()).hexdigest()
+                if page.updates and mark in seen:
+                    problem = "It sends the same page again and again."
+                    break
+                seen.add(mark)
+                if not actions.take_page(exchange, run, page) or time.monotonic() > over:
+                    break  # The next fetch goes on at this page's checkpoint.
     except Unsealable:
         problem = "Its credentials cannot be opened: the master key that sealed them is missing."
     except Exception as failed:  # noqa: BLE001 — recorded on the row in plain words, and tried again

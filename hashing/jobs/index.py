@@ -43,7 +43,8 @@ def build_index(build_id: int) -> None:
     if build is None:
         return
     try:
-        _build(build)
+        with actions.keep_index_build(build):
+            _build(build)
     except Exception as failed:
         holds = disk.full_disk(failed)
         why = f"the disk that holds {holds} is full" if holds else describe(failed)

@@ -27,7 +27,7 @@ def read_import(import_id: str) -> None:
     if file_import is None or file_import.blob is None:
         return
     try:
-        with waits_for_room(file_import):
+        with waits_for_room(file_import), actions.keep_import(file_import):
             with vault.open(file_import.blob) as stream:
                 if not _stage(file_import, _Counted(stream)):
                     return

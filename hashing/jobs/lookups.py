@@ -32,7 +32,7 @@ def look_up(lookup_id: str) -> None:
         algorithms=settings.HOLDFAST_DIGESTS,
     )
     try:
-        with waits_for_room(lookup):
+        with waits_for_room(lookup), actions.keep_lookup(lookup):
             result = answering.of_file(lookup, media)
     except DiskFull:
         raise

@@ -48,7 +48,11 @@ def read_links(import_id: str) -> None:
     if link_import is None or link_import.blob is None:
         return
     try:
-        with waits_for_room(link_import), vault.open(link_import.blob) as stream:
+        with (
+            waits_for_room(link_import),
+            actions.keep_link_import(link_import),
+            vault.open(link_import.blob) as stream,
+        ):
             actions.finish_link_import(link_import, stream)
     except ValueError as unreadable:
         actions.fail_link_import(link_import, problem=str(unreadable))

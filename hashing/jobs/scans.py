@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from django.conf import settings
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from core import disk, vault
-from core.errors import DiskFull, VaultDamage, describe
+from core.errors import DiskFull, VaultDamage, describe, is_database_down
 from core.jobs import enqueue, job
 from hashing import actions, health, lookup
 from hashing.actions import Outcome, Scan
@@ -41,13 +42,15 @@ INDEX_SECONDS = 10.0
 """How long an item waits before it is looked at again when there was no index to look things up in."""
 DISK_SECONDS = 60.0
 """How long items wait when a disk was full: the attempt does not count, the file did nothing wrong."""
+DATABASE_SECONDS = 10.0
+"""How long a database that ended the session is asked again, to give back what was taken."""
 BATCH = 16
 """Items that are taken, and recorded, together."""
 BATCH_SECONDS = 10.0
 """After this long what is done of a batch is recorded and the rest is put back."""
 BUSY_SECONDS = 30.0
 """After this long a job gives its place to another one. With the two above, and the 20 s that one picture may
-take, a batch is recorded before its lease ends."""
+take, a batch is recorded before the job's time limit."""
 
 
 @job
@@ -102,15 +105,38 @@ def sweep_items() -> int:
 def _scan(items: list[Item], *, until: float) -> None:
     """Look at items and record what was found; on a full disk all of them wait, and say for what."""
     try:
-        _scan_each(items, until=until)
+        with actions.keep_scans(items):
+            _scan_each(items, until=until)
     except Exception as failed:
         holds = disk.full_disk(failed)
         if holds is None:
+            if is_database_down(failed):
+                _put_back_soon(items)
             raise
         disk.note(holds)
         for item in items:
             reason = f"Waits: the disk that holds {holds} is full."
             postpone_scan(item, reason=reason, seconds=DISK_SECONDS)
+
+
+def _put_back_soon(items: list[Item]) -> None:
+    """Give back what was taken when the database ended the session: no attempt of theirs, and nobody has to wait.
+
+    Best effort: while the database stays away nothing can be written, and the lease ends by itself.
+    """
+    over = time.monotonic() + DATABASE_SECONDS
+    while True:
+        try:
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
+            actions.put_back(items)
+        except DatabaseError as failed:
+            if time.monotonic() > over:
+                log.info("items are not put back (%s); their lease ends", describe(failed))
+                return
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _scan_each(items: list[Item], *, until: float) -> None:

@@ -27,7 +27,7 @@ def watch_listed(video_id: int) -> None:
     video = actions.begin_watching(ListedVideo(pk=video_id))
     if video is None or video.blob is None:
         return
-    with waits_for_room(video):
+    with waits_for_room(video), actions.keep_watching(video):
         _watch(video, video.blob)
 
 

@@ -41,6 +41,7 @@ from moderation.actions.notes import add_note
 from moderation.actions.placing import current_rules
 from moderation.actions.previews import (
     begin_preview,
+    keep_preview,
     record_preview,
     refuse_preview,
     request_preview,
@@ -108,6 +109,7 @@ __all__ = [
     "grant_queue",
     "has_media",
     "heartbeat",
+    "keep_preview",
     "move_case",
     "policies_for",
     "publish_decision",

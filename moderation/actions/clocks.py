@@ -9,7 +9,8 @@ from django.db import transaction
 from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 
-from core.jobs import CLOCK_SLACK, registered
+from core.jobs import CLOCK_SLACK, ROOM_AFTER
+from core.leases import lease_after
 from moderation import workflow
 from moderation.actions.attempts import LEASE
 from moderation.actions.claims import lease
@@ -65,11 +66,11 @@ def pull_back_due_times() -> int:
                 route_due_at=Now()
             )
     for attempts in range(MOST_ATTEMPTS + 1):
-        seconds = (registered("make_preview").timeout + 15) * 2 ** max(attempts - 1, 0)
+        longest = max(ROOM_AFTER, lease_after(max(attempts - 1, 0)))
         pulled += Preview.objects.filter(
             state=PreviewState.WAITING,
             attempts=attempts,
-            due_at__gt=Now() + timedelta(seconds=seconds) + CLOCK_SLACK,
+            due_at__gt=Now() + longest + CLOCK_SLACK,
         ).update(due_at=Now())
     pending = Delivery.objects.filter(state=DeliveryState.PENDING)
     pulled += pending.filter(locked_until__gt=Now() + LEASE + CLOCK_SLACK).update(locked_until=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from contextlib import AbstractContextManager
 from typing import Any
 
 from django.db import transaction
@@ -11,13 +11,15 @@ from django.db.models.functions import Now
 
 from core import audit, vault
 from core.audit import Actor, AuditEvent, Person
-from core.jobs import enqueue, registered
+from core.jobs import enqueue
+from core.leases import kept, lease_after
 from core.models import Blob
 from moderation.models import Preview, PreviewState
 from reports.models import Item, ItemKind
 
 __all__ = [
     "begin_preview",
+    "keep_preview",
     "record_preview",
     "refuse_preview",
     "request_preview",
@@ -71,8 +73,8 @@ def waiting_previews() -> QuerySet[Preview]:
 def begin_preview(blob: Blob) -> Preview | None:
     """Take up the preview of an original; None if it is made, in work, or was given up just now.
 
-    Due again after the job's time limit and later each time, so a killed worker only delays it. Not
-    audited: its end is.
+    Due again when its lease ends (``keep_preview`` renews it) and later each time, so a killed worker only
+    delays it. Not audited: its end is.
     """
     taken = (
         Preview.objects.select_for_update(no_key=True, of=("self",))
@@ -87,12 +89,19 @@ def begin_preview(blob: Blob) -> Preview | None:
             taken, reason=f"Drawing it began {taken.attempts} times and never came to an end."
         )
         return None
-    seconds = (registered("make_preview").timeout + 15) * 2**taken.attempts
     Preview.objects.filter(pk=taken.pk).update(
-        attempts=taken.attempts + 1, due_at=Now() + timedelta(seconds=seconds)
+        attempts=taken.attempts + 1, due_at=Now() + lease_after(taken.attempts)
     )
     taken.attempts += 1
     return taken
+
+
+def keep_preview(preview: Preview) -> AbstractContextManager[None]:
+    """Keep a preview that was taken up from others while the block draws it and its process lives."""
+    rows = Preview.objects.filter(
+        pk=preview.pk, state=PreviewState.WAITING, attempts=preview.attempts
+    )
+    return kept(rows, field="due_at")
 
 
 @transaction.atomic

@@ -27,7 +27,7 @@ def make_preview(blob_id: str) -> None:
     preview = actions.begin_preview(Blob(pk=blob_id))
     if preview is None:
         return
-    with waits_for_room(preview):
+    with waits_for_room(preview), actions.keep_preview(preview):
         _make(preview)
 
 

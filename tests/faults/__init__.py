@@ -189,5 +189,7 @@ Processes and stores
     all its sessions end            faults/test_lost_sessions.py::test_every_process_works_again_after_its_sessions_were_ended
     a web process dies              web/test_real_server.py::test_a_process_that_dies_is_replaced
     stopped with work in hand       web/test_real_server.py::test_it_ends_as_a_service_is_ended_and_whole_requests_are_answered
+    a batch of a killed worker      core/test_leases.py::test_what_a_dead_worker_held_is_due_after_a_few_signs_of_life
+    a batch whose session ended     hashing/test_scanning.py::test_a_batch_whose_session_the_database_ended_is_due_at_once_and_counts_no_attempt
     either store killed             runtime/test_up.py::test_a_killed_store_comes_back
 """

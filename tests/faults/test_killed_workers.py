@@ -53,7 +53,7 @@ def test_killed_while_it_scans(processes: Processes, casework: Casework) -> None
     item = report.items.get()
     assert (item.scan_state, item.scan_attempts) == (ScanState.WAITING, 1)
     assert not Flag.objects.exists()
-    Item.objects.update(scan_due_at=Now())  # Its time limit is over.
+    Item.objects.update(scan_due_at=Now())  # Its lease is over.
     processes.worker("scan", "intake")
     run_sweeps()
 

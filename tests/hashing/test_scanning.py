@@ -378,7 +378,7 @@ def test_an_item_in_work_is_not_taken_twice(put: Put) -> None:
     assert list(actions.waiting_items()) == []
     item.refresh_from_db()
     assert item.scan_attempts == 1
-    assert timedelta(seconds=60) < item.scan_due_at - timezone.now() < timedelta(minutes=5)
+    assert timedelta(seconds=5) < item.scan_due_at - timezone.now() < timedelta(seconds=25)
 
 
 def test_each_attempt_waits_longer(put: Put) -> None:
@@ -543,6 +543,26 @@ def test_a_worker_killed_before_it_records_its_batch_loses_nothing(
     assert set(Item.objects.values_list("scan_state", flat=True)) == {ScanState.SCANNED}
     assert len(flags_of(items[0])) == 3
     assert audit_check().is_intact
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_whose_session_the_database_ended_is_due_at_once_and_counts_no_attempt(
+    put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [put(pictures.jpeg(number)) for number in (5, 6, 7)]
+
+    def ends(*_: object, **__: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(actions, "record_scans", ends)
+        with pytest.raises(JobFailed):
+            jobs.scan_waiting(0)
+    assert set(Item.objects.values_list("scan_state", "scan_attempts")) == {(ScanState.WAITING, 0)}
+    assert actions.waiting_items().count() == len(items)
+    jobs.scan_waiting(0)
+    assert set(Item.objects.values_list("scan_state", flat=True)) == {ScanState.SCANNED}
 
 
 def test_a_batch_asks_once_which_lists_there_are_and_wakes_routing_once(
