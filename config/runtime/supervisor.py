@@ -33,12 +33,13 @@ ECHOED_LETTERS = 240
 
 @dataclass(frozen=True)
 class Program:
-    """One process to keep running. ``grace`` is how many seconds it may take to stop."""
+    """One process to keep running. ``grace`` is how many seconds it may take to stop, ``sockets`` what it inherits."""
 
     name: str
     command: Sequence[str]
     env: Mapping[str, str]
     grace: float = 20
+    sockets: tuple[int, ...] = ()
 
 
 class Store(Protocol):
@@ -160,6 +161,7 @@ class Supervisor:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=die_with_parent(signal.SIGTERM),
+                pass_fds=program.sockets,
             )
         life.since = time.monotonic()
         self._note()

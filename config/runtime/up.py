@@ -31,6 +31,8 @@ from config.runtime.supervisor import Program, Supervisor, python
 BASE = Path(__file__).resolve().parent.parent.parent
 JOBS_OF_A_WARM_WORKER = 20_000
 WEB_ATTEMPTS = 3
+BACKLOG = 1024
+"""Callers that the kernel keeps waiting while the web server starts."""
 WARM, FORKING = "WarmWorker", "AppWorker"
 # Only the process that builds packages may sign them; only preparing may change the schema.
 PRIVATE_SETTINGS = ("HOLDFAST_SIGNING_KEY_FILE", "DATABASE_OWNER_URL")
@@ -88,6 +90,7 @@ class Launcher:
         self.began = time.monotonic()
         self._stops = 0
         self._command: subprocess.Popen[str] | None = None
+        self._port: socket.socket | None = None
         self.supervisor = Supervisor(wishes.var, wishes.var / "log", banner.say)
 
     def run(self) -> int:
@@ -135,7 +138,7 @@ class Launcher:
             )  # As root PostgreSQL runs under an account of its own, which passes by.
             for name in ("keys", "log", "vault", "packages", "anchors"):
                 (var / name).mkdir(mode=0o700, exist_ok=True)
-            _check_port(self.wishes)
+            self._port = stack.enter_context(take_port(self.wishes))
             self.supervisor.reap_leftovers()
             banner.say("Holdfast is starting.")
             with banner.step("PostgreSQL and Valkey"):
@@ -287,7 +290,10 @@ class Launcher:
     def _web(self, env: Mapping[str, str]) -> Program:
         command = python("-m", "config.runtime.web")
         command += ["--host", self.wishes.host, "--port", str(self.wishes.port)]
-        return Program("web", command, _public(env))
+        if self._port is None:
+            return Program("web", command, _public(env))
+        handed = self._port.fileno()
+        return Program("web", [*command, "--fd", str(handed)], _public(env), sockets=(handed,))
 
     def _background(self, env: Mapping[str, str]) -> list[Program]:
         def worker(name: str, queues: str, settings: Mapping[str, str], kind: str) -> Program:
@@ -357,18 +363,25 @@ def _write_json(path: Path, value: Any) -> None:
     part.replace(path)
 
 
-def _check_port(wishes: Wishes) -> None:
-    """Raise ServiceError when another program listens on the wanted port."""
+def take_port(wishes: Wishes) -> socket.socket:
+    """Return a socket that listens at the wanted address; the web server inherits it, also each time it starts again.
+
+    Whoever asks there meanwhile waits. Raises ServiceError when another program has the port: one that has only
+    bound it would not be noticed, and would answer in our place.
+    """
     family = socket.AF_INET6 if ":" in wishes.host else socket.AF_INET
-    with socket.socket(family) as link:
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            link.bind((wishes.host, wishes.port))
-        except OSError as error:
-            raise ServiceError(
-                f"Port {wishes.port} of {wishes.host} cannot be used ({error.strerror}). "
-                f"Choose another one: make up PORT={wishes.port % 65000 + 1}"
-            ) from None
+    link = socket.socket(family)
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        link.bind((wishes.host, wishes.port))
+        link.listen(BACKLOG)
+    except OSError as error:
+        link.close()
+        raise ServiceError(
+            f"Port {wishes.port} of {wishes.host} cannot be used ({error.strerror}). "
+            f"Choose another one: make up PORT={wishes.port % 65000 + 1}"
+        ) from None
+    return link
 
 
 def _check_valkey(url: str) -> None:

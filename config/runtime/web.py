@@ -33,6 +33,7 @@ APPLICATION = "config.runtime.web:application"
 LONGEST_STOP = 15
 HUNG_AFTER = 60
 DESCRIPTORS = 4096
+BACKLOG = 1024
 
 
 def application() -> Bridge:
@@ -102,7 +103,7 @@ def serving(processes: int) -> Config:
         # Django itself decides whom to believe about addresses.
         proxy_headers=False,
         server_header=False,
-        backlog=1024,
+        backlog=BACKLOG,
         timeout_keep_alive=USUAL.idle_seconds,
         timeout_graceful_shutdown=LONGEST_STOP,
         timeout_worker_healthcheck=HUNG_AFTER,
@@ -110,11 +111,17 @@ def serving(processes: int) -> Config:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises OSError."""
+    """Return a listening socket. Raises OSError, also when somebody else has bound it and listens first."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     link = socket.socket(family)
     link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    link.bind((host, port))
+    try:
+        link.bind((host, port))
+        # At once: two that have only bound an address do not notice each other (SO_REUSEADDR).
+        link.listen(BACKLOG)
+    except OSError:
+        link.close()
+        raise
     link.set_inheritable(True)
     return link
 
@@ -124,6 +131,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--host", default=os.environ.get("HOST") or "127.0.0.1")
     parser.add_argument("--port", type=int, default=int(os.environ.get("PORT") or 8000))
+    parser.add_argument("--fd", type=int, help="a listening socket that was inherited, instead")
     given = parser.parse_args()
     processes = int(os.environ.get("HOLDFAST_WEB_PROCESSES") or 2)
     os.umask(0o077)
@@ -132,7 +140,10 @@ def main() -> int:
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     try:
-        link = listen(given.host, given.port)
+        if given.fd is None:
+            link = listen(given.host, given.port)
+        else:
+            link = socket.socket(fileno=given.fd)
     except OSError as error:
         print(f"Cannot listen at {given.host}:{given.port}: {error.strerror}", file=sys.stderr)
         return 1
