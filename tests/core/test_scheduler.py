@@ -45,6 +45,7 @@ def test_one_scheduler_works_and_another_takes_over_after_kill_9_and_a_database_
     wait_until(lambda: pid(stack) == first.pid, what="the first scheduler's heartbeat")
     second = start(stack)
     before = wait_until(lambda: beat(stack), what="its sign of life")
+    assert before
     wait_until(lambda: (beat(stack) or before)[0] > before[0], what="another heartbeat")
     assert pid(stack) == first.pid
 

@@ -148,8 +148,8 @@ def test_an_agency_is_added_and_changed_on_the_record(desk: Desk, author: Client
     assert AuditEntry.objects.filter(event="recipient.created").count() == 2
     shown = text_of(author.get(reverse("referrals:recipients")))
     assert key[:12] in shown
-    said = fingerprint_of(key)  # Nobody confirmed it.
-    assert f"{said[:4]} {said[4:8]}" not in shown
+    digits = fingerprint_of(key)  # Nobody confirmed it.
+    assert f"{digits[:4]} {digits[4:8]}" not in shown
     assert "Not confirmed" in shown
 
 
