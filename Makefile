@@ -36,6 +36,8 @@ check: venv-dev
 	@# Only the sources count here; Django would also like to look into a database.
 	HOLDFAST_TESTING=1 $(PYTHON_ENV) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	sh config/runtime/deploy_check.sh
+	@# No native library inside a wheel may be older than core/bundled.toml says.
+	HOLDFAST_TESTING=1 $(PYTHON_ENV) -W ignore manage.py bundled --check >/dev/null
 
 bench: venv-dev
 	@for each in benchmarks/*.py; do echo "== $$each"; $(PYTHON_ENV) $$each $(QUICK) || exit 1; done
