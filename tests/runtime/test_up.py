@@ -173,7 +173,7 @@ def _refused(var: Path, **changes: str) -> str:
 
 
 def test_it_answers_and_invites_the_first_administrator(installation: Installation) -> None:
-    assert installation.healthy()
+    wait_until(installation.healthy, what="a web server that answers")
     invitation = "The first administrator makes one here"
     wait_until(lambda: invitation in "".join(installation.output), what="the invitation")
     assert f"http://127.0.0.1:{installation.port}/" in "".join(installation.output)

@@ -37,7 +37,9 @@ import django; django.setup()
 from core.audit import SYSTEM
 from reports import actions
 from reports.models import Scope, SourceKind
-source = actions.create_source(slug="web", name="Web", kind=SourceKind.PLATFORM, actor=SYSTEM)
+source = actions.create_source(
+    slug="web", name="Web", kind=SourceKind.PLATFORM, is_own_platform=True, actor=SYSTEM
+)
 print(actions.issue_key(source, scopes=Scope.values, rate_per_minute=60000, actor=SYSTEM)[1])
 """
 BEHIND_A_PROXY = {"HOLDFAST_HTTPS": "1", "HOLDFAST_BEHIND_PROXY": "1"}
