@@ -105,10 +105,11 @@ class Supervisor:
         for process in running.values():
             if process.poll() is None:
                 process.terminate()
+        asked = time.monotonic()  # All at once, so the time of all runs at once.
         for name, process in running.items():
             grace = self.programs[name].grace
             try:
-                process.wait(grace)
+                process.wait(max(0.0, asked + grace - time.monotonic()))
             except subprocess.TimeoutExpired:
                 self.say(f"{name} is still busy after {grace:.0f} s; it is ended now")
             # A worker takes the second request as "leave the job"; its row is found again later.

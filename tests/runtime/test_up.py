@@ -246,14 +246,14 @@ def test_nothing_outlives_a_killed_launcher_and_the_next_start_works(
     installation.start_again()
     installation.await_ready()
 
-    assert installation.healthy()
+    wait_until(installation.healthy, what="a web server that answers")
     assert "Preparing" not in "".join(installation.output)  # Nothing had changed: a warm start.
 
 
 def test_ctrl_c_stops_everything(installation: Installation) -> None:
     installation.process.send_signal(signal.SIGINT)
 
-    assert installation.process.wait(30) == 0
+    assert installation.process.wait(60) == 0
 
     assert installation.leftovers() == []
     assert not (installation.var / "run.json").exists()
