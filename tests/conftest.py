@@ -6,17 +6,22 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
-from tests.machine import age, chromium
+from tests.machine import LONGEST_WAIT_MS, age, chromium
 
 pytest_plugins = [
     "tests.stack",
     "tests.cast",
     "tests.casework",
     "tests.small_disk",
+    "tests.stuck",
     "tests.moderation.receiver",
     "tests.hashing.classifier",
 ]
+
+
+expect.set_options(timeout=LONGEST_WAIT_MS)
 
 
 @pytest.fixture(scope="session")

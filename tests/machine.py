@@ -19,6 +19,9 @@ from typing import Any
 import pytest
 
 CHROMIUM_NAMES = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
+# How long a browser waits for a page or a sentence before it is called missing. Not a measure of speed: the
+# machine may be starting eight programs for the test beside.
+LONGEST_WAIT_MS = 60_000
 MACOS_CHROME = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 
 

@@ -69,12 +69,12 @@ def test_the_idle_warning_appears_and_staying_takes_it_away(
     person = make_person("Ida Idle", Role.AUDITOR)
     page.context.add_cookies([browser_cookie(live_server.url, person)])
     page.goto(f"{live_server.url}/account/")
-    expect(page.get_by_text("Still there?")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("Still there?")).to_be_visible()
     page.get_by_role("button", name="Stay signed in").click()
     expect(page.get_by_text("Still there?")).to_have_count(0)
     SignIn.objects.update(last_seen_at=Now() - timedelta(minutes=settings.HOLDFAST_IDLE_MINUTES))
     expect(page).to_have_url(
-        re.compile(re.escape(f"{live_server.url}/sign-in/?next=%2Faccount%2F")), timeout=15_000
+        re.compile(re.escape(f"{live_server.url}/sign-in/?next=%2Faccount%2F"))
     )
     assert [c for c in complaints if "401" not in c] == []
 

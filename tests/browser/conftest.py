@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from accounts.models import User
 from tests.browser.tap import Tap
 from tests.cast import PASSWORD, browser_cookie, code_for
+from tests.machine import LONGEST_WAIT_MS
 
 Window = Callable[..., Page]
 
@@ -52,7 +53,7 @@ def window(browser: Browser, tap: Tap, complaints: list[str]) -> Iterator[Window
         if person is not None:
             context.add_cookies([browser_cookie(tap.url, person)])
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(LONGEST_WAIT_MS)
         page.on(
             "console",
             lambda said: (

@@ -18,6 +18,7 @@ from django.template import engines
 from playwright.sync_api import Page, Route, expect
 
 from core.middleware import CONTENT_SECURITY_POLICY
+from tests.machine import LONGEST_WAIT_MS
 
 # The pages under test link to nothing; base.html leaves out every address that does not exist.
 urlpatterns: list[object] = []
@@ -61,7 +62,7 @@ class Site:
         self.context: dict[str, object] = {"user": {"pseudonym": "R-17"}}
         self.errors: list[str] = []
         self.page = page
-        page.set_default_timeout(5000)
+        page.set_default_timeout(LONGEST_WAIT_MS)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.route("**/*", self._answer)
 
