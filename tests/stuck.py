@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import pytest
 from django.db import connection
@@ -36,7 +36,9 @@ def sessions() -> str:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add both to the report of a browser test that failed: a page that never came is seen only from here."""
     report = yield
     if report.when == "call" and report.failed and item.get_closest_marker("browser"):
