@@ -226,5 +226,7 @@ def _known(request: HttpRequest) -> dict[str, Any]:
 
 
 def _proof(person: User, device: str) -> str:
-    """Return what binds a browser to a person's password: it is known until that changes."""
-    return salted_hmac(_SALT, f"{person.pk.hex}:{device}:{person.password}").hexdigest()[:32]
+    """Return what binds a browser to a person's password and last recovery: it is known until one changes."""
+    recovered = person.recovered_at.isoformat() if person.recovered_at else ""
+    bound = f"{person.pk.hex}:{device}:{person.password}:{recovered}"
+    return salted_hmac(_SALT, bound).hexdigest()[:32]

@@ -221,6 +221,7 @@ class SignIn(models.Model):
         ROLE_CHANGED = "role_changed", "Role changed"
         PASSWORD_CHANGED = "password_changed", "Password changed"
         SECOND_FACTOR_RESET = "second_factor_reset", "Second factor reset"
+        RECOVERED = "recovered", "New password without a second factor"
         SECOND_FACTOR_SET_UP = "second_factor_set_up", "Second factor set up in another browser"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -19,6 +19,10 @@ TRIGGERS = {
     ("core_auditentry", "holdfast_audit_check"),
     ("core_auditentry", "holdfast_audit_no_change"),
     ("core_auditentry", "holdfast_audit_no_truncate"),
+    ("core_auditentry", "holdfast_audit_number"),
+    ("core_auditanchor", "holdfast_anchor_no_change"),
+    ("core_auditanchor", "holdfast_anchor_stays"),
+    ("core_auditanchor", "holdfast_anchor_no_truncate"),
     ("core_audithead", "holdfast_audit_head_guard"),
     ("core_audithead", "holdfast_audit_head_no_truncate"),
 }
@@ -139,7 +143,7 @@ def audit_log_is_guarded(databases: Sequence[str] | None = None, **_: Any) -> li
         cursor.execute(
             "SELECT tgrelid::regclass::text, tgname FROM pg_trigger"
             " WHERE NOT tgisinternal AND tgenabled IN ('O', 'A')"
-            " AND tgrelid IN ('core_auditentry'::regclass, 'core_audithead'::regclass)"
+            " AND starts_with(tgname, 'holdfast_')"
         )
         missing = TRIGGERS - set(cursor.fetchall())
         if missing and not _is_recorded(cursor):
@@ -159,7 +163,7 @@ def audit_log_is_guarded(databases: Sequence[str] | None = None, **_: Any) -> li
 
 def _is_recorded(cursor: Any) -> bool:
     cursor.execute(
-        "SELECT 1 FROM django_migrations WHERE app = 'core' AND name = '0005_audit_clock'"
+        "SELECT 1 FROM django_migrations WHERE app = 'core' AND name = '0008_audit_numbers'"
     )
     return cursor.fetchone() is not None
 
@@ -185,6 +189,28 @@ def application_role_is_bound(
                 hint="Create a role of its own, run manage.py grant_app_role as the owner, and put "
                 "the new role into DATABASE_URL.",
                 id="core.E011",
+            )
+        ]
+    return []
+
+
+@register(Tags.database, deploy=True)
+def application_role_makes_no_tables(
+    databases: Sequence[str] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """E012: a temporary table of the application's role could be taken for a real one."""
+    if not databases or "default" not in databases:
+        return []
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT has_database_privilege(current_database(), 'TEMPORARY')")
+        may = cursor.fetchone()[0]
+    if may:
+        return [
+            Error(
+                "The application's role may make temporary tables, which a statement could take for the real ones.",
+                hint="As the owner of the database: REVOKE TEMPORARY ON DATABASE ... FROM PUBLIC; manage.py "
+                "grant_app_role does it where it may.",
+                id="core.E012",
             )
         ]
     return []

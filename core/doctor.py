@@ -19,6 +19,7 @@ from django.db.models import Max
 from django.db.models.functions import Now
 
 from core import crypto, disk, jobs, schema, stages
+from core.checks import application_role_is_bound, application_role_makes_no_tables
 from core.errors import describe, in_words
 from core.models import Blob, Heartbeat
 
@@ -59,6 +60,10 @@ def _database() -> Said:
         cursor.execute("SELECT current_user, current_database()")
         user, name = cursor.fetchone()
     yield OK, f"The database “{name}” answers to {user}."
+    # These two are deployment checks for Django; here they are asked everywhere.
+    for bound in (application_role_is_bound, application_role_makes_no_tables):
+        for message in bound(databases=["default"]):
+            yield FAULT, f"{message.msg} {message.hint} ({message.id})"
 
 
 def _schema() -> Said:

@@ -51,10 +51,17 @@ def edit(request: HttpRequest, recipient_id: uuid.UUID) -> HttpResponse:
     form = RecipientForm(request.POST or None, initial=_details_of(recipient))
     if request.method == "POST" and form.is_valid():
         try:
+            counted = recipient.confirmed_keys.exists()
             actions.change_recipient(recipient, **form.cleaned_data, actor=person_of(request))
         except Invalid as invalid:
             _add_errors(form, invalid)
         else:
+            if counted and not recipient.confirmed_keys.exists():
+                messages.warning(
+                    request,
+                    "The agency was changed. Its public keys wait for a second person who confirms them again.",
+                )
+                return redirect("referrals:recipient", recipient.pk)
             messages.success(request, f"{recipient.name} was changed.")
             return redirect("referrals:recipients")
     return _page(request, form, recipient)

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from accounts.actions.invitations import hash_token
 from accounts.actions.locking import lock_person
-from accounts.actions.people import lock_for_change
+from accounts.actions.people import end_password_links, lock_for_change
 from accounts.actions.second_factor import has_totp
 from accounts.actions.sign_ins import end_other_sign_ins
 from accounts.guards import require
@@ -48,7 +48,7 @@ def issue_password_link(person: User, *, actor: User) -> str:
 def create_link(person: User, *, actor: User | Actor) -> str:
     """Make a link for a locked row; earlier ones are void. A step of verbs that ask for the second person."""
     require(actor, Permission.PEOPLE_MANAGE)
-    PasswordLink.objects.filter(user=person, used_at=None).update(expires_at=Now())
+    end_password_links(person)
     token = secrets.token_urlsafe(32)
     PasswordLink.objects.create(
         token_hash=hash_token(token),

@@ -11,7 +11,7 @@ from accounts.actions.locking import lock_person, lock_roster
 from accounts.actions.second_factor import remove_all
 from accounts.actions.sign_ins import end_other_sign_ins
 from accounts.guards import require
-from accounts.models import SignIn, User
+from accounts.models import PasswordLink, SignIn, User
 from accounts.permissions import Permission, Role
 from core import audit
 from core.audit import Actor
@@ -96,7 +96,7 @@ def set_role(person: User, *, role: Role, actor: User | Actor) -> User:
 
 @transaction.atomic
 def deactivate(person: User, *, actor: User) -> User:
-    """Close an account and end its sessions at once. Can be undone by ``reactivate``."""
+    """Close an account; its sessions and password links end at once. Can be undone by ``reactivate``."""
     require(actor, Permission.PEOPLE_MANAGE)
     person = lock_for_change(person, verb="deactivate your own account", actor=actor)
     if not person.is_active:
@@ -105,6 +105,7 @@ def deactivate(person: User, *, actor: User) -> User:
     person.is_active = False
     person.deactivated_at = Now()
     person.save(update_fields=["is_active", "deactivated_at"])
+    end_password_links(person)
     end_other_sign_ins(person, because=SignIn.Ended.DEACTIVATED, actor=actor)
     audit.record(AuditEvent.PERSON_DEACTIVATED, actor=actor, subject=person)
     person.refresh_from_db()
@@ -142,17 +143,38 @@ def unlock(person: User, *, actor: User | Actor) -> User:
 
 
 def reset_second_factor(person: User, *, actor: User | Actor) -> User:
-    """Remove authenticator and recovery codes of a locked row and end the person's sessions.
+    """Remove authenticator and recovery codes of a locked row and end the person's sessions and password links.
 
     Part of ``actions.requests.confirm_request``: with the password, whoever signs in first sets up the new
-    device, so it takes two administrators. Cannot be undone.
+    device, so it takes two administrators. A password that came by a link, with which nobody has signed in with the
+    second factor since, ends too: one administrator alone made that link, and may have used it. Cannot be undone.
     """
     require(actor, Permission.PEOPLE_MANAGE)
+    is_unproven = _password_is_unproven(person)
     if not remove_all(person):
         raise Refused("There is no second factor to reset.", code="no_second_factor")
+    end_password_links(person)
+    if is_unproven:
+        person.set_unusable_password()
+        person.save(update_fields=["password"])
     end_other_sign_ins(person, because=SignIn.Ended.SECOND_FACTOR_RESET, actor=actor)
-    audit.record(AuditEvent.SECOND_FACTOR_RESET, actor=actor, subject=person)
+    audit.record(
+        AuditEvent.SECOND_FACTOR_RESET, actor=actor, subject=person, password_ended=is_unproven
+    )
     return person
+
+
+def end_password_links(person: User) -> None:
+    """Make every link void that would set a new password. A step of verbs that record what they did."""
+    PasswordLink.objects.filter(user=person, used_at=None).update(expires_at=Now())
+
+
+def _password_is_unproven(person: User) -> bool:
+    """Return whether the password came by a link and nobody proved the second factor in a session since."""
+    newest = person.password_links.filter(used_at__isnull=False).order_by("-used_at").first()
+    if newest is None:
+        return False
+    return not SignIn.objects.filter(user=person, second_factor_at__gt=newest.used_at).exists()
 
 
 def lock_for_change(person: User, *, verb: str, actor: User | Actor) -> User:

@@ -17,8 +17,9 @@ from django.db.models.functions import Now
 from accounts.actions import invitations, password_links, people
 from accounts.actions.locking import lock_person, lock_roster
 from accounts.actions.second_factor import has_totp
+from accounts.actions.sign_ins import end_other_sign_ins
 from accounts.guards import require
-from accounts.models import AccountRequest, Invitation, User
+from accounts.models import AccountRequest, Invitation, SignIn, User
 from accounts.permissions import Permission, Role
 from core import audit
 from core.audit import Actor
@@ -153,6 +154,7 @@ def confirm_request(asked: AccountRequest, *, actor: User | Actor) -> tuple[Acco
         if asked.kind == Kind.SECOND_FACTOR:
             people.reset_second_factor(person, actor=actor)
         elif asked.kind == Kind.PASSWORD_LINK:
+            end_other_sign_ins(person, because=SignIn.Ended.RECOVERED, actor=actor)
             token = password_links.create_link(person, actor=actor)
         elif asked.kind == Kind.ADMINISTRATOR:
             people.set_role(person, role=Role.ADMINISTRATOR, actor=actor)

@@ -27,6 +27,10 @@ KEY_WITHDRAWN = (
     "A public key of the agency was withdrawn before the package was sealed. Look at the keys that are "
     "left, then ask again."
 )
+ANOTHER_AGENCY = (
+    "The agency's name, unit, country or contact was changed, so its keys have to be confirmed again. Compare "
+    "them with the agency, then ask again."
+)
 ANOTHER_KEY = (
     "This is not the fingerprint of the key that was entered. Have it read out once more. If it still "
     "differs, withdraw the key: it is not the agency's."
@@ -115,13 +119,28 @@ def withdraw_key(key: RecipientKey, *, actor: User) -> RecipientKey:
     runs at this moment is not stopped. Can be undone by entering the key anew.
     """
     require(actor, Permission.RECIPIENTS_MANAGE)
-    key = _locked(key)
+    return _withdraw(_locked(key), actor, NEW_KEYS, KEY_WITHDRAWN)
+
+
+def enter_anew(recipient: Recipient, *, actor: User) -> list[RecipientKey]:
+    """Withdraw the keys of a locked agency that became another one and enter them in the name of ``actor``.
+
+    A step of ``change_recipient``. Keys that nobody confirmed yet too: who entered them meant the agency of before.
+    """
+    require(actor, Permission.RECIPIENTS_MANAGE)
+    keys = list(recipient.keys.select_for_update(of=("self",)).filter(ended_at=None))
+    for key in keys:
+        _withdraw(key, actor, ANOTHER_AGENCY, ANOTHER_AGENCY)
+    return [put_key(recipient, key.text, actor=actor) for key in keys]
+
+
+def _withdraw(key: RecipientKey, actor: User, waiting: str, unsealed: str) -> RecipientKey:
+    """End a locked key. ``waiting`` and ``unsealed`` say why referrals are drafts again."""
     key.ended_by, key.ended_at = actor, Now()
     key.save(update_fields=["ended_by", "ended_at"])
     if key.confirmed_at is not None:
-        _end_approvals(key, {ReferralState.AWAITING_APPROVAL}, NEW_KEYS, actor)
-        unsealed = {ReferralState.APPROVED, ReferralState.BUILD_FAILED}
-        _end_approvals(key, unsealed, KEY_WITHDRAWN, actor)
+        _end_approvals(key, {ReferralState.AWAITING_APPROVAL}, waiting, actor)
+        _end_approvals(key, {ReferralState.APPROVED, ReferralState.BUILD_FAILED}, unsealed, actor)
     audit.record(
         AuditEvent.RECIPIENT_KEY_WITHDRAWN,
         actor=actor,

@@ -12,9 +12,12 @@ from accounts.permissions import Permission
 from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid
-from referrals.actions.keys import put_key
+from referrals.actions.keys import enter_anew, put_key
 from referrals.models import Recipient, Referral, ReferralState
 from referrals.public_keys import read_keys
+
+IDENTITY = ("name", "unit", "country", "contact")
+"""What says which agency it is, and so whose a confirmed key is."""
 
 
 def _check(name: str, country: str) -> None:
@@ -54,7 +57,13 @@ def create_recipient(
                 continue
         else:
             raise Invalid({"name": ["A hundred agencies have this name; add the unit to it."]})
-        audit.record(AuditEvent.RECIPIENT_CREATED, actor=actor, subject=recipient, keys=len(parsed))
+        audit.record(
+            AuditEvent.RECIPIENT_CREATED,
+            actor=actor,
+            subject=recipient,
+            keys=len(parsed),
+            details={field: getattr(recipient, field) for field in IDENTITY},
+        )
         for key in parsed:
             put_key(recipient, key, actor=actor)
     return recipient
@@ -72,7 +81,10 @@ def change_recipient(
 ) -> Recipient:
     """Change an agency's details. Packages already sealed are not touched. Can be undone by hand.
 
-    Its keys have verbs of their own. A page that is open for approval has to be loaded again.
+    A key was confirmed for the agency that the details named. So another name, unit, country or contact withdraws every
+    key and enters it anew in the name of ``actor``: it counts once a second person confirmed that it is the key of
+    what the agency is called now. Approvals end as by ``withdraw_key``. A page that is open for approval has to be
+    loaded again.
     """
     require(actor, Permission.RECIPIENTS_MANAGE)
     _check(name, country)
@@ -86,9 +98,11 @@ def change_recipient(
     with transaction.atomic():
         recipient = Recipient.objects.select_for_update().get(pk=recipient.pk)
         before = {field: getattr(recipient, field) for field in told}
+        is_another = any(before[field] != told[field] for field in IDENTITY)
         for field, value in told.items():
             setattr(recipient, field, value)
         recipient.save()
+        anew = enter_anew(recipient, actor=actor) if is_another else []
         Referral.objects.filter(recipient=recipient, state=ReferralState.AWAITING_APPROVAL).update(
             version=F("version") + 1
         )
@@ -98,5 +112,6 @@ def change_recipient(
             subject=recipient,
             before={field: before[field] for field in told if before[field] != told[field]},
             after={field: told[field] for field in told if before[field] != told[field]},
+            keys_to_confirm=[key.fingerprint for key in anew],
         )
     return recipient

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from accounts import actions
+from accounts.attempts import _proof
 from accounts.models import AccountRequest, Invitation, PasswordLink, User
 from accounts.permissions import Role
 from core.audit_events import AuditEvent
@@ -268,3 +269,66 @@ def test_the_only_administrator_who_lost_everything_is_let_in_from_the_machine(
     for wrong in (["nobody@holdfast.example", "--password"], [admin.email]):
         with pytest.raises(CommandError):
             run("recover_person", *wrong)
+
+
+def set_by_link(ada: Client, person: User, password: str) -> None:
+    page = ada.post(of(person, "password-link")).content.decode()
+    token = re.search(r"new-password/#([\w-]+)", page)
+    assert token is not None
+    actions.set_password_by_link(token[1], password=password)
+
+
+def test_a_password_that_one_administrator_set_does_not_outlive_a_reset(
+    ada: Client, alma: Client, reviewer: User
+) -> None:
+    """She sets it by the link that she may make alone, then asks for the reset that the other one confirms."""
+    set_by_link(ada, reviewer, NEW["new_password"])
+    ada.post(of(reviewer, "second-factor/reset"), WHY)
+    decide(alma)
+    form = {"email": reviewer.email, "password": NEW["new_password"]}
+    assert Client().post("/sign-in/", form).status_code == 422
+    line = AuditEntry.objects.get(event=AuditEvent.SECOND_FACTOR_RESET.value)
+    assert line.data["password_ended"] is True
+    ada.post(of(reviewer, "password-link"), WHY)
+    assert "new-password/" in decide(alma).content.decode(), "two give the next one"
+
+
+def test_a_password_by_a_link_that_was_used_with_the_second_factor_stays(
+    ada: Client, alma: Client, reviewer: User
+) -> None:
+    set_by_link(ada, reviewer, NEW["new_password"])
+    person = Client()
+    person.post("/sign-in/", {"email": reviewer.email, "password": NEW["new_password"]})
+    person.post("/sign-in/code/", {"code": code_for(reviewer)})
+    ada.post(of(reviewer, "second-factor/reset"), WHY)
+    decide(alma)
+    form = {"email": reviewer.email, "password": NEW["new_password"]}
+    assert Client().post("/sign-in/", form)["Location"] == "/account/second-factor/"
+
+
+@pytest.mark.parametrize("verb", ["reset", "deactivation"])
+def test_an_open_password_link_ends(ada: Client, alma: Client, reviewer: User, verb: str) -> None:
+    page = ada.post(of(reviewer, "password-link")).content.decode()
+    token = re.search(r"new-password/#([\w-]+)", page)
+    assert token is not None
+    if verb == "reset":
+        ada.post(of(reviewer, "second-factor/reset"), WHY)
+        decide(alma)
+    else:
+        ada.post(of(reviewer, "deactivate"))
+        ada.post(of(reviewer, "reactivate"))
+    with pytest.raises(Refused, match="does not work any more"):
+        actions.set_password_by_link(token[1], password=NEW["new_password"])
+
+
+def test_a_recovery_ends_sessions_and_forgets_browsers(ada: Client, alma: Client) -> None:
+    person = make_person("Rita Ruhl", Role.REVIEWER)
+    browser = signed_in(Client(), person)
+    Authenticator.objects.filter(user=person).delete()
+    person.refresh_from_db()
+    known = _proof(person, "a browser")
+    ada.post(of(person, "password-link"), WHY)
+    decide(alma)
+    assert browser.get("/account/")["Location"].startswith("/sign-in/")
+    person.refresh_from_db()
+    assert _proof(person, "a browser") != known

@@ -564,6 +564,7 @@ def test_the_application_role_can_append_and_nothing_else() -> None:
             "ALTER TABLE core_auditentry DISABLE TRIGGER USER",
             "DROP TRIGGER holdfast_audit_no_change ON core_auditentry",
             "CREATE TABLE public.mine (id int)",
+            "CREATE TEMPORARY TABLE core_auditentry (id int)",
             "CREATE TRIGGER mine BEFORE INSERT ON core_heartbeat EXECUTE FUNCTION holdfast_audit_refuse()",
             "SET session_replication_role = replica",
             "DELETE FROM django_migrations",

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 from django.core.checks import Tags, run_checks
+from django.core.management import call_command
 from django.db import connection
+
+from core import doctor
 
 
 def ids(**options: Any) -> set[str]:
@@ -99,6 +102,16 @@ def test_an_application_that_owns_its_log_fails_the_deploy_check() -> None:
     with connection.cursor() as cursor:
         cursor.execute("CREATE ROLE holdfast_checked")
         cursor.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO holdfast_checked")
+        name = connection.ops.quote_name(connection.settings_dict["NAME"])
+        cursor.execute(f"GRANT TEMPORARY ON DATABASE {name} TO holdfast_checked")
         cursor.execute("SET LOCAL ROLE holdfast_checked")
-        assert "core.E011" not in ids(**options)
+        found = ids(**options)
+        assert "core.E011" not in found
+        assert "core.E012" in found
+        assert "core.E012" in " ".join(said for _, said in doctor._database())
+        cursor.execute("RESET ROLE")
+        call_command("grant_app_role", role="holdfast_checked")
+        cursor.execute("SET LOCAL ROLE holdfast_checked")
+        assert "core.E012" not in ids(**options)
+        assert [state for state, _ in doctor._database()] == [doctor.OK]
         cursor.execute("RESET ROLE")

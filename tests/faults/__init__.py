@@ -121,6 +121,9 @@ People
     an office signs in at once      accounts/test_guesses.py::test_an_office_signs_in_at_once_from_one_address
     guesses while Valkey is away    accounts/test_guesses.py::test_guesses_are_limited_without_valkey_too
     one administrator, two verbs    accounts/test_two_administrators.py::test_after_a_reset_a_password_link_takes_two
+    a password link, then a reset   accounts/test_two_administrators.py::test_a_password_that_one_administrator_set_does_not_outlive_a_reset
+    a link that outlives a reset    accounts/test_two_administrators.py::test_an_open_password_link_ends
+    an agency that is renamed       referrals/test_referral_agency_keys.py::test_a_confirmed_key_does_not_follow_the_agency_to_another_name
     an administrator of one's own   accounts/test_two_administrators.py::test_nobody_makes_an_administrator_alone
     a grant ends in mid-lease       moderation/test_access.py::test_losing_the_permission_ends_the_lease_and_the_view
     a proxy logs search texts       accounts/test_searches.py::test_every_other_form_is_posted

@@ -230,3 +230,37 @@ def test_a_stranger_to_the_agency_pages_is_refused(desk: Desk, reviewer: User) -
     browser = signed_in(Client(), reviewer)
     assert browser.get(key_page("confirm_key", key)).status_code == 403
     assert browser.post(key_page("withdraw_key", key)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("name", "Somebody else"), ("unit", "Other desk"), ("country", "NL"), ("contact", "+0")],
+)
+def test_a_confirmed_key_does_not_follow_the_agency_to_another_name(
+    desk: Desk, second: Client, field: str, value: str
+) -> None:
+    referral = desk.awaiting()
+    details = {name: getattr(desk.agency, name) for name in ("name", "unit", "country", "contact")}
+    form = details | {field: value, "is_active": "on"}
+    answer = second.post(reverse("referrals:recipient", args=[desk.agency.pk]), form, follow=True)
+    assert "wait for a second person" in text_of(answer)
+    assert not desk.agency.confirmed_keys.exists()
+    key = desk.agency.keys.get(ended_at=None)
+    assert (key.text, key.entered_by) == (str(desk.key.to_public()), desk.second)
+    with pytest.raises(Refused, match="You entered this key"):
+        actions.confirm_key(key, fingerprint=key.fingerprint, actor=desk.second)
+    referral.refresh_from_db()
+    assert referral.state == "draft"
+    assert "name, unit, country or contact" in referral.returned_reason
+    line = AuditEntry.objects.get(event="recipient.changed")
+    assert line.data["before"] == {field: details[field]}
+    assert line.data["keys_to_confirm"] == [key.fingerprint]
+    actions.confirm_key(key, fingerprint=key.fingerprint, actor=desk.author)
+    assert desk.agency.confirmed_keys.get() == key
+
+
+def test_switching_an_agency_off_and_on_keeps_its_keys(desk: Desk) -> None:
+    details = {name: getattr(desk.agency, name) for name in ("name", "unit", "country", "contact")}
+    for is_active in (False, True):
+        actions.change_recipient(desk.agency, **details, is_active=is_active, actor=desk.second)
+    assert desk.agency.confirmed_keys.count() == 1

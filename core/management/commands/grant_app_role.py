@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 
 APPEND_ONLY = {
@@ -22,7 +24,8 @@ class Command(BaseCommand):
     """Grant rows to the application's role: read and write in general, the audit log append only.
 
     Run it as the tables' owner after each migrate. The role gets no TRUNCATE, REFERENCES, TRIGGER or
-    MAINTAIN, owns nothing and creates nothing, so it cannot switch the audit log's triggers off.
+    MAINTAIN, owns nothing and creates nothing, so it cannot switch the audit log's triggers off. It makes no
+    temporary tables either, which a statement would take for the real ones.
     """
 
     help = "Grant the application's role its rights on the tables."
@@ -60,6 +63,7 @@ class Command(BaseCommand):
             run("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}, PUBLIC")
             run("REVOKE CREATE ON SCHEMA public FROM {role}, PUBLIC")
             run("GRANT USAGE ON SCHEMA public TO {role}")
+            self._end_temporary_tables(cursor, role, run)
             run("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}")
             for table, _ in tables:
                 rights = (APPEND_ONLY | READ_ONLY).get(table, "SELECT, INSERT, UPDATE, DELETE")
@@ -69,3 +73,18 @@ class Command(BaseCommand):
                     table=sql.Identifier("public", table),
                 )
         self.stdout.write(f"{role} may use {len(tables)} tables; the audit log is append only.")
+
+    def _end_temporary_tables(
+        self, cursor: CursorWrapper, role: str, run: Callable[..., None]
+    ) -> None:
+        """Take TEMPORARY on this database from everybody; PostgreSQL gives it to PUBLIC when a database is made."""
+        cursor.execute("SELECT current_database()")
+        database = sql.Identifier(cursor.fetchone()[0])
+        # Whoever may not revoke it gets a warning of PostgreSQL, no error; the look afterwards tells.
+        run("REVOKE TEMPORARY ON DATABASE {database} FROM {role}, PUBLIC", database=database)
+        cursor.execute("SELECT has_database_privilege(%s, current_database(), 'TEMPORARY')", [role])
+        if cursor.fetchone()[0]:
+            self.stderr.write(
+                f"{role} may still make temporary tables. Let the owner of the database run: "
+                f"REVOKE TEMPORARY ON DATABASE ... FROM {role}, PUBLIC."
+            )
