@@ -57,14 +57,26 @@ def reads_slowly(link: socket.socket) -> None:
         time.sleep(0.1)
 
 
+def take_the_request(link: socket.socket) -> None:
+    """Read a whole request, or a ClientHello (RFC 8446, section 5.1: 22 is a handshake).
+
+    A connection closed before that is reset, and what was answered may be lost with it.
+    """
+    taken = b""
+    while not taken.startswith(b"\x16") and not taken.endswith(b"\r\n\r\n{}"):
+        piece = link.recv(65536)
+        assert piece
+        taken += piece
+
+
 def breaks_off(link: socket.socket) -> None:
     """Read the request, then end the connection without a word."""
-    link.recv(65536)
+    take_the_request(link)
 
 
 def no_http(link: socket.socket) -> None:
     """Answer in another language."""
-    link.recv(65536)
+    take_the_request(link)
     link.sendall(b"220 mail.example ready\r\n")
 
 
