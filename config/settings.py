@@ -6,9 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 from config.env import (
     attach,
     database,
@@ -20,6 +17,7 @@ from config.env import (
     secret,
     store,
 )
+from core.valkey_link import ANSWER_SECONDS, CONNECT_SECONDS, Patience
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(os.environ.get("HOLDFAST_VAR", BASE_DIR / "var"))
@@ -106,12 +104,11 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
-        # A Valkey that takes connections and never answers must not hold web threads for ever. No
-        # second try: whoever asks the cache goes on without it.
+        # As all connections to it (core.valkey_link): whoever asks the cache goes on without it.
         "OPTIONS": {
-            "socket_connect_timeout": 2,
-            "socket_timeout": 5,
-            "retry": Retry(NoBackoff(), 0),
+            "socket_connect_timeout": CONNECT_SECONDS,
+            "socket_timeout": ANSWER_SECONDS,
+            "retry": Patience(REDIS_URL),
         },
     }
 }

@@ -22,6 +22,7 @@ from core import crypto, disk, jobs, schema, stages
 from core.checks import application_role_is_bound, application_role_makes_no_tables
 from core.errors import describe, in_words
 from core.models import Blob, Heartbeat
+from core.valkey_link import valkey
 
 OK, WARNING, FAULT = "ok", "warning", "fault"
 
@@ -193,7 +194,7 @@ def code_version() -> str:
 
 def _valkey() -> Said:
     try:
-        link = jobs.valkey()
+        link = valkey()
         about = link.info("server")
         version = str(about.get("valkey_version") or about.get("redis_version"))
         link.set("holdfast.doctor", "1", ex=5)

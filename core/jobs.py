@@ -25,8 +25,6 @@ from django.db import connections, models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from rq import Queue
 from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
@@ -36,18 +34,11 @@ from core import disk
 from core.context import RequestContext, working_for
 from core.errors import DiskFull, describe
 from core.models import Heartbeat
+from core.valkey_link import Resting, valkey
 
 log = logging.getLogger(__name__)
 
 FAILURE_TTL = 3600
-CONNECT_SECONDS = 2.0
-ANSWER_SECONDS = 5.0
-"""How long a connection to Valkey and an answer from it are waited for."""
-
-REST_SECONDS = 5.0
-"""How long a process sends no wake-ups after one that was not answered: a request with several of them
-waits once, and the sweep finds the rows."""
-
 ROOM_AFTER = timedelta(minutes=1)
 """How long a row that met a full disk waits before it is tried again."""
 
@@ -90,26 +81,6 @@ def registered(name: str) -> Registered:
     return Registered(name, entry["path"], entry["queue"], int(entry["timeout"]))
 
 
-_resting_until = 0.0
-
-
-@functools.lru_cache(maxsize=4)
-def _connect(url: str) -> redis.Redis:
-    # One quick retry when a connection was lost: a request must not hang because Valkey is away. None
-    # when no answer comes: that has taken ANSWER_SECONDS already. The sweep finds the row.
-    return redis.Redis.from_url(
-        url,
-        socket_connect_timeout=CONNECT_SECONDS,
-        socket_timeout=ANSWER_SECONDS,
-        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
-    )
-
-
-def valkey() -> redis.Redis:
-    """Return the connection for wake-ups; short timeouts, no waiting."""
-    return _connect(settings.REDIS_URL)
-
-
 def queue(name: str) -> Queue:
     """Return one of the queues, with the JSON serializer."""
     return Queue(name, connection=valkey(), serializer=JSONSerializer)
@@ -127,14 +98,11 @@ def enqueue(name: str, *ids: Any) -> None:
 
 
 def _wake(entry: Registered, ids: list[Any]) -> None:
-    global _resting_until  # noqa: PLW0603 — one resting time per process, as in core.rates
-    if time.monotonic() < _resting_until:
-        return
     try:
         _push(entry, ids)
+    except Resting:
+        log.info("job %s not queued while Valkey rests; the sweep will find its row", entry.name)
     except (redis.RedisError, OSError) as failed:
-        if isinstance(failed, redis.TimeoutError):
-            _resting_until = time.monotonic() + REST_SECONDS
         log.warning(
             "job %s not queued (%s); the sweep will find its row", entry.name, describe(failed)
         )

@@ -23,6 +23,7 @@ from core import disk, doctor, jobs, stages
 from core.errors import describe
 from core.models import Heartbeat
 from core.stages import Measured
+from core.valkey_link import valkey
 
 _FAILURES_SHOWN = 25
 _FAILURES_COUNTED = 1000
@@ -128,7 +129,7 @@ def overview() -> Overview:
     try:
         for name in settings.RQ_QUEUES:
             _look_at(jobs.queue(name), found)
-        for worker in Worker.all(connection=jobs.valkey(), serializer=JSONSerializer):
+        for worker in Worker.all(connection=valkey(), serializer=JSONSerializer):
             found.workers.append(_worker(worker, found.late))
     except (redis.RedisError, OSError) as failed:
         found.valkey = describe(failed)

@@ -25,14 +25,12 @@ from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import FixedWindowRateLimiter, SlidingWindowCounterRateLimiter
 
 from core.errors import describe
-from core.jobs import valkey
+from core.valkey_link import Resting, valkey
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 WINDOW_SECONDS = 60
-_REST_SECONDS = 5.0
-_resting_until = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +69,12 @@ def _sliding() -> SlidingWindowCounterRateLimiter:
 
 
 def _ask(question: Callable[[], T]) -> T:
-    """Return the answer to a question to Valkey. Raises _Away; rests then, so that not each request waits."""
-    global _resting_until  # noqa: PLW0603 — one resting time per process, read by every request
-    if time.monotonic() < _resting_until:
-        raise _Away
+    """Return the answer to a question to Valkey. Raises _Away."""
     try:
         return question()
+    except Resting:
+        raise _Away from None
     except (redis.RedisError, OSError) as away:
-        _resting_until = time.monotonic() + _REST_SECONDS
         log.warning("requests are not counted together (%s)", describe(away))
         raise _Away from None
 

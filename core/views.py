@@ -34,6 +34,7 @@ from core.errors import (
     problem,
     problem_for,
 )
+from core.valkey_link import Resting, valkey
 
 log = logging.getLogger(__name__)
 
@@ -242,10 +243,13 @@ def _database() -> str:
 
 
 def _valkey() -> str:
-    from core.jobs import valkey
-
+    """Return ``ok``, ``silent`` for one that takes questions and does not answer, or ``down``."""
     try:
         valkey().ping()
+    except Resting as resting:  # Not asked: whoever found out has just waited for it.
+        return "silent" if resting.was_silent else "down"
+    except redis.TimeoutError:
+        return "silent"
     except (redis.RedisError, OSError):
         return "down"
     return "ok"

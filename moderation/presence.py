@@ -7,7 +7,7 @@ from uuid import UUID
 
 from redis.exceptions import RedisError
 
-from core.jobs import valkey
+from core.valkey_link import valkey
 
 SECONDS = 90
 """A page that gave no sign for this long is closed."""

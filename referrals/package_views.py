@@ -11,7 +11,7 @@ from django.core.files import File
 from django.core.files.storage import storages
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
@@ -30,7 +30,7 @@ def _attachment(response: HttpResponse | StreamingHttpResponse, name: str) -> No
 
 
 @requires(Permission.REFERRALS_EXPORT, recent_login=True)
-@require_GET
+@require_safe
 def download(request: HttpRequest, referral_id: uuid.UUID) -> StreamingHttpResponse:
     """Stream the sealed package. It is encrypted; only the agency and the escrow key open it."""
     package = access.get_package_for(person_of(request), referral_id)
@@ -71,7 +71,7 @@ def _stream(stream: File[bytes], record: PackageDownload, size: int) -> Iterator
 
 
 @requires(Permission.REFERRALS_EXPORT)
-@require_GET
+@require_safe
 def checksum(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """The line that ``sha256sum -c`` reads."""
     package = access.get_package_for(person_of(request), referral_id)
@@ -84,7 +84,7 @@ def checksum(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
 
 
 @requires(Permission.REFERRALS_VIEW)
-@require_GET
+@require_safe
 def allowed_signers(request: HttpRequest) -> HttpResponse:
     """The public list of signing keys. It must not reach an agency only together with a package."""
     try:
@@ -97,7 +97,7 @@ def allowed_signers(request: HttpRequest) -> HttpResponse:
 
 
 @requires(Permission.REFERRALS_EXPORT)
-@require_GET
+@require_safe
 def registry(request: HttpRequest) -> HttpResponse:
     """The list of packages issued, so that a verifier notices an old revision."""
     issued = [

@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
@@ -20,7 +20,7 @@ from referrals.models import Recipient
 
 
 @requires(Permission.REFERRALS_VIEW)
-@require_GET
+@require_safe
 def listing(request: HttpRequest) -> HttpResponse:
     """All agencies."""
     recipients = access.recipients_for(person_of(request))
@@ -28,7 +28,7 @@ def listing(request: HttpRequest) -> HttpResponse:
 
 
 @requires(Permission.RECIPIENTS_MANAGE, recent_login=True)
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     """Add an agency."""
     form = NewRecipientForm(request.POST or None)
@@ -44,7 +44,7 @@ def new(request: HttpRequest) -> HttpResponse:
 
 
 @requires(Permission.RECIPIENTS_MANAGE, recent_login=True)
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, recipient_id: uuid.UUID) -> HttpResponse:
     """Change an agency's details; see its keys."""
     recipient = access.get_recipient_for(person_of(request), recipient_id)
@@ -86,7 +86,7 @@ def add_keys(request: HttpRequest, recipient_id: uuid.UUID) -> HttpResponse:
 
 
 @requires(Permission.RECIPIENTS_MANAGE, recent_login=True)
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def confirm_key(request: HttpRequest, recipient_id: uuid.UUID, key_id: uuid.UUID) -> HttpResponse:
     """Confirm a key that somebody else entered, with the fingerprint that the agency read out."""
     key = access.get_key_for(person_of(request), recipient_id, key_id)

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
@@ -30,7 +30,7 @@ from referrals.workflow import Step, steps_shown, why_not
 PER_PAGE = 25
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.REFERRALS_VIEW)
 @stored_search("q")
 def listing(request: HttpRequest) -> HttpResponse:
@@ -69,7 +69,7 @@ def _tab(key: str, label: str, count: int, current: str) -> dict[str, Any]:
 
 
 @requires(Permission.REFERRALS_DRAFT)
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
     """Choose the agency and open a draft."""
     case = access.get_referable_case_for(person_of(request), case_id)
@@ -91,7 +91,7 @@ def new(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
 
 
 @requires(Permission.REFERRALS_VIEW)
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def detail(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponseBase:
     """The referral: its draft, its completeness, its approval, its package."""
     referral = access.get_referral_for(person_of(request), referral_id)
@@ -244,7 +244,7 @@ def _state_context(request: HttpRequest, referral: Referral) -> dict[str, Any]:
 
 
 @requires(Permission.REFERRALS_VIEW)
-@require_GET
+@require_safe
 def state(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """The state panel alone, asked for again and again while the package is built.
 
@@ -310,7 +310,7 @@ def withdraw(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
 
 
 @requires(Permission.REFERRALS_APPROVE, recent_login=True)
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def approve(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """Look at exactly what will leave, and approve it."""
     referral = access.get_referral_for(person_of(request), referral_id)

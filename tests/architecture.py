@@ -208,6 +208,19 @@ def actions_ask_the_role(path: str, source: str) -> Iterator[str]:
             yield f"{path}:{node.lineno} {node.name}() does not ask what its actor may do"
 
 
+def heads_go_with_gets(path: str, source: str) -> Iterator[str]:
+    """Whatever answers GET answers HEAD as well (RFC 9110 section 9.3.2): ``require_safe``, or HEAD in the list."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and any(
+            each.name == "require_GET" for each in node.names
+        ):
+            yield f"{path}:{node.lineno} require_GET refuses HEAD"
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("require_http_methods"):
+            offered = ast.unparse(node.args[0])
+            if "'GET'" in offered and "'HEAD'" not in offered:
+                yield f"{path}:{node.lineno} GET without HEAD"
+
+
 def names_say_what_is_inside(path: str, source: str) -> Iterator[str]:
     """Everything fits into ``utils``, so nothing is ever found there."""
     if path in NAMED_ON_PURPOSE:
@@ -330,6 +343,7 @@ PYTHON_RULES: tuple[Rule, ...] = (
     views_ask_access,
     actions_know_no_request,
     actions_ask_the_role,
+    heads_go_with_gets,
     names_say_what_is_inside,
     files_stay_short,
     indexes_are_built_beside_the_work,

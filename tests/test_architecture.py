@@ -141,6 +141,18 @@ def scan(item, *, actor: Actor): ...
             "from core.models import Blob",
             "from django.db import migrations",
         ),
+        (
+            rules.heads_go_with_gets,
+            "accounts/views/session.py",
+            '@require_http_methods(["GET", "POST"])\ndef page(request): ...\n',
+            '@require_http_methods(["GET", "HEAD", "POST"])\ndef page(request): ...\n',
+        ),
+        (
+            rules.heads_go_with_gets,
+            "accounts/views/session.py",
+            "from django.views.decorators.http import require_GET\n",
+            "from django.views.decorators.http import require_safe\n",
+        ),
         (rules.files_stay_short, "core/jobs.py", "x = 1\n" * 501, "x = 1\n" * 500),
         (
             rules.templates_hold_no_script_or_style,

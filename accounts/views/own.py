@@ -60,7 +60,7 @@ def keys(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @sensitive_post_parameters()
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.OWN_ACCOUNT)
 def password(request: HttpRequest) -> HttpResponse:
     """Change the password; every other session ends."""

@@ -157,7 +157,7 @@ def password_link(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
 
 
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(MANAGE, recent_login=True)
 def invite(request: HttpRequest) -> HttpResponse:
     """Invite a person; the link is shown on the answer to this request and never again."""

@@ -25,7 +25,7 @@ _SECRET_KEY = "holdfast_totp_secret"  # noqa: S105 — a name in the session
 
 @never_cache
 @sensitive_post_parameters()
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.OWN_ACCOUNT, recent_login=True, before_second_factor=True)
 def set_up(request: HttpRequest) -> HttpResponse:
     """Show a new secret as QR code and text; the first right code makes it the second factor."""

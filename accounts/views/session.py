@@ -36,7 +36,7 @@ INVALID = 422
 @login_not_required
 @never_cache
 @sensitive_post_parameters()
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def sign_in(request: HttpRequest) -> HttpResponse:
     """Ask e-mail and password; people with a second factor are asked for its code next."""
     destination = next_path(request)
@@ -70,7 +70,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @never_cache
 @sensitive_post_parameters()
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def second_factor(request: HttpRequest) -> HttpResponse:
     """Ask for the code after the password."""
     destination = next_path(request)
@@ -113,7 +113,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @sensitive_post_parameters()
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.OWN_ACCOUNT, before_second_factor=True)
 def confirm(request: HttpRequest) -> HttpResponse:
     """Ask password or code again before a verb that cannot be undone, then go back to it."""
@@ -156,7 +156,7 @@ def stay(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @never_cache
 @sensitive_post_parameters()
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def accept_invitation(request: HttpRequest) -> HttpResponse:
     """Let an invited person choose name and password, sign them in and lead to the second factor."""
     if current_sign_in(request) is not None:
@@ -194,7 +194,7 @@ def accept_invitation(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @never_cache
 @sensitive_post_parameters()
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def first_set_up(request: HttpRequest) -> HttpResponse:
     """Create the first administrator with the token that the machine printed; 404 ever after."""
     if not actions.is_set_up_open():
@@ -226,7 +226,7 @@ def first_set_up(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @never_cache
 @sensitive_post_parameters()
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def new_password(request: HttpRequest) -> HttpResponse:
     """Let somebody with a link from an administrator set a new password, then sign in with it."""
     if request.method != "POST":

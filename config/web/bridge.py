@@ -22,7 +22,7 @@ from urllib.parse import unquote_to_bytes
 from config.web.answers import Exchange, Head, Outlet, Send
 from config.web.bodies import ArrivingBody, Gone, HeldBodies, Receive
 from config.web.limits import USUAL, Limits
-from config.web.refusals import BUSY, STOPPING, RequestRefused, ambiguous_header, too_large
+from config.web.refusals import BUSY, NO_HOST, STOPPING, RequestRefused, ambiguous_header, too_large
 
 Scope = MutableMapping[str, Any]
 Environ = dict[str, Any]
@@ -40,6 +40,9 @@ def environ_of(scope: Scope) -> Environ:
     Bytes of 0x80 and more arrive: Django reads cookies and paths from them as UTF-8, and whoever wants ASCII
     only (``Idempotency-Key``) sees that it is not.
     """
+    hosts = sum(name == b"host" for name, _ in scope["headers"])
+    if hosts > 1 or (not hosts and scope["http_version"] == "1.1"):
+        raise RequestRefused(NO_HOST)
     client, server = scope.get("client") or ("", 0), scope.get("server") or ("", 0)
     raw_path = scope.get("raw_path") or scope["path"].encode()
     meta: Environ = {

@@ -125,6 +125,16 @@ class WatchedProtocol(HttpToolsProtocol):
                 if self._header_bytes > self.limits.header_bytes:
                     self.refuse(HEADER_TOO_LARGE)
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Hear that the client sends nothing more. Who sent a whole request may still wait for its answer.
+
+        Returns whether the connection stays open for that; it is closed behind the answer (RFC 9112 section 9.6).
+        """
+        if not self.dear or self.body_since is not None:
+            return False
+        self.cycle.keep_alive = False
+        return True
+
     def refuse(self, refusal: Refusal) -> None:
         """Answer instead of Django, and close. A whole request that came before gets its own answer first."""
         if self.transport.is_closing():

@@ -63,6 +63,11 @@ UNREADABLE = Refusal(
     "The request could not be read: its first line, a header or its length is not what HTTP allows. "
     "Nothing of it was used.",
 )
+NO_HOST = Refusal(
+    400,
+    "bad_request",
+    "A request in HTTP/1.1 needs exactly one Host header (RFC 9112 section 3.2). Nothing of it was used.",
+)
 HEADER_TOO_LARGE = Refusal(
     431,
     "header_too_large",

@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
@@ -35,7 +35,7 @@ USUAL_PRECISION = 90.0
 FLAGS_SHOWN = 10
 
 
-@require_GET
+@require_safe
 @requires(Permission.HASHING_CLASSIFIERS_VIEW)
 def detail(request: HttpRequest, version_id: uuid.UUID) -> HttpResponse:
     """The model card of a version: data, figures, plots, threshold, who did what."""
@@ -60,7 +60,7 @@ def detail(request: HttpRequest, version_id: uuid.UUID) -> HttpResponse:
     return render(request, "hashing/classifier_version.html", context)
 
 
-@require_GET
+@require_safe
 @requires(Permission.HASHING_CLASSIFIERS_VIEW)
 def progress(request: HttpRequest, version_id: uuid.UUID) -> HttpResponse:
     """How far a training is; once it ended, the page comes anew."""
@@ -71,7 +71,7 @@ def progress(request: HttpRequest, version_id: uuid.UUID) -> HttpResponse:
     return answer
 
 
-@require_GET
+@require_safe
 @requires(Permission.HASHING_CLASSIFIERS_VIEW)
 def threshold(request: HttpRequest, version_id: uuid.UUID) -> HttpResponse:
     """What a wanted precision would mean: threshold, recall, flags a day."""
@@ -111,7 +111,7 @@ def shadow(request: HttpRequest, version_id: uuid.UUID) -> HttpResponse:
     return redirect("hashing:classifier_version", version.pk)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_CLASSIFIERS_EDIT)
 def ask(request: HttpRequest, version_id: uuid.UUID) -> HttpResponse:
     """Ask a second person that this version flags."""
@@ -154,7 +154,7 @@ def approve(request: HttpRequest, activation_id: int) -> HttpResponse:
     return redirect("hashing:classifier_version", version.pk)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_CLASSIFIERS_ACTIVATE)
 def decline(request: HttpRequest, activation_id: int) -> HttpResponse:
     """Turn a request down, with a reason."""
@@ -180,7 +180,7 @@ def withdraw(request: HttpRequest, activation_id: int) -> HttpResponse:
     return redirect("hashing:classifier_version", activation.version_id)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_CLASSIFIERS_ACTIVATE)
 def stop(request: HttpRequest, version_id: uuid.UUID) -> HttpResponse:
     """Stop an active version, with a reason."""

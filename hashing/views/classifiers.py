@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
@@ -31,7 +31,7 @@ from reports.models import Surface
 SETTINGS = ("name", "category", "description", "surfaces", "is_active")
 
 
-@require_GET
+@require_safe
 @requires(Permission.HASHING_CLASSIFIERS_VIEW)
 def listing(request: HttpRequest) -> HttpResponse:
     """All classifiers."""
@@ -39,7 +39,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     return render(request, "hashing/classifiers.html", {"classifiers": found})
 
 
-@require_GET
+@require_safe
 @requires(Permission.HASHING_CLASSIFIERS_VIEW)
 def detail(request: HttpRequest, classifier_id: uuid.UUID) -> HttpResponse:
     """One classifier: what runs, its versions, what it can learn from, who activated what."""
@@ -58,7 +58,7 @@ def detail(request: HttpRequest, classifier_id: uuid.UUID) -> HttpResponse:
     return render(request, "hashing/classifier.html", context)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_CLASSIFIERS_EDIT)
 def new(request: HttpRequest) -> HttpResponse:
     """Create a classifier."""
@@ -74,7 +74,7 @@ def new(request: HttpRequest) -> HttpResponse:
     return _form(request, "hashing/classifier_form.html", {"form": form, "classifier": None})
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_CLASSIFIERS_EDIT)
 def edit(request: HttpRequest, classifier_id: uuid.UUID) -> HttpResponse:
     """Change a classifier's name, category, surfaces or whether it is in force."""
@@ -92,7 +92,7 @@ def edit(request: HttpRequest, classifier_id: uuid.UUID) -> HttpResponse:
     return _form(request, "hashing/classifier_form.html", {"form": form, "classifier": classifier})
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_CLASSIFIERS_EDIT)
 def import_texts(request: HttpRequest, classifier_id: uuid.UUID) -> HttpResponse:
     """Import labelled texts; bad rows are shown before anything is kept."""
@@ -135,7 +135,7 @@ def withdraw_texts(request: HttpRequest, set_id: uuid.UUID) -> HttpResponse:
     return redirect("hashing:classifier", training_set.classifier_id)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_CLASSIFIERS_EDIT)
 def train(request: HttpRequest, classifier_id: uuid.UUID) -> HttpResponse:
     """Ask for a new version."""
@@ -165,7 +165,7 @@ def roll_back(request: HttpRequest, classifier_id: uuid.UUID) -> HttpResponse:
     return redirect("hashing:classifier", classifier.pk)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_CLASSIFIERS_VIEW)
 def try_text(request: HttpRequest, classifier_id: uuid.UUID) -> HttpResponse:
     """Show the score of a text and what it consists of. Keeps nothing of it."""

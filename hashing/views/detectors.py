@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import person_of, requires
 from accounts.destinations import is_htmx
@@ -27,7 +27,7 @@ VIEW, EDIT = Permission.HASHING_DETECTORS_VIEW, Permission.HASHING_DETECTORS_EDI
 CHANGES_SHOWN = 20
 
 
-@require_GET
+@require_safe
 @requires(VIEW)
 def listing(request: HttpRequest) -> HttpResponse:
     """Every detector with its state and the figures of the last hour."""
@@ -38,7 +38,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     return render(request, template, {"rows": rows})
 
 
-@require_GET
+@require_safe
 @requires(VIEW)
 def detail(request: HttpRequest, name: str) -> HttpResponse:
     """One detector: figures, model card, versions, and a box to try it."""
@@ -69,7 +69,7 @@ def _detail(
     return render(request, "hashing/detector.html", context, status=status)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(EDIT)
 def edit(request: HttpRequest, name: str) -> HttpResponse:
     """Change the settings of a detector."""
@@ -94,7 +94,7 @@ def edit(request: HttpRequest, name: str) -> HttpResponse:
     return _form(request, {"form": form, "setting": setting})
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(EDIT, recent_login=True)
 def new(request: HttpRequest) -> HttpResponse:
     """Set up a classifier outside, and show its signing secret, once."""
@@ -181,7 +181,7 @@ def try_it(request: HttpRequest, name: str) -> HttpResponse:
     return redirect(f"{reverse('hashing:detector', args=[name])}?trial={trial.pk}#trial")
 
 
-@require_GET
+@require_safe
 @requires(VIEW)
 def trial(request: HttpRequest, trial_id: uuid.UUID) -> HttpResponse:
     """What came out of a trial, or that it is still under way."""

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
@@ -30,7 +30,7 @@ KINDS_IN_WORDS = {
 }
 
 
-@require_GET
+@require_safe
 @requires(Permission.HASHING_EXCHANGES_VIEW)
 def listing(request: HttpRequest) -> HttpResponse:
     """All exchanges, and the kinds that can be set up."""
@@ -41,7 +41,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     return render(request, "hashing/exchanges.html", context)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_EXCHANGES_MANAGE)
 def new(request: HttpRequest, kind: str) -> HttpResponse:
     """Set up an exchange."""
@@ -68,7 +68,7 @@ def new(request: HttpRequest, kind: str) -> HttpResponse:
     return render(request, "hashing/exchange_form.html", context, status=status)
 
 
-@require_GET
+@require_safe
 @requires(Permission.HASHING_EXCHANGES_VIEW)
 def detail(request: HttpRequest, exchange_id: uuid.UUID) -> HttpResponse:
     """One exchange: its state, counters and fetches; asks again by itself while it is fetched."""
@@ -85,7 +85,7 @@ def detail(request: HttpRequest, exchange_id: uuid.UUID) -> HttpResponse:
     return render(request, template, context)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_EXCHANGES_MANAGE)
 def edit(request: HttpRequest, exchange_id: uuid.UUID) -> HttpResponse:
     """Change settings, secrets and schedule."""

@@ -12,7 +12,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
@@ -27,7 +27,7 @@ FLAGS_SHOWN = 10
 MOVING = {ImportState.WAITING, ImportState.READING, ImportState.WRITING}
 
 
-@require_GET
+@require_safe
 @requires(Permission.HASHING_LISTS_VIEW)
 def import_detail(request: HttpRequest, import_id: uuid.UUID) -> HttpResponse:
     """One import: how far it is, what it came to, its bad rows; asks again by itself while it moves."""
@@ -47,7 +47,7 @@ def import_detail(request: HttpRequest, import_id: uuid.UUID) -> HttpResponse:
     return render(request, template, context)
 
 
-@require_GET
+@require_safe
 @requires(Permission.HASHING_LISTS_VIEW)
 def import_problems(request: HttpRequest, import_id: uuid.UUID) -> HttpResponse:
     """The bad rows of an import as a file."""
@@ -77,7 +77,7 @@ def import_switch(request: HttpRequest, import_id: uuid.UUID, verb: str) -> Http
     return redirect("hashing:import", file_import.pk)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_LISTS_EDIT)
 def pause(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """Let a list match nothing for a while."""
@@ -141,7 +141,7 @@ def automatic(request: HttpRequest, list_id: uuid.UUID, verb: str) -> HttpRespon
     return _verb(request, list_id, action, words)
 
 
-@require_GET
+@require_safe
 @requires(Permission.HASHING_LISTS_EDIT)
 def export(request: HttpRequest, list_id: uuid.UUID, form: str) -> StreamingHttpResponse:
     """A whole list as a file."""
@@ -157,7 +157,7 @@ def export(request: HttpRequest, list_id: uuid.UUID, form: str) -> StreamingHttp
     return answer
 
 
-@require_GET
+@require_safe
 @requires(Permission.HASHING_LISTS_VIEW)
 def entry(request: HttpRequest, entry_id: int) -> HttpResponse:
     """One entry: where it comes from, what rests on it, what reviews said."""
@@ -173,7 +173,7 @@ def entry(request: HttpRequest, entry_id: int) -> HttpResponse:
     return render(request, "hashing/entry.html", context)
 
 
-@require_GET
+@require_safe
 @requires(Permission.HASHING_LISTS_VIEW)
 def preview(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """What another threshold would have done to what came in during the last 30 days."""

@@ -52,7 +52,7 @@ SETTINGS = (
 )
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_LISTS_VIEW)
 @stored_search("digest")
 def listing(request: HttpRequest) -> HttpResponse:
@@ -76,7 +76,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     )
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_LISTS_VIEW)
 @stored_search("search")
 def detail(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
@@ -106,7 +106,7 @@ def detail(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     return render(request, "hashing/list.html", context)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_LISTS_EDIT)
 def new(request: HttpRequest) -> HttpResponse:
     """Create a list."""
@@ -122,7 +122,7 @@ def new(request: HttpRequest) -> HttpResponse:
     return _form(request, "hashing/list_form.html", {"form": form, "hash_list": None})
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_LISTS_EDIT)
 def edit(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """Change a list's name, category, thresholds or whether it is in force."""
@@ -140,7 +140,7 @@ def edit(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     return _form(request, "hashing/list_form.html", {"form": form, "hash_list": hash_list})
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_LISTS_EDIT)
 def import_file(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """Import a CSV file; its problems are shown before anything is kept."""
@@ -171,7 +171,7 @@ def import_file(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     return _form(request, "hashing/list_import.html", context)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_LISTS_EDIT)
 def add_entry(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """Put one digest on a list by hand."""
@@ -188,7 +188,7 @@ def add_entry(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     return _form(request, "hashing/entry_form.html", {"form": form, "hash_list": hash_list})
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_LISTS_EDIT)
 def retire_entry(request: HttpRequest, entry_id: int) -> HttpResponse:
     """Take an entry out of force, with a reason."""

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
@@ -22,7 +22,7 @@ from hashing.views.lists import add_errors
 NEAR_A_PAGE = 25
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_LISTS_VIEW)
 def match(request: HttpRequest) -> HttpResponse:
     """Send a file to try, or look around a digest."""
@@ -42,7 +42,7 @@ def match(request: HttpRequest) -> HttpResponse:
     return render(request, "hashing/match.html", context, status=status)
 
 
-@require_GET
+@require_safe
 @requires(Permission.HASHING_LISTS_VIEW)
 def match_file(request: HttpRequest, lookup_id: uuid.UUID) -> HttpResponse:
     """What is known of the file that somebody sent; asks again by itself until a worker has looked."""
@@ -58,7 +58,7 @@ def match_file(request: HttpRequest, lookup_id: uuid.UUID) -> HttpResponse:
     )
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_LISTS_VIEW)
 @stored_search("algorithm", "value", "radius")
 def explore(request: HttpRequest) -> HttpResponse:

@@ -11,7 +11,7 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
@@ -31,7 +31,7 @@ GROUPS_SHOWN = 50
 BANDS = [f"{start + 1}–{start + 10}" for start in range(0, 100, 10)]
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(VIEW)
 @stored_search("q")
 def listing(request: HttpRequest) -> HttpResponse:
@@ -53,7 +53,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     return render(request, "hashing/_risks.html" if is_part else "hashing/risks.html", context)
 
 
-@require_GET
+@require_safe
 @requires(VIEW)
 def detail(request: HttpRequest, score_id: int) -> HttpResponse:
     """One score: what adds to it, how it moved, and what does not add."""
@@ -71,7 +71,7 @@ def detail(request: HttpRequest, score_id: int) -> HttpResponse:
     return render(request, "hashing/risk.html", context)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(EDIT)
 def policy(request: HttpRequest) -> HttpResponse:
     """The weights: change them, see first what that would do, go back to an earlier version."""
@@ -146,7 +146,7 @@ def _try(request: HttpRequest, form: RiskPolicyForm, current: RiskPolicy) -> lis
 
 
 # ── Links ─────────────────────────────────────────────────────────────────────────────────────
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(LINKS)
 @stored_search("link")
 def links(request: HttpRequest) -> HttpResponse:
@@ -168,7 +168,7 @@ def links(request: HttpRequest) -> HttpResponse:
     return render(request, "hashing/links.html", context)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_LINKS_IMPORT)
 def links_new(request: HttpRequest) -> HttpResponse:
     """Import a file of links."""
@@ -193,7 +193,7 @@ def links_new(request: HttpRequest) -> HttpResponse:
     return render(request, "hashing/link_form.html", {"form": form}, status=status)
 
 
-@require_GET
+@require_safe
 @requires(LINKS)
 def link_import(request: HttpRequest, import_id: uuid.UUID) -> HttpResponse:
     """One import of links: what came of it and which groups it leads to; asks again while it waits."""

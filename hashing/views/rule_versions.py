@@ -7,7 +7,7 @@ import uuid
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
@@ -17,7 +17,7 @@ from hashing import term_access as access
 from hashing.term_forms import ReaderForm, VersionsForm
 
 
-@require_GET
+@require_safe
 @requires(Permission.HASHING_RULES_VIEW)
 def versions(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """What changed between two versions of a list; without any named, the newest and the one before."""

@@ -7,7 +7,7 @@ import uuid
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
@@ -32,7 +32,7 @@ FLAGS_SHOWN = 10
 CHANGES_SHOWN = 20
 
 
-@require_GET
+@require_safe
 @requires(Permission.HASHING_RULES_VIEW)
 def listing(request: HttpRequest) -> HttpResponse:
     """All lists."""
@@ -41,7 +41,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     )
 
 
-@require_GET
+@require_safe
 @requires(Permission.HASHING_RULES_VIEW)
 def detail(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """One list: its rules, its versions and the flags that rest on it."""
@@ -74,7 +74,7 @@ def detail(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     return render(request, "hashing/rule.html", context)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_RULES_EDIT)
 def new(request: HttpRequest) -> HttpResponse:
     """Create a list."""
@@ -93,7 +93,7 @@ def new(request: HttpRequest) -> HttpResponse:
     )
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_RULES_EDIT)
 def edit(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """Change what a list is, where and how it looks, who reads it or whether it is in force."""
@@ -113,12 +113,12 @@ def edit(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     )
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_RULES_EDIT)
 def terms(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """Write the rules of a list, or take them from a file."""
     term_list = access.get_readable_list_for(person_of(request), list_id)
-    if request.method == "GET" and access.is_long(term_list):
+    if request.method != "POST" and access.is_long(term_list):
         messages.info(request, "This list is too long to edit as text: export, change, import it.")
         return redirect("hashing:rule_import", term_list.pk)
     initial = {"terms": access.terms_as_text(term_list), "version": term_list.version}
@@ -148,7 +148,7 @@ def terms(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     )
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_RULES_EDIT)
 def build(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """Put one rule together from fields and add it to a list."""
@@ -170,7 +170,7 @@ def build(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     )
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_RULES_EDIT)
 def import_file(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """Take rules from a file: add them to those of the list, or replace these."""
@@ -201,7 +201,7 @@ def import_file(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     )
 
 
-@require_GET
+@require_safe
 @requires(Permission.HASHING_RULES_EDIT)
 def export(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """A copy of the rules as CSV. That somebody took it is recorded."""
@@ -216,7 +216,7 @@ def export(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     return answer
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_RULES_VIEW)
 def try_text(request: HttpRequest) -> HttpResponse:
     """Show what would fire on a text. Keeps nothing."""

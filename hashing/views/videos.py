@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
@@ -21,7 +21,7 @@ from hashing.views.lists import add_errors
 VIDEOS_A_PAGE = 20
 
 
-@require_GET
+@require_safe
 @requires(Permission.HASHING_LISTS_VIEW)
 def listing(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """The videos of a list; asks again by itself while one of them waits to be watched."""
@@ -39,7 +39,7 @@ def listing(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     return render(request, template, context)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_LISTS_EDIT)
 def new(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """Put a video on a list, by its file or by the hashes of its frames."""
@@ -71,7 +71,7 @@ def new(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     )
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_LISTS_EDIT)
 def retire(request: HttpRequest, video_id: int) -> HttpResponse:
     """Take a video out of force, with a reason."""

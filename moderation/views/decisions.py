@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import person_of, requires, sign_in_of
 from accounts.permissions import Permission
@@ -109,7 +109,7 @@ def send_now(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     return see(case_page.case_url(decision.case))
 
 
-@require_GET
+@require_safe
 @requires(Permission.CASES_DECIDE)
 def undo_bar(request: HttpRequest) -> HttpResponse:
     """Return the bar for the person's latest decision that can still be undone, else nothing."""
@@ -127,7 +127,7 @@ def undo_bar(request: HttpRequest) -> HttpResponse:
     )
 
 
-@require_GET
+@require_safe
 @requires(Permission.CASES_DECIDE)
 def panel(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     """Return the part of the form that follows from the chosen policy: its text and its verbs."""
@@ -136,7 +136,7 @@ def panel(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     return render(request, "moderation/_policy_choice.html", {"case": found, **context})
 
 
-@require_GET
+@require_safe
 @requires(Permission.CASES_DECIDE)
 def consequence(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     """Return the sentence that says what the form, as it stands, would do."""

@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, Stream
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import person_of, requires, sign_in_of
 from accounts.models import User
@@ -28,7 +28,7 @@ SANDBOX = "default-src 'none'; sandbox"
 PREVIEW_LIMIT = 4 * 1024 * 1024
 
 
-@require_GET
+@require_safe
 @requires(Permission.MEDIA_PREVIEW)
 def preview(request: HttpRequest, id: uuid.UUID, item_id: uuid.UUID) -> HttpResponse:
     """Serve the safe rendition of an item's media, never the original."""
@@ -48,7 +48,7 @@ def preview(request: HttpRequest, id: uuid.UUID, item_id: uuid.UUID) -> HttpResp
     return _guard(response, f"preview.{made_as.ending}")
 
 
-@require_GET
+@require_safe
 @requires(Permission.MEDIA_PREVIEW)
 def text(request: HttpRequest, id: uuid.UUID, item_id: uuid.UUID) -> HttpResponse:
     """Uncover a text that stood masked, with what matched marked."""
@@ -90,7 +90,7 @@ def reveal(request: HttpRequest, id: uuid.UUID, item_id: uuid.UUID) -> HttpRespo
     )
 
 
-@require_GET
+@require_safe
 @requires(Permission.MEDIA_REVEAL)
 def original(request: HttpRequest, token: str) -> HttpResponse | StreamingHttpResponse:
     """Stream an original once. The address is spent before the first byte is read."""

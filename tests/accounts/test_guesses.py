@@ -219,7 +219,6 @@ def test_guesses_are_limited_without_valkey_too(
     def away(question: Any) -> Any:
         raise NoValkey
 
-    monkeypatch.setattr(rates, "_resting_until", 0.0)
     monkeypatch.setattr(rates, "_sliding", lambda: away(None))
     rates._own_count.cache_clear()
     try:
@@ -227,4 +226,3 @@ def test_guesses_are_limited_without_valkey_too(
         assert enter(Client(), reviewer) == 302
     finally:
         rates._own_count.cache_clear()
-        monkeypatch.setattr(rates, "_resting_until", 0.0)

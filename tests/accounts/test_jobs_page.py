@@ -12,6 +12,7 @@ from rq.serializers import JSONSerializer
 
 from accounts.models import User
 from core import jobs
+from core.valkey_link import valkey
 from tests.cast import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -56,7 +57,7 @@ def test_it_shows_what_waits_and_what_failed(
     with django_capture_on_commit_callbacks(execute=True):
         jobs.enqueue("breaks", 1)
         jobs.enqueue("breaks_alone", 1)
-    SimpleWorker([jobs.queue("scan")], connection=jobs.valkey(), serializer=JSONSerializer).work(
+    SimpleWorker([jobs.queue("scan")], connection=valkey(), serializer=JSONSerializer).work(
         burst=True, logging_level="CRITICAL"
     )
     with django_capture_on_commit_callbacks(execute=True):

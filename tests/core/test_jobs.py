@@ -14,6 +14,7 @@ from rq.serializers import JSONSerializer
 
 from core import audit, context, jobs
 from core.models import Heartbeat
+from core.valkey_link import valkey
 
 pytestmark = pytest.mark.django_db
 
@@ -61,7 +62,7 @@ def registered(settings: Any) -> None:
 
 
 def fetch(key: str) -> Job:
-    return Job.fetch(key, connection=jobs.valkey(), serializer=JSONSerializer)
+    return Job.fetch(key, connection=valkey(), serializer=JSONSerializer)
 
 
 def waiting() -> list[str]:
@@ -152,7 +153,7 @@ class TestEnqueue:
         self, settings: Any, commit: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         settings.REDIS_URL = "redis://127.0.0.1:1/0"
-        with caplog.at_level(logging.WARNING), commit():
+        with caplog.at_level(logging.INFO), commit():
             jobs.enqueue("remember", 1)
         assert "the sweep will find its row" in caplog.text
 
@@ -169,7 +170,7 @@ class TestEnqueue:
         with commit():
             jobs.enqueue("remember", 7, "x")
         worker = SimpleWorker(
-            [jobs.queue("default")], connection=jobs.valkey(), serializer=JSONSerializer
+            [jobs.queue("default")], connection=valkey(), serializer=JSONSerializer
         )
         worker.work(burst=True, logging_level="ERROR")
         assert [ids for ids, *_ in RAN] == [(7, "x")]
@@ -225,7 +226,7 @@ class TestSweeps:
         with commit():
             jobs.run_sweeps()
         assert len(waiting()) == 3
-        jobs.valkey().flushdb()
+        valkey().flushdb()
         assert waiting() == []
         with commit():
             jobs.run_sweeps()

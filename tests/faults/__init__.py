@@ -95,6 +95,8 @@ Requests
     a stranger's large body         web/test_real_server.py::test_a_strangers_large_body_is_refused_before_it_is_sent
     a reader who does not read      web/test_connections.py::test_a_reader_who_does_not_read_is_cut_off_and_nothing_is_heaped_up_for_them
     connections without number      web/test_connections.py::test_a_connection_too_many_closes_the_one_that_waits_the_longest
+    no host, or two                 web/test_connections.py::test_a_request_names_one_host
+    a client that is done sending   web/test_connections.py::test_a_client_that_has_sent_all_and_says_so_gets_its_answer
     lies about a body's length      web/test_connections.py::test_what_cannot_be_read_is_answered_in_words
     bytes above 0x7F, cookie        web/test_real_server.py::test_a_cookie_of_another_application_locks_nobody_out
     bytes above 0x7F, key           web/test_real_server.py::test_an_idempotency_key_in_another_alphabet_is_refused_not_lost
@@ -186,6 +188,8 @@ Processes and stores
     builder killed in the middle    referrals/test_referral_building.py::test_a_builder_killed_in_the_middle_is_replaced_and_one_package_remains
     killed -9, any program          runtime/test_up.py::test_a_killed_program_comes_back
     Valkey wiped with work waiting  faults/test_lost_stores.py::test_valkey_wiped_twice_with_thirty_items_waiting
+    Valkey hangs                    test_silent_valkey.py::test_reports_are_taken_after_one_wait_and_the_next_at_once
+    Valkey hangs, and goes on       test_silent_valkey.py::test_work_wakes_by_itself_when_it_goes_on
     Valkey down                     reports/test_api_keys.py::test_without_valkey_reports_are_still_taken
     PostgreSQL restarted under load faults/test_lost_stores.py::test_postgres_killed_and_restarted_under_load
     a session of it ends            reports/test_api_idempotency.py::test_a_connection_that_dies_in_the_middle_is_503_and_the_repeat_succeeds_once

@@ -11,7 +11,6 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, connections
 
-from core import rates
 from reports.models import ApiKey, IdempotencyRecord, Item, Report, ScanState, Upload
 from tests.pictures import jpeg
 from tests.reports.conftest import Platform, problem_of
@@ -216,7 +215,6 @@ def test_a_report_taken_while_valkey_is_away_is_found_by_the_sweep(
 
     usual = settings.REDIS_URL
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    rates._resting_until = 0.0
     answer = platform.post("/reports", a_report(), Idempotency_Key="k-1")
     assert answer.status_code == 201
     assert "RateLimit" not in answer.headers  # Nobody could count, nobody was refused.
@@ -225,4 +223,3 @@ def test_a_report_taken_while_valkey_is_away_is_found_by_the_sweep(
     assert Item.objects.get().scan_state == ScanState.WAITING
     assert sweep_items() == 1
     assert queue("scan").count == 1
-    rates._resting_until = 0.0

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import pytest
+
 from tests.stack import wait_until
 from tests.web.conftest import LARGEST, Serve, Served, read_answer
 
@@ -21,6 +23,16 @@ def answering(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     said = f"{len(body)} bytes, {environ.get('HTTP_X_TEST', '')}".encode("latin-1")
     start_response("200 OK", [("Content-Length", str(len(said)))])
     return [said]
+
+
+def slow(seconds: float) -> Any:
+    """Return the same application, which takes its time."""
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        time.sleep(seconds)
+        return answering(environ, start_response)
+
+    return application
 
 
 def _is_answered(served: Served) -> bool:
@@ -318,3 +330,41 @@ def test_on_the_way_out_requests_are_finished_and_half_ones_are_not_waited_for(
     assert _ended(half).startswith(b"HTTP/1.1 408 ")
     stopping.join(20)
     assert not stopping.is_alive()
+
+
+def test_a_client_that_has_sent_all_and_says_so_gets_its_answer(serve: Serve) -> None:
+    """As ``nc -N`` and some libraries do: the writing side is closed, the reading side waits."""
+    served = serve(slow(0.3))
+    for request in (
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        POST + b"Content-Length: 3\r\n\r\nabc",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2,
+    ):
+        client = served.connect(request)
+        client.shutdown(socket.SHUT_WR)
+        assert _ended(client).count(b"200 OK") == max(1, request.count(b"GET"))
+
+
+def test_half_a_request_and_the_end_of_sending_ends_the_connection(serve: Serve) -> None:
+    served = serve(answering)
+    for half in (b"GET / HTTP/1.1\r\nHost: lo", POST + b"Content-Length: 50\r\n\r\nabc"):
+        client = served.connect(half)
+        client.shutdown(socket.SHUT_WR)
+        assert b"200 OK" not in _ended(client)
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: other\r\n\r\n", b"400"),
+        (b"GET http://localhost/ HTTP/1.1\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.0\r\n\r\n", b"200"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", b"200"),
+    ],
+)
+def test_a_request_names_one_host(serve: Serve, header: bytes, status: bytes) -> None:
+    said = serve(answering).ask(header)
+    assert said.split(b" ")[1] == status
+    if status == b"400":
+        assert b"exactly one Host header" in said
