@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from core.postgres_link import LimitedConnection
+
 # Commands that change tables or rights, and so connect as the owner.
 OWNER_COMMANDS = frozenset({"migrate", "prepare", "grant_app_role"})
 
@@ -160,7 +162,7 @@ def database(*, testing: bool, command: str = "") -> dict[str, Any]:
     if not testing:
         # One for each thread of a web process, and a few for whatever else runs beside them.
         most = env_int("HOLDFAST_WEB_THREADS", 12) + 4
-        options["pool"] = {**_POOL, "max_size": most}
+        options["pool"] = {**_POOL, "max_size": most, "connection_class": LimitedConnection}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")) or "holdfast",

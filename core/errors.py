@@ -226,7 +226,8 @@ def problem_for(exc: BaseException) -> HttpResponse | None:
         response = problem(
             503,
             "Not available",
-            "The database cannot be reached. Try again shortly.",
+            "The database cannot be reached or does not answer. Whether this was done may not be known: send it "
+            "again with the same Idempotency-Key, and it is done once.",
             code="unavailable",
         )
     elif is_contention(exc):

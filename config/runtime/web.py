@@ -55,7 +55,9 @@ def _load() -> Bridge:
     from django.db import connections
 
     from config.asgi import application as loaded
+    from core.postgres_link import LimitedConnection
 
+    LimitedConnection.answer_seconds = USUAL.database_seconds
     connections.close_all()  # What was asked on the way; this thread asks nothing more.
     return loaded
 

@@ -35,6 +35,9 @@ class Exchange:
         self.arriving: ArrivingBody | None = None
         self.is_read = False
         self.gone = False
+        self.begun = False
+        self.given_up = False
+        """Whether somebody else answered, because the thread took too long."""
         self._send = send
         self._watch: asyncio.Task[None] | None = None
 
@@ -59,6 +62,7 @@ class Exchange:
 
     async def begin(self, head: Head) -> None:
         """Send status and headers."""
+        self.begun = True
         headers = list(head.headers)
         if self._awaits_leave_to_send():
             # It may or may not send the body now: what comes next cannot be told from a new request.
@@ -66,6 +70,12 @@ class Exchange:
             self.is_read = True
         message = {"type": "http.response.start", "status": head.status, "headers": headers}
         await self._send(message)
+
+    async def begin_in_time(self, head: Head) -> None:
+        """Send status and headers for a thread. Raises Gone when it comes too late."""
+        if self.given_up:
+            raise Gone("the request was answered without this thread")
+        await self.begin(head)
 
     async def put(self, piece: bytes) -> None:
         """Send a piece once the reader has taken those before. Raises Gone."""
@@ -103,7 +113,7 @@ class Outlet:
         """Send a piece, the head first, and wait until there is room for the next. Raises Gone."""
         if not self.is_open:
             self.is_open = True
-            self._wait(self._exchange.begin(head))
+            self._wait(self._exchange.begin_in_time(head))
         self._wait(self._exchange.put(piece))
 
     def _wait(self, sending: Any) -> None:

@@ -14,18 +14,34 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
 from config.web.answers import Exchange, Head, Outlet, Send
 from config.web.bodies import ArrivingBody, Gone, HeldBodies, Receive
 from config.web.limits import USUAL, Limits
-from config.web.refusals import BUSY, NO_HOST, STOPPING, RequestRefused, ambiguous_header, too_large
+from config.web.refusals import (
+    BUSY,
+    LATE,
+    NO_HEALTH,
+    NO_HOST,
+    STOPPING,
+    Refusal,
+    RequestRefused,
+    ambiguous_header,
+    too_large,
+)
 
 Scope = MutableMapping[str, Any]
 Environ = dict[str, Any]
+Answered = tuple[Head | None, bytes]
+"""What is left to send of an answer: its head, unless that was sent, and its last piece."""
+
+HEALTH = b"/healthz"
 
 
 class Application(Protocol):
@@ -102,6 +118,8 @@ class Bridge:
         self.unanswered = 0
         self.stopping = False
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="request")
+        # Whoever asks whether all is well is answered also while every other thread waits for something.
+        self._health = ThreadPoolExecutor(2, thread_name_prefix="health")
         self._arriving = asyncio.Semaphore(max(1, threads // 2))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,6 +135,7 @@ class Bridge:
             if kind == "lifespan.shutdown":
                 self.stopping = True
                 self._pool.shutdown(wait=False, cancel_futures=True)
+                self._health.shutdown(wait=False, cancel_futures=True)
             await send({"type": f"{kind}.complete"})
             if self.stopping:
                 return
@@ -162,16 +181,24 @@ class Bridge:
         """Run Django in a thread. Returns what is left to do when the thread is free again."""
         if self.stopping:
             raise RequestRefused(STOPPING)
-        if self.unanswered >= self.threads + self.limits.queue:
-            raise RequestRefused(BUSY)
         loop = asyncio.get_running_loop()
-        self.unanswered += 1
-        try:
-            head, rest = await loop.run_in_executor(
-                self._pool, self._in_thread, exchange, meta, loop
+        if exchange.path == HEALTH:
+            work = self._health.submit(self._in_thread, exchange, meta, loop)
+            is_deep = "deep" in meta["QUERY_STRING"]
+            limit = self.limits.deep_health_seconds if is_deep else self.limits.health_seconds
+            head, rest = await self._in_time(exchange, work, (limit, NO_HEALTH), (limit, NO_HEALTH))
+        else:
+            if self.unanswered >= self.threads + self.limits.queue:
+                raise RequestRefused(BUSY)
+            self.unanswered += 1
+            work = self._pool.submit(self._in_thread, exchange, meta, loop)
+            work.add_done_callback(lambda _: self._is_free(loop))
+            head, rest = await self._in_time(
+                exchange,
+                work,
+                (self.limits.thread_seconds, BUSY),
+                (self.limits.answer_seconds, LATE),
             )
-        finally:
-            self.unanswered -= 1
 
         async def finish() -> None:
             if head is not None:
@@ -180,9 +207,48 @@ class Bridge:
 
         return finish()
 
+    def _is_free(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Count a thread that ended its request, whether or not somebody still waited for it."""
+
+        def count() -> None:
+            self.unanswered -= 1
+
+        with suppress(RuntimeError):  # The process has ended.
+            loop.call_soon_threadsafe(count)
+
+    async def _in_time(
+        self,
+        exchange: Exchange,
+        work: Future[Answered],
+        before: tuple[float, Refusal],
+        within: tuple[float, Refusal],
+    ) -> Answered:
+        """Wait for a thread to take a request, then for the beginning of its answer, so long and no longer.
+
+        Nothing in the thread is needed for that: it may hang. Raises RequestRefused.
+        """
+        future = asyncio.wrap_future(work)
+        future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        (seconds, refusal), is_taken, since = before, False, time.monotonic()
+        while True:
+            left = since + seconds - time.monotonic()
+            # A thread that becomes free takes a request without a word: a look now and then notices.
+            await asyncio.wait({future}, timeout=min(max(left, 0), self.limits.tick_seconds))
+            if future.done():
+                return future.result()
+            now = time.monotonic()
+            if not is_taken and work.running():
+                (seconds, refusal), is_taken, since = within, True, now
+            arriving = exchange.arriving
+            if exchange.begun or (is_taken and arriving is not None and not arriving.complete):
+                since = now
+            if now - since >= seconds and (is_taken or work.cancel()):
+                exchange.given_up = True
+                raise RequestRefused(refusal)
+
     def _in_thread(
         self, exchange: Exchange, meta: Environ, loop: asyncio.AbstractEventLoop
-    ) -> tuple[Head | None, bytes]:
+    ) -> Answered:
         """Run Django. Returns what is left to send, without the head if that was sent already."""
         head = Head(500, [])
 

@@ -38,6 +38,15 @@ class Limits:
     """Complete requests that may wait for a thread."""
     arriving_seconds: float = 20
     """How long a large upload waits for its turn before it is asked to come later."""
+    thread_seconds: float = 20
+    """How long a complete request waits for a thread before it is asked to come later."""
+    answer_seconds: float = 60
+    """How long a thread may take until its answer begins. Time in which a large body arrives is not counted."""
+    database_seconds: float = 20
+    """How long a thread waits for the database's answer to one statement."""
+    health_seconds: float = 4.5
+    deep_health_seconds: float = 10
+    """How long ``/healthz`` may take, and ``/healthz?deep=1``, whatever hangs."""
     linger_seconds: float = 20
     """How long the rest of a refused body is read and thrown away, so that its sender hears the answer."""
     linger_bytes: int = 512 * 1024 * 1024

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from uuid import uuid4
@@ -18,11 +19,16 @@ class Refusal:
     code: str
     detail: str
     retry_after: int = 0
+    document: Mapping[str, str] | None = None
+    """What is said instead, as JSON."""
 
     def answer(self, path: bytes) -> tuple[Headers, bytes]:
         """Return headers and body for a request of this path; an unreadable request has an empty one."""
         phrase = HTTPStatus(self.status).phrase
-        if path.startswith(b"/api/"):
+        if self.document is not None:
+            kind = b"application/json"
+            body = json.dumps({**self.document, "detail": self.detail}).encode()
+        elif path.startswith(b"/api/"):
             kind = b"application/problem+json"
             document = {"type": "about:blank", "title": phrase, "status": self.status}
             body = json.dumps(document | {"detail": self.detail, "code": self.code}).encode()
@@ -93,6 +99,20 @@ BUSY = Refusal(
     "busy",
     "Too many requests are waiting at this moment. Nothing of yours was kept; try again in a few seconds.",
     retry_after=5,
+)
+LATE = Refusal(
+    503,
+    "unavailable",
+    "Holdfast did not answer in time. Whether this request was carried out is not known: look, or send it again "
+    "with the same Idempotency-Key, and it is done once.",
+    retry_after=5,
+)
+NO_HEALTH = Refusal(
+    503,
+    "unavailable",
+    "There was no answer in time: the database or a disk hangs, or the machine is overloaded.",
+    retry_after=5,
+    document={"status": "down", "database": "silent"},
 )
 STOPPING = Refusal(
     503,

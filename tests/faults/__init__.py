@@ -192,6 +192,9 @@ Processes and stores
     Valkey hangs, and goes on       test_silent_valkey.py::test_work_wakes_by_itself_when_it_goes_on
     Valkey down                     reports/test_api_keys.py::test_without_valkey_reports_are_still_taken
     PostgreSQL restarted under load faults/test_lost_stores.py::test_postgres_killed_and_restarted_under_load
+    PostgreSQL hangs                faults/test_hung_stores.py::test_a_postgres_that_hangs_is_said_in_time_and_work_goes_on_with_it
+    every thread hangs              web/test_connections.py::test_threads_that_hang_keep_nobody_waiting_for_ever
+    health itself hangs             web/test_connections.py::test_health_that_hangs_itself_is_answered_in_words
     a session of it ends            reports/test_api_idempotency.py::test_a_connection_that_dies_in_the_middle_is_503_and_the_repeat_succeeds_once
     all its sessions end            faults/test_lost_sessions.py::test_every_process_works_again_after_its_sessions_were_ended
     a web process dies              web/test_real_server.py::test_a_process_that_dies_is_replaced

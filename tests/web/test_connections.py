@@ -368,3 +368,65 @@ def test_a_request_names_one_host(serve: Serve, header: bytes, status: bytes) ->
     assert said.split(b" ")[1] == status
     if status == b"400":
         assert b"exactly one Host header" in said
+
+
+def test_threads_that_hang_keep_nobody_waiting_for_ever(serve: Serve) -> None:
+    goes_on = threading.Event()
+
+    def hanging(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/api/hangs":
+            goes_on.wait(30)
+        return answering(environ, start_response)
+
+    served = serve(hanging, thread_seconds=0.4, answer_seconds=1.2, health_seconds=0.6)
+    hang = b"POST /api/hangs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    late = [served.connect(hang) for _ in range(4)]
+    wait_until(lambda: served.bridge.unanswered == 4, what="four threads at work")
+    busy = served.connect(hang)
+    health = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    assert b"200 OK" in served.ask(health), "health waits for no thread of the others"
+    said = _ended(busy)
+    assert b"503 Service Unavailable" in said
+    assert b"Nothing of yours was kept" in said, "no thread had taken it"
+    for client in late:
+        said = _ended(client)
+        assert b"503 Service Unavailable" in said
+        assert b"application/problem+json" in said
+        assert b"retry-after: 5" in said
+        assert b"Whether this request was carried out is not known" in said
+    assert served.bridge.unanswered == 4, "the threads are still at work, and counted"
+    goes_on.set()
+    wait_until(lambda: served.bridge.unanswered == 0, what="free threads")
+    assert _is_answered(served)
+
+
+def test_health_that_hangs_itself_is_answered_in_words(serve: Serve) -> None:
+    goes_on = threading.Event()
+
+    def hanging(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        goes_on.wait(30)
+        return answering(environ, start_response)
+
+    served = serve(hanging, health_seconds=0.4, deep_health_seconds=0.8)
+    health = b"GET /healthz%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    for query in (b"", b"", b"?deep=1", b""):  # More than it has threads.
+        said = served.ask(health % query)
+        assert b"503 Service Unavailable" in said
+        assert b'"status": "down"' in said
+        assert b"the database or a disk hangs" in said
+        assert b"retry-after: 5" in said
+    goes_on.set()
+    wait_until(lambda: b"200 OK" in served.ask(health % b""), what="health")
+
+
+def test_an_answer_that_has_begun_may_take_its_time(serve: Serve) -> None:
+    def long(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Length", "180000")])
+        for _ in range(3):
+            yield b"x" * 60_000
+            time.sleep(0.5)
+
+    said = serve(long, answer_seconds=0.3).ask(
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
+    assert said.count(b"x") >= 180_000
