@@ -48,9 +48,13 @@ STAGES = (
         "Orders due → sent to the platform",
         "Sending orders to the platform",
         attempts.sendable_deliveries,
-        "next_attempt_at",
+        # While its endpoint is held back an order waits for the receiver: the sender's time begins at the end of that.
+        Greatest(
+            "next_attempt_at", "endpoint__breaker__open_until", "endpoint__breaker__resumed_at"
+        ),
         120,
         ("send_due",),
+        order_by="next_attempt_at",
     ),
     Stage(
         "previews",

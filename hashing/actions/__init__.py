@@ -182,6 +182,7 @@ from hashing.actions.trainings import (
     finish_training,
     keep_training,
     note_progress,
+    put_back_training,
     request_training,
     waiting_trainings,
 )
@@ -295,6 +296,7 @@ __all__ = [
     "pause_exchange",
     "pull_back_due_times",
     "put_back",
+    "put_back_training",
     "quiet_risk",
     "rate_changed",
     "record_connection_test",

@@ -31,6 +31,7 @@ __all__ = [
     "finish_training",
     "keep_training",
     "note_progress",
+    "put_back_training",
     "request_training",
     "waiting_trainings",
 ]
@@ -116,6 +117,23 @@ def begin_training(version: ClassifierVersion) -> ClassifierVersion | None:
     taken.save(update_fields=["attempts", "progress", "stage", "due_at"])
     taken.refresh_from_db()
     return taken
+
+
+def put_back_training(version: ClassifierVersion) -> bool:
+    """Let a training that the database interrupted be taken up again at once; the attempt does not count.
+
+    Not audited. Can be undone by taking it up.
+    """
+    return bool(
+        ClassifierVersion.objects.filter(
+            pk=version.pk, state=VersionState.TRAINING, attempts=version.attempts
+        ).update(
+            attempts=version.attempts - 1,
+            due_at=Now(),
+            progress=0,
+            stage="Waiting for a worker: the database was away",
+        )
+    )
 
 
 def keep_training(version: ClassifierVersion) -> AbstractContextManager[None]:

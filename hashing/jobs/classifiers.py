@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from core import audit, vault
-from core.errors import DiskFull, VaultDamage, describe
+from core.errors import DiskFull, VaultDamage, describe, is_database_down
 from core.jobs import enqueue, job, waits_for_room
 from hashing import actions, classifying, examples
 from hashing.actions.scores import SCORING
@@ -61,7 +61,11 @@ def train_classifier(version_id: str) -> None:
         )
     except _NotWanted:
         return
-    except Exception as failed:  # noqa: BLE001 — whoever waits for the model has to be told
+    except Exception as failed:
+        if is_database_down(failed):
+            # The row stays as it is and is taken up again. Should the database be away still: when its lease ends.
+            actions.put_back_training(version)
+            raise
         log.error("training failed: %s", describe(failed))
         reason = f"The training failed ({type(failed).__name__}). The log says where."
         if type(failed).__name__ == "JobTimeoutException":

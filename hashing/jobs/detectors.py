@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from core import vault
-from core.errors import VaultDamage, describe
+from core.errors import VaultDamage, describe, is_database_down
 from core.jobs import enqueue, is_time_for, job
 from hashing import actions, plugins
 from hashing.contract import Detector, ScanItem
@@ -140,7 +140,9 @@ def try_detector(trial_id: str) -> None:
         actions.end_trial(trial, problem=f"It could not be read again: {damage.reason}.")
     except IndexNotReady as waiting:
         actions.end_trial(trial, problem=f"Not now: {waiting.reason}. Try again shortly.")
-    except Exception as failed:  # noqa: BLE001 — whoever waits for it is told
+    except Exception as failed:
+        if is_database_down(failed):
+            raise
         log.error("trial of %s failed: %s", trial.detector, describe(failed))
         actions.end_trial(trial, problem="The trial failed. The log says where.")
     else:

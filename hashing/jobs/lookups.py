@@ -7,7 +7,7 @@ import logging
 from django.conf import settings
 
 from core import vault
-from core.errors import DiskFull, VaultDamage, describe
+from core.errors import DiskFull, VaultDamage, describe, is_database_down
 from core.jobs import enqueue, job, waits_for_room
 from hashing import actions, answering
 from hashing.images import Limits
@@ -38,7 +38,9 @@ def look_up(lookup_id: str) -> None:
         raise
     except VaultDamage as damage:
         actions.end_lookup(lookup, problem=f"The file could not be read: {damage.reason}.")
-    except Exception as failed:  # noqa: BLE001 — whoever waits is told; the log says where
+    except Exception as failed:
+        if is_database_down(failed):
+            raise  # It is due again when its lease ends; whoever waits is told by then.
         log.error("lookup failed: %s", describe(failed))
         actions.end_lookup(lookup, problem="Looking at it failed. The log says where.")
     else:

@@ -79,6 +79,7 @@ def note_answer(endpoint: WebhookEndpoint, *, answer: Answer) -> None:
         return
     troubled.update(failures=0, openings=0, open_until=None, is_probing=False)
     if before.open_until is not None:
+        EndpointBreaker.objects.filter(pk=before.pk).update(resumed_at=Now())
         audit.record(AuditEvent.WEBHOOK_RESUMED, actor=SYSTEM, subject=endpoint)
 
 

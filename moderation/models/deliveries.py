@@ -39,6 +39,11 @@ class EndpointBreaker(models.Model):
     failures = models.PositiveIntegerField(default=0, help_text="in a row")
     openings = models.PositiveIntegerField(default=0, help_text="in a row; each doubles the wait")
     open_until = models.DateTimeField(null=True, blank=True)
+    resumed_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When it was last sent to again: until then orders waited for it.",
+    )
     is_probing = models.BooleanField(default=False)
     last_error = models.CharField(max_length=300, blank=True)
     last_failed_at = models.DateTimeField(null=True, blank=True)

@@ -70,6 +70,7 @@ Receivers outside
     a TLS handshake without end     core/test_outbound.py::test_a_handshake_that_never_ends_is_ended
     hangs while others work         moderation/test_senders.py::test_a_receiver_that_hangs_delays_only_itself
     fails again and again           moderation/test_senders.py::test_after_five_failures_one_order_is_tried_and_opens_the_way_for_the_others
+    held back, named late           moderation/test_senders.py::test_what_waits_for_a_receiver_is_no_late_work_of_the_sender
     a heap of failed routes         moderation/test_routing.py::test_what_failed_is_tried_after_what_is_new
     a name rebound in an exchange   hashing/test_exchange_addresses.py::test_the_checked_address_is_the_one_connected_to
     a resolver that hangs           core/test_outbound.py::test_a_resolver_that_hangs_is_not_waited_for
@@ -195,6 +196,7 @@ Processes and stores
     PostgreSQL hangs                faults/test_hung_stores.py::test_a_postgres_that_hangs_is_said_in_time_and_work_goes_on_with_it
     every thread hangs              web/test_connections.py::test_threads_that_hang_keep_nobody_waiting_for_ever
     health itself hangs             web/test_connections.py::test_health_that_hangs_itself_is_answered_in_words
+    PostgreSQL restarted, training  hashing/test_classifiers.py::test_a_database_that_restarts_in_the_middle_costs_no_attempt
     a session of it ends            reports/test_api_idempotency.py::test_a_connection_that_dies_in_the_middle_is_503_and_the_repeat_succeeds_once
     all its sessions end            faults/test_lost_sessions.py::test_every_process_works_again_after_its_sessions_were_ended
     a web process dies              web/test_real_server.py::test_a_process_that_dies_is_replaced

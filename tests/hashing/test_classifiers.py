@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
@@ -20,8 +20,10 @@ from accounts.models import User
 from accounts.permissions import Role
 from core.audit import SYSTEM
 from core.errors import Invalid, Refused
+from core.jobs import JobFailed
 from core.models import AuditEntry
 from hashing import actions, classifying, examples, jobs
+from hashing.actions.trainings import MOST_TRAININGS
 from hashing.jobs import classifiers as work
 from hashing.learning.figures import BINS
 from hashing.models import (
@@ -235,6 +237,30 @@ def test_a_training_that_fails_says_why_without_the_texts(
     assert version.state == VersionState.FAILED
     assert words in version.failure
     assert "a text stands here" not in version.failure
+
+
+def test_a_database_that_restarts_in_the_middle_costs_no_attempt(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supplied(classifier)
+    version = actions.request_training(classifier, settings={}, actor=SYSTEM)
+    fit = work.fit
+
+    def restarted(*_: object) -> None:
+        raise OperationalError("the connection is closed")
+
+    monkeypatch.setattr(work, "fit", restarted)
+    for _ in range(MOST_TRAININGS + 1):
+        with pytest.raises(JobFailed):
+            jobs.train_classifier(str(version.pk))
+        version.refresh_from_db()
+        assert (version.state, version.attempts) == (VersionState.TRAINING, 0)
+        assert version in actions.waiting_trainings()
+    assert "the database was away" in version.stage
+    monkeypatch.setattr(work, "fit", fit)
+    jobs.train_classifier(str(version.pk))
+    version.refresh_from_db()
+    assert version.state == VersionState.TRAINED
 
 
 def test_a_training_that_takes_too_much_memory_is_stopped(

@@ -13,9 +13,10 @@ from django.db.models.functions import Now
 
 from accounts.models import User
 from config.runtime.up import Launcher, read_wishes
+from core import stages
 from core.models import AuditEntry
 from moderation import actions, delivery_jobs, webhooks
-from moderation.actions import endpoint_breakers
+from moderation.actions import attempts, endpoint_breakers
 from moderation.enforcement import tells_of_trouble
 from moderation.models import (
     Delivery,
@@ -128,6 +129,40 @@ def test_after_five_failures_one_order_is_tried_and_opens_the_way_for_the_others
     assert not Delivery.objects.exclude(state=DeliveryState.DELIVERED).exists()
     assert AuditEntry.objects.filter(event="webhook.resumed").count() == 1
     assert EndpointBreaker.objects.get(endpoint=endpoint).failures == 0
+
+
+def test_what_waits_for_a_receiver_is_no_late_work_of_the_sender(
+    receivers: Callable[[], Receiver], orders: Callable[[int], None], admin: User
+) -> None:
+    def sending() -> stages.Measured:
+        (found,) = [each for each in stages.measure() if each.stage.key == "deliveries"]
+        return found
+
+    receiver = receivers()
+    receiver.status = 500
+    endpoint = listening(receiver, "Platform", admin)
+    orders(12)
+    delivery_jobs.send_due()
+    breaker = EndpointBreaker.objects.filter(endpoint=endpoint)
+    assert breaker.get().open_until is not None
+    Delivery.objects.update(next_attempt_at=Now() - timedelta(minutes=9), locked_until=None)
+    assert not sending().waiting, "held back"
+
+    breaker.update(open_until=Now() - timedelta(seconds=3))
+    assert sending().waiting == 12, "a probe is due"
+    assert not sending().is_late, "and it was not before"
+
+    receiver.status = 204
+    (probed,) = attempts.begin_attempts(limit=32, busy={})
+    attempts.finish_attempt(probed[0], answer=webhooks.Answer(204, "", 1))
+    assert sending().waiting == 11
+    assert not sending().is_late, "it is sent to again since a moment ago"
+
+    for field in ("open_until", "resumed_at"):  # The sender does not come, though it could.
+        breaker.update(open_until=None, resumed_at=None)
+        breaker.update(**{field: Now() - timedelta(minutes=4)})
+        assert sending().is_late
+        assert sending().process == "sender"
 
 
 def test_a_test_message_that_is_taken_ends_the_pause(
