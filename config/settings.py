@@ -163,7 +163,9 @@ RQ_QUEUES = {
         "match",
         "scan",
         "video",
+        "anchor",
         "package",
+        "index",
         "default",
         "long",
     )
@@ -188,7 +190,7 @@ HOLDFAST_JOBS = {
     "try_detector": {"path": "hashing.jobs.try_detector", "queue": "scan", "timeout": 90},
     "describe_plugin": {"path": "hashing.jobs.describe_plugin", "queue": "default", "timeout": 60},
     "look_up": {"path": "hashing.jobs.look_up", "queue": "match", "timeout": 60},
-    "build_index": {"path": "hashing.jobs.build_index", "queue": "default", "timeout": 3600},
+    "build_index": {"path": "hashing.jobs.build_index", "queue": "index", "timeout": 3600},
     "make_preview": {"path": "moderation.jobs.make_preview", "queue": "scan", "timeout": 60},
     "route_waiting": {"path": "moderation.jobs.route_waiting", "queue": "intake", "timeout": 60},
     "publish_due": {"path": "moderation.jobs.publish_due", "queue": "publish", "timeout": 60},
@@ -198,8 +200,8 @@ HOLDFAST_JOBS = {
         "queue": "package",
         "timeout": 6 * 3600,
     },
-    "make_anchor": {"path": "referrals.jobs.make_anchor", "queue": "package", "timeout": 3600},
-    "keep_anchors": {"path": "referrals.jobs.keep_anchors", "queue": "package", "timeout": 3600},
+    "make_anchor": {"path": "referrals.jobs.make_anchor", "queue": "anchor", "timeout": 3600},
+    "keep_anchors": {"path": "referrals.jobs.keep_anchors", "queue": "anchor", "timeout": 3600},
     "verify_audit": {"path": "core.audit_job.verify_audit", "queue": "long", "timeout": 3600},
     # Classifiers of texts.
     "train_classifier": {
@@ -252,7 +254,8 @@ HOLDFAST_PROCESSES = {
     "case-worker": ["publish", "intake"],
     "scan-worker": ["match", "scan"],
     "sender": ["deliver"],
-    "package-worker": ["package"],
+    "package-worker": ["anchor", "package"],
+    "index-worker": ["index"],
     "video-worker": ["video", "default"],
     "long-worker": ["default", "long"],
 }

@@ -38,11 +38,15 @@ _STATEMENT = re.compile(
     r"chains ([0-9]{1,18})\nlisted ([0-9]{1,18})\nroot ([0-9a-f]{64})\n"
 )
 _LINE = re.compile(rb"([!-~]+) ([0-9]{1,18}) ([0-9a-f]{64})\n")
+NIGHTLY = "anchors"
+"""Under this name the pages of health say what keeps anchors from being made."""
+
 STORE = "anchors"
 """The storage where the files lie."""
 
 __all__ = [
     "GENESIS",
+    "NIGHTLY",
     "STORE",
     "AnchorUnreadable",
     "Head",

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from core import audit
 from core.anchor_check import check_anchors
+from core.anchors import NIGHTLY
 from core.audit_check import check
 from core.audit_events import AuditEvent
 from core.errors import describe
@@ -108,6 +109,8 @@ class LastCheck:
     read: int = 0
     total: int = 0
     anchor: AuditAnchor | None = None
+    anchor_problem: str = ""
+    """What keeps anchors from being made, in a sentence."""
 
     @property
     def is_anchor_unseen(self) -> bool:
@@ -120,11 +123,13 @@ def last_check() -> LastCheck:
     """Return the latest check of all chains, asked for here or run by the command."""
     found = Heartbeat.objects.filter(pk=NAME).first()
     anchor = AuditAnchor.objects.defer("heads").order_by("-number").first()
+    kept = Heartbeat.objects.filter(pk=NIGHTLY).values_list("detail", flat=True).first() or {}
+    problem = str(kept.get("problem", ""))
     if found is None:
-        return LastCheck("never", None, {}, anchor=anchor)
+        return LastCheck("never", None, {}, anchor=anchor, anchor_problem=problem)
     state = found.detail.get("state", "done")
     read, total = (progress() or (0, 0)) if state == "running" else (0, 0)
-    return LastCheck(state, found.at, found.detail, read, total, anchor)
+    return LastCheck(state, found.at, found.detail, read, total, anchor, problem)
 
 
 def sweep_audit_check() -> int:

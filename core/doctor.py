@@ -237,6 +237,8 @@ def _work() -> Said:
         yield FAULT, found.advice
     if not late:
         yield OK, "No stage has waited longer than its limit."
+    for sentence in jobs.problems():
+        yield FAULT, sentence
     for record in stages.records().values():
         if record.failures:
             yield (

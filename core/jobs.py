@@ -345,6 +345,22 @@ def beat(name: str, kind: str, **detail: Any) -> None:
     )
 
 
+def note_problem(name: str, sentence: str) -> None:
+    """Keep what a person has to put right before ``name`` can go on, for the pages of health; an empty text ends it."""
+    if sentence:
+        beat(name, Heartbeat.Kind.CHECK, problem=sentence)
+    else:
+        Heartbeat.objects.filter(pk=name, kind=Heartbeat.Kind.CHECK).delete()
+
+
+def problems() -> list[str]:
+    """Return the sentences that are kept for a person to act on."""
+    rows = Heartbeat.objects.filter(kind=Heartbeat.Kind.CHECK, detail__has_key="problem")
+    return [
+        str(detail["problem"]) for detail in rows.order_by("name").values_list("detail", flat=True)
+    ]
+
+
 def forget_processes() -> int:
     """Delete the signs of life of workers and schedulers older than ``PROCESS_KEPT``; return how many.
 

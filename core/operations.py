@@ -84,6 +84,8 @@ class Overview:
     failures: list[Failure] = field(default_factory=list)
     sweeps: list[Heartbeat] = field(default_factory=list)
     checks: list[Heartbeat] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """What a person has to put right, a sentence each."""
     scheduler: Heartbeat | None = None
     valkey: str = ""
     stages: list[Measured] = field(default_factory=list)
@@ -119,6 +121,8 @@ def overview() -> Overview:
             found.scheduler = beat
         elif beat.kind == Heartbeat.Kind.SWEEP and beat.name in settings.HOLDFAST_SWEEPS:
             found.sweeps.append(beat)
+        elif beat.kind == Heartbeat.Kind.CHECK and "problem" in beat.detail:
+            found.problems.append(beat.detail["problem"])
         elif beat.kind == Heartbeat.Kind.CHECK:
             found.checks.append(beat)
         elif beat.kind == Heartbeat.Kind.WORKER and "sandbox" in beat.detail:

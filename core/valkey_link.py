@@ -117,8 +117,14 @@ def _listen(url: str, rest: _Rest) -> None:
             del _rests[url]
 
 
-# A child has no listener: it finds out for itself.
-os.register_at_fork(after_in_child=_rests.clear)
+def _forget_rests() -> None:
+    """Begin anew in a child: it has no listener, and a lock may have been held by a thread it does not have."""
+    global _lock  # noqa: PLW0603 — one per process
+    _lock = threading.Lock()
+    _rests.clear()
+
+
+os.register_at_fork(after_in_child=_forget_rests)
 
 
 class _Pool(redis.ConnectionPool):

@@ -17,7 +17,8 @@ from django.core.files.storage import Storage, storages
 from django.db.models import QuerySet, Sum
 
 from core import disk
-from core.jobs import enqueue, is_time_for, job
+from core.anchors import NIGHTLY
+from core.jobs import enqueue, is_time_for, job, note_problem
 from core.models import AuditAnchor
 from referrals import actions, anchoring
 from referrals.actions import BuildSuperseded
@@ -49,13 +50,16 @@ def signing_key() -> SigningKey:
     path = settings.HOLDFAST_SIGNING_KEY_FILE
     if not path:
         raise NoKey(
-            "This worker has no signing key: set HOLDFAST_SIGNING_KEY_FILE for the worker that "
-            "serves the package queue."
+            "The package worker has no signing key: set HOLDFAST_SIGNING_KEY_FILE for it, and for no other "
+            "process, to the file that `manage.py init_signing` makes, and restart it."
         )
     try:
         data = Path(path).read_bytes()
     except OSError:
-        raise NoKey("The signing key file cannot be read by the package worker.") from None
+        raise NoKey(
+            "The signing key file cannot be read by the package worker: put it back where "
+            "HOLDFAST_SIGNING_KEY_FILE says, readable by its account, or run `manage.py init_signing`."
+        ) from None
     try:
         return SigningKey.from_openssh(data, principal=f"packages@{settings.HOLDFAST_DOMAIN}")
     except SignatureRefused as refusal:
@@ -233,8 +237,16 @@ def _remove_leavings(storage: Storage, referral: Referral) -> None:
 @job
 def make_anchor() -> None:
     """Fix and sign where all chains of the audit log end, when a day has passed. Safe to repeat."""
-    if actions.anchors.is_night_due():
-        anchoring.make(AuditAnchor.Reason.NIGHTLY, signer=signing_key())
+    if not actions.anchors.is_night_due():
+        return
+    try:
+        signer = signing_key()
+    except NoKey as missing:
+        # Not a failure to be repeated in the log: a state that a person has to end, and that is shown until then.
+        note_problem(NIGHTLY, f"The audit log gets no anchor. {missing}")
+        return
+    anchoring.make(AuditAnchor.Reason.NIGHTLY, signer=signer)
+    note_problem(NIGHTLY, "")
 
 
 @job

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from django.db.models import Case, F, When
+from django.db.models import Case, DateTimeField, ExpressionWrapper, F, When
 
 from core.stages import Stage
+from referrals.actions.anchors import NIGHT, overdue_anchors
 from referrals.actions.building import builds_to_do
 
 __all__ = ["STAGES"]
@@ -20,5 +21,16 @@ STAGES = (
         300,
         ("build_package",),
         order_by="approved_at",
+    ),
+    Stage(
+        "anchors",
+        "A day since the last anchor → the next one",
+        "Anchoring the audit log",
+        overdue_anchors,
+        ExpressionWrapper(F("made_at") + NIGHT, output_field=DateTimeField()),
+        # The package worker finishes the build in hand, six hours at most; that makes an anchor of its own.
+        7 * 3600,
+        ("make_anchor",),
+        order_by="made_at",
     ),
 )

@@ -76,7 +76,7 @@ def silent_valkey(
 def test_all_connections_share_one_limit_and_one_rest() -> None:
     cache = caches["default"]._cache.get_client().connection_pool  # type: ignore[attr-defined]
     for pool in (cache, valkey().connection_pool):
-        link = pool.make_connection()
+        link: Any = pool.make_connection()
         assert link.socket_connect_timeout == CONNECT_SECONDS <= 2
         assert link.socket_timeout == ANSWER_SECONDS <= 2
         assert link.retry == Patience(configured.REDIS_URL)
@@ -86,7 +86,8 @@ def test_all_connections_share_one_limit_and_one_rest() -> None:
 def test_a_look_at_the_workers_does_not_lengthen_the_limit() -> None:
     SimpleWorker([jobs.queue("scan")], connection=valkey(), serializer=JSONSerializer)
     operations.overview()
-    assert valkey().connection_pool.make_connection().socket_timeout == ANSWER_SECONDS
+    link: Any = valkey().connection_pool.make_connection()
+    assert link.socket_timeout == ANSWER_SECONDS
 
 
 def test_one_question_is_waited_for_and_no_second_one(silent_valkey: Stopped) -> None:

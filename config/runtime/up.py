@@ -314,7 +314,10 @@ class Launcher:
             worker("case-worker", "publish intake", public, WARM),
             worker("scan-worker", "match scan", public, WARM),
             worker("sender", "deliver", public, WARM),
-            worker("package-worker", "package", public | signing, FORKING),
+            # Anchors before packages, not apart from them: one process alone knows the signing key, and a build
+            # makes an anchor when it begins.
+            worker("package-worker", "anchor package", public | signing, FORKING),
+            worker("index-worker", "index", public, FORKING),
             worker("video-worker", "video default", public, FORKING),
             worker("long-worker", "default long", public, FORKING),
         ]

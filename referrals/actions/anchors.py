@@ -23,6 +23,9 @@ _OVERLAP = timedelta(hours=1)
 """Lines are numbered before they are committed: what an anchor of this age saw last is listed again, so that no chain
 is missed unless a transaction stays open for longer after its last line."""
 
+NIGHT = timedelta(hours=24)
+"""How long after one nightly anchor the next is due."""
+
 TRY_FOR = timedelta(days=7)
 """How long an authority or an endpoint that does not answer is tried."""
 
@@ -127,9 +130,16 @@ def record_told(anchor: AuditAnchor) -> None:
 def is_night_due() -> bool:
     """Return whether the last nightly anchor is a day old, however many nights nobody was there."""
     recent = AuditAnchor.objects.filter(
-        reason=AuditAnchor.Reason.NIGHTLY, made_at__gt=Now() - timedelta(hours=24)
+        reason=AuditAnchor.Reason.NIGHTLY, made_at__gt=Now() - NIGHT
     )
     return not recent.exists()
+
+
+def overdue_anchors() -> QuerySet[AuditAnchor]:
+    """Return the last nightly anchor when the next one is due."""
+    nightly = AuditAnchor.objects.filter(reason=AuditAnchor.Reason.NIGHTLY).defer("heads")
+    newest = nightly.order_by("-number").values("pk")[:1]
+    return nightly.filter(pk__in=newest, made_at__lte=Now() - NIGHT)
 
 
 def unfinished_anchors(*, stamped: bool, told: bool) -> QuerySet[AuditAnchor]:

@@ -173,6 +173,7 @@ The record
     an end cut off with its head    referrals/test_anchors.py::test_an_end_cut_off_together_with_its_head_is_named
     anchors removed or exchanged    referrals/test_anchors.py::test_what_only_the_store_or_only_the_database_has_is_named
     nights without a worker         referrals/test_anchors.py::test_a_night_without_the_worker_is_caught_up_and_once_a_day_is_enough
+    no signing key for anchors      referrals/test_anchors.py::test_a_missing_signing_key_is_said_everywhere_until_it_is_there
     no store for anchors            referrals/test_anchors.py::test_a_store_that_cannot_be_written_is_tried_again
     no answer of the authority      referrals/test_anchors.py::test_an_authority_stamps_the_statement_and_the_stamp_is_checked
     the clock goes back             core/test_audit.py::test_the_time_is_never_before_the_last_entry_and_a_clock_behind_is_marked

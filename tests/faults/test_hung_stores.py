@@ -98,7 +98,7 @@ def timed(call: Any, *arguments: Any) -> tuple[float, httpx.Response]:
 
 def test_a_postgres_that_hangs_is_said_in_time_and_work_goes_on_with_it(web: Web) -> None:
     assert web.report("before").status_code == 201
-    postmaster = psutil.Process(web.stack.postgres.process.pid)  # type: ignore[union-attr]
+    postmaster = psutil.Process(web.stack.postgres.process.pid)
     frozen = [postmaster, *postmaster.children(recursive=True)]
     with ThreadPoolExecutor(10) as pool:
         try:

@@ -41,7 +41,9 @@ LOOKS = {
     "match": "hashing.jobs.look_up",
     "scan": "moderation.jobs.make_preview",
     "video": "hashing.jobs.scan_video",
+    "anchor": "referrals.jobs.keep_anchors",
     "package": "referrals.jobs.build_package",
+    "index": "hashing.jobs.build_index",
     "default": "hashing.jobs.score_recent",
     "long": "hashing.jobs.read_links",
 }
@@ -50,6 +52,8 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "publish": (),
     "intake": (),
     "deliver": (),
+    "anchor": (),
+    "index": (0,),
     "default": (0,),
 }
 

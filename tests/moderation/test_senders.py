@@ -240,10 +240,10 @@ def test_nothing_of_our_own_stands_behind_a_network_or_a_long_job() -> None:
     del serves["scheduler"]
     assert serves == {name: set(one) for name, one in django_settings.HOLDFAST_PROCESSES.items()}
     assert set().union(*serves.values()) == set(django_settings.RQ_QUEUES)
-    for queues in ({"publish", "intake"}, {"deliver"}, {"package"}):
+    for queues in ({"publish", "intake"}, {"deliver"}, {"anchor", "package"}, {"index"}):
         assert queues in serves.values()
         assert sum(bool(queues & served) for served in serves.values()) == 1
-    apart = {"deliver", "video", "package", "long"}
+    apart = {"deliver", "video", "package", "index", "long"}
     for served in serves.values():
         assert len(served & apart) <= 1
     jobs = django_settings.HOLDFAST_JOBS

@@ -13,10 +13,12 @@ import pytest
 from django.core.files.storage import storages
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
+from django.template.loader import render_to_string
 
-from core import audit
+from core import audit, doctor, operations, stages
 from core.anchor_check import check_anchors
 from core.anchors import Head, Tree, pack, unpack
+from core.audit_job import last_check
 from core.jobs import run_now
 from core.models import AuditAnchor, AuditEntry
 from referrals import anchoring, custody
@@ -200,6 +202,52 @@ def test_a_night_without_the_worker_is_caught_up_and_once_a_day_is_enough() -> N
     run_now("make_anchor")
     assert AuditAnchor.objects.filter(reason="nightly").count() == 2
     assert AuditEntry.objects.filter(event="audit.anchor.made", chain="anchors").count() == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("", "The package worker has no signing key: set HOLDFAST_SIGNING_KEY_FILE"),
+        ("/nowhere/signing_key", "The signing key file cannot be read by the package worker"),
+    ],
+)
+def test_a_missing_signing_key_is_said_everywhere_until_it_is_there(
+    settings: Any, path: str, sentence: str
+) -> None:
+    usual, settings.HOLDFAST_SIGNING_KEY_FILE = settings.HOLDFAST_SIGNING_KEY_FILE, path
+    run_now("make_anchor")  # A state and not a failed job: nothing to be found in a log.
+    assert not AuditAnchor.objects.exists()
+
+    def said() -> list[str]:
+        work = [each.says for each in doctor.examine() if each.topic == "work"]
+        jobs = render_to_string("accounts/_jobs.html", {"overview": operations.overview()})
+        state = render_to_string("accounts/_audit_anchor.html", {"check": last_check()})
+        return [text for text in ("\n".join(work), jobs, state) if sentence in text]
+
+    assert len(said()) == 3
+    assert "The audit log gets no anchor." in said()[2]
+    assert stages.records()["make_anchor"].failures == 0
+
+    settings.HOLDFAST_SIGNING_KEY_FILE = usual
+    run_now("make_anchor")
+    assert AuditAnchor.objects.count() == 1
+    assert not said()
+
+
+def test_an_anchor_that_is_overdue_names_the_package_worker() -> None:
+    def anchors() -> stages.Measured:
+        (found,) = [each for each in stages.measure() if each.stage.key == "anchors"]
+        return found
+
+    run_now("make_anchor")
+    assert not anchors().waiting
+    for hours, is_late in ((30, False), (32, True)):
+        as_owner(
+            "core_auditanchor",
+            f"UPDATE core_auditanchor SET made_at = now() - interval '{hours} hours'",
+        )
+        assert (anchors().waiting, anchors().is_late) == (1, is_late)
+    assert anchors().processes == ("package-worker",)
 
 
 def test_a_store_that_cannot_be_written_is_tried_again(store: Path) -> None:

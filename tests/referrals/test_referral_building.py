@@ -272,7 +272,7 @@ def test_a_destroyed_original_stops_the_build_and_the_draft_can_leave_it_out(
 @pytest.mark.parametrize(
     ("setting", "value", "sentence"),
     [
-        ("HOLDFAST_SIGNING_KEY_FILE", "", "This worker has no signing key"),
+        ("HOLDFAST_SIGNING_KEY_FILE", "", "The package worker has no signing key"),
         ("HOLDFAST_SIGNING_KEY_FILE", "missing", "cannot be read by the package worker"),
         ("HOLDFAST_SIGNING_KEY_FILE", "escrow.recipient", "is not a readable OpenSSH key"),
         ("HOLDFAST_ESCROW_RECIPIENT_FILE", "missing", "There is no escrow key"),

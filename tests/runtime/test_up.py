@@ -78,7 +78,7 @@ class Installation:
 
     def complete(self) -> bool:
         """Say whether all programs of this installation run."""
-        return len(self.programs()) == 8
+        return len(self.programs()) == 9
 
     def programs(self) -> dict[str, psutil.Process]:
         """Return the processes that the launcher started itself, by what they do."""
@@ -89,6 +89,7 @@ class Installation:
             "sender": "deliver",
             "scan-worker": "scan",
             "package-worker": "package",
+            "index-worker": "index",
             "video-worker": "video",
             "long-worker": "long",
         }
