@@ -27,7 +27,7 @@ from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-sys.path[0] = str(Path(__file__).resolve().parent.parent)  # Its folder holds a packaging.py.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import cv2
 import numpy as np
@@ -35,6 +35,7 @@ import pdqhash
 from PIL import Image
 from threatexchange.signal_type.pdq.signal import PdqSignal
 
+import benchmarks.without_stores  # noqa: F401 — before what needs settings.
 from benchmarks.photos import photographs
 from hashing import images
 from hashing.matching import distance

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -163,9 +163,10 @@ class Bench:
         """Return the processor seconds so far of each worker and of PostgreSQL with all its sessions."""
         server = int(_stat(self.one("SELECT pg_backend_pid()"))[1])
         found = {name: _processor(process.pid) for name, process in self.processes.items()}
-        found["postgresql"] = _processor(server) + sum(
-            _processor(pid) for pid in _children_of(server)
-        )
+        found["postgresql"] = _processor(server)
+        for pid in _children_of(server):
+            with suppress(FileNotFoundError, ProcessLookupError):  # A session may end meanwhile.
+                found["postgresql"] += _processor(pid)
         return found
 
     def memory(self) -> dict[str, int]:

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path[0] = str(Path(__file__).resolve().parent.parent)  # Its folder holds a packaging.py.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.installation import REPOSITORY, installation
 

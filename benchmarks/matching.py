@@ -41,7 +41,7 @@ from typing import Any
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
-sys.path[0] = str(Path(__file__).resolve().parent.parent)  # Its folder holds a packaging.py.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import numpy as np
 import numpy.typing as npt

@@ -41,7 +41,3 @@ def photographs(count: int, size: tuple[int, int]) -> list[bytes]:
     return [
         jpeg(draw(seed, size) if seed % 4 == 3 else photograph(seed, size)) for seed in range(count)
     ]
-
-
-if __name__ == "__main__":
-    print("Pictures for the other measurements; nothing is measured here.")

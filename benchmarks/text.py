@@ -27,7 +27,7 @@ from typing import Any
 
 import ahocorasick
 
-sys.path[0] = str(Path(__file__).resolve().parent.parent)  # Its folder holds a packaging.py.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from flashtext import KeywordProcessor
 

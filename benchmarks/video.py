@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-sys.path[0] = str(Path(__file__).resolve().parent.parent)  # Its folder holds a packaging.py.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+import benchmarks.without_stores  # noqa: F401 — before what needs settings.
 from hashing import images, videos
 from hashing.videos import LISTED_EVERY, SEEN_EVERY, Seen, match
 from tests import clips

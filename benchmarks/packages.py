@@ -1,6 +1,6 @@
 """How fast a package is built, and how much memory it takes, whatever the size of its exhibits.
 
-    python benchmarks/packaging.py [--quick] [--json]
+    python benchmarks/packages.py [--quick] [--json]
 
 Each size is built in a process of its own, so that its peak memory is its own. Exhibits are
 synthetic: a repeated pseudo-random block, never held as a whole. Rates count the originals' bytes
