@@ -264,7 +264,11 @@ HOLDFAST_STAGES = ["hashing.stages.STAGES", "moderation.stages.STAGES", "referra
 HOLDFAST_STAGE_LIMITS = env_numbers("HOLDFAST_STAGE_LIMITS")
 # Rows that `verify_audit` compares with the lines that speak of them.
 HOLDFAST_AUDITED_ROWS = [
+    "accounts.audit_rows.KINDS",
     "reports.audit_rows.KINDS",
+    "reports.audit_directory.KINDS",
+    "hashing.audit_rows.KINDS",
+    "moderation.audit_cases.KINDS",
     "moderation.audit_rows.KINDS",
     "referrals.audit_rows.KINDS",
 ]

@@ -12,12 +12,50 @@ from core.audit import timestamp
 from core.audit_events import AuditEvent
 from core.audit_rows import Kind, digest
 from core.models import AuditEntry
-from moderation.models import Decision, Reveal
+from moderation.models import Decision, PolicyVersion, Reveal
 
 
 def reason_digest(decision: Decision) -> str:
     """Return what the log keeps of a decision's words."""
     return digest({"decision": decision.pk, "reason": decision.reason})
+
+
+def orders_digest(decision: Decision) -> str:
+    """Return the digest of what a decision orders, and of whom."""
+    rows = decision.enforcements.all()
+    orders = sorted(
+        [
+            str(row.pk),
+            str(row.verb),
+            *(str(key or "") for key in (row.account_id, row.group_id, row.item_id)),
+        ]
+        for row in rows
+    )
+    return digest({"decision": decision.pk, "orders": orders})
+
+
+def policy_digest(policy: PolicyVersion) -> str:
+    """Return the digest of the words and limits that a decision was made by."""
+    names = (
+        "id",
+        "policy_id",
+        "version",
+        "summary",
+        "definition",
+        "include",
+        "exclude",
+        "severity",
+        "enforcements",
+        "requires_referral",
+        "effective_from",
+    )
+    return digest({name: getattr(policy, name) for name in names})
+
+
+def _decisions(case: Any | None) -> QuerySet[Decision]:
+    rows = Decision.objects.select_related("case", "policy_version__policy")
+    rows = rows.prefetch_related("enforcements")
+    return rows if case is None else rows.filter(case=case)
 
 
 def _first(lines: Sequence[AuditEntry]) -> dict[str, AuditEntry]:
@@ -76,6 +114,10 @@ def _compare_decision(decision: Decision, lines: Sequence[AuditEntry]) -> Iterat
         yield f"{name}: the outcome is not the one decided"
     if begun.data.get("policy_version") != decision.policy_version_id:
         yield f"{name}: the policy is not the one decided by"
+    if begun.data.get("policy_digest") != policy_digest(decision.policy_version):
+        yield f"{name}: policy {decision.policy_version} does not say what it said when it was decided by"
+    if begun.data.get("orders") != orders_digest(decision):
+        yield f"{name}: its orders are not the ones that it gave"
     if begun.data.get("reason_digest") != reason_digest(decision):
         yield f"{name}: the reason is not the one given"
     if (
@@ -114,7 +156,7 @@ KINDS = [
         Decision,
         _DECISION,
         _DECISION | {AuditEvent.DECISION_PUBLISHED, AuditEvent.DECISION_UNDONE},
-        lambda case: _of_case(Decision, case),
+        _decisions,
         _compare_decision,
         lambda line: f"Decision {line.subject_id}: its row is gone",
     ),

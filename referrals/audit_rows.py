@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from core.audit_events import AuditEvent
 from core.audit_rows import Kind, digest
 from core.models import AuditEntry
-from referrals.models import Package, RecipientKey, Referral
+from referrals.models import Package, Recipient, RecipientKey, Referral
 
 
 def content_digest(referral: Referral) -> str:
@@ -100,6 +100,26 @@ def _compare_key(key: RecipientKey, lines: Sequence[AuditEntry]) -> Iterator[str
         yield f"{name}: its withdrawal is not what the log says"
 
 
+IDENTITY = ("name", "unit", "country", "contact")
+"""What says which agency it is, and so whose a confirmed key is."""
+
+
+def _recipients(case: Any | None) -> QuerySet[Recipient]:
+    rows = Recipient.objects.all()
+    return rows if case is None else rows.filter(referrals__case=case).distinct()
+
+
+def _compare_recipient(recipient: Recipient, lines: Sequence[AuditEntry]) -> Iterator[str]:
+    told = {"is_active": True} | lines[0].data.get("details", {})
+    for line in lines[1:]:
+        told |= line.data.get("after", {})
+    wrong = [
+        name for name in (*IDENTITY, "is_active") if told.get(name) != getattr(recipient, name)
+    ]
+    if wrong:
+        yield f"Agency {recipient}: its {', '.join(wrong)} is not what the log says"
+
+
 def _packages(case: Any | None) -> QuerySet[Package]:
     rows = Package.objects.select_related("referral")
     return rows if case is None else rows.filter(referral__case=case)
@@ -123,7 +143,17 @@ def _compare_package(package: Package, lines: Sequence[AuditEntry]) -> Iterator[
 
 
 _ENTERED = frozenset({AuditEvent.RECIPIENT_KEY_ENTERED})
+_ADDED = frozenset({AuditEvent.RECIPIENT_CREATED})
 KINDS = [
+    Kind(
+        "agencies",
+        Recipient,
+        _ADDED,
+        _ADDED | {AuditEvent.RECIPIENT_CHANGED},
+        _recipients,
+        _compare_recipient,
+        lambda line: f"Agency {line.subject_id}: its row is gone",
+    ),
     Kind(
         "public keys",
         RecipientKey,

@@ -7,6 +7,7 @@ from django.db import transaction
 from accounts import attempts
 from accounts.actions.locking import count_failure, lock_person
 from accounts.actions.sign_ins import end_other_sign_ins
+from accounts.audit_rows import identity_of
 from accounts.guards import require
 from accounts.models import SignIn, User
 from accounts.permissions import Permission
@@ -21,7 +22,7 @@ def rename(user: User, *, name: str, actor: User) -> User:
     user = lock_person(user)
     user.name = name.strip()
     user.save(update_fields=["name"])
-    audit.record(AuditEvent.PERSON_RENAMED, actor=actor, subject=user)
+    audit.record(AuditEvent.PERSON_RENAMED, actor=actor, subject=user, identity=identity_of(user))
     return user
 
 

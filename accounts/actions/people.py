@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from accounts.actions.locking import lock_person, lock_roster
 from accounts.actions.second_factor import remove_all
 from accounts.actions.sign_ins import end_other_sign_ins
+from accounts.audit_rows import identity_of
 from accounts.guards import require
 from accounts.models import PasswordLink, SignIn, User
 from accounts.permissions import Permission, Role
@@ -51,7 +52,13 @@ def create_person(
     person = User(email=email, name=name.strip(), role=role.value, pseudonym=_next_pseudonym(role))
     person.set_password(password)
     person.save(force_insert=True)
-    audit.record(AuditEvent.PERSON_CREATED, actor=actor or person, subject=person, role=role.value)
+    audit.record(
+        AuditEvent.PERSON_CREATED,
+        actor=actor or person,
+        subject=person,
+        role=role.value,
+        identity=identity_of(person),
+    )
     return person
 
 

@@ -19,6 +19,7 @@ from core.audit import Actor, AuditEvent
 from core.leases import kept, lease_after
 from hashing.actions.breakers import keep_pending_looks
 from hashing.actions.risk import mark_subjects_of
+from hashing.audit_rows import flag_digest
 from hashing.contract import AGAIN_LATER, Finding, FlagKind, could_not_scan
 from hashing.digests import FileDigests, FrameDigests
 from hashing.models import Algorithm, Digest, Flag, VideoWatch
@@ -211,8 +212,8 @@ def record_scans(scans: Sequence[Scan], *, actor: Actor = audit.SYSTEM) -> list[
         AuditEvent.ITEM_FLAGGED,
         actor=actor,
         about=[
-            (item, f"item:{item.pk}", {"flags": [_said(flag) for flag in raised]})
-            for item, raised in flagged
+            (item, f"item:{item.pk}", {"flags": [_said(flag) for flag in raised]} | changed)
+            for item, raised, changed in flagged
         ],
     )
     _mark_holders(items.values())
@@ -244,6 +245,7 @@ def _said(flag: Flag) -> dict[str, Any]:
     """Return what the audit log says of a flag: where it comes from, never what was found."""
     return {
         "flag": flag.pk,
+        "facts": flag_digest(flag),
         "kind": flag.kind,
         "detector": flag.detector,
         "version": flag.detector_version,
@@ -267,13 +269,18 @@ def _keep_looks(item: Item, outcomes: Iterable[Outcome]) -> None:
     keep_pending_looks(item, unavailable=away, answered=answered)
 
 
-def _keep_flags(scans: Iterable[tuple[Item, Scan]]) -> list[tuple[Item, list[Flag]]]:
-    """Write new flags, mark those that vanished; return the items that have new ones, with these."""
+def _keep_flags(
+    scans: Iterable[tuple[Item, Scan]],
+) -> list[tuple[Item, list[Flag], dict[str, list[UUID]]]]:
+    """Write new flags, mark those that vanished; return the items of which something changed.
+
+    With each its new flags, and under ``vanished`` and ``again`` the keys of those that went or came back.
+    """
     scans = list(scans)
     standing: dict[UUID, dict[str, Flag]] = defaultdict(dict)
     for flag in Flag.objects.filter(item__in=[item for item, _ in scans]):
         standing[flag.item_id][flag.fingerprint] = flag
-    new: list[tuple[Item, list[Flag]]] = []
+    changes: list[tuple[Item, list[Flag], dict[str, list[UUID]]]] = []
     again: list[UUID] = []
     vanished: list[UUID] = []
     for item, scan in scans:
@@ -284,26 +291,21 @@ def _keep_flags(scans: Iterable[tuple[Item, Scan]]) -> list[tuple[Item, list[Fla
         }
         here = standing[item.pk]
         raised = [_flag(item, fp, *found[fp]) for fp in found if fp not in here]
-        if raised:
-            new.append((item, raised))
-        again += [flag.pk for fp, flag in here.items() if fp in found and flag.superseded_at]
-        vanished += [
-            flag.pk for fp, flag in here.items() if fp not in found and not flag.superseded_at
-        ]
-    Flag.objects.bulk_create([flag for _, raised in new for flag in raised])
+        back = [flag.pk for fp, flag in here.items() if fp in found and flag.superseded_at]
+        gone = [flag.pk for fp, flag in here.items() if fp not in found and not flag.superseded_at]
+        moved = {name: keys for name, keys in (("again", back), ("vanished", gone)) if keys}
+        if raised or moved:
+            changes.append((item, raised, moved))
+        again += back
+        vanished += gone
+    Flag.objects.bulk_create([flag for _, raised, _ in changes for flag in raised])
     if again:
         Flag.objects.filter(pk__in=again).update(superseded_at=None)
     if vanished:
         Flag.objects.filter(pk__in=vanished).update(superseded_at=Now())
-    touched = {item.pk for item, _ in new}
-    touched |= {
-        flag.item_id
-        for here in standing.values()
-        for flag in here.values()
-        if flag.pk in {*again, *vanished}
-    }
+    touched = {item.pk for item, _, _ in changes}
     mark_subjects_of(item for item, _ in scans if item.pk in touched)
-    return new
+    return changes
 
 
 def _flag(item: Item, fingerprint: str, outcome: Outcome, finding: Finding) -> Flag:

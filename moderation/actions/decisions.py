@@ -25,7 +25,7 @@ from hashing.actions import quiet_risk, record_verdicts
 from moderation import access, workflow
 from moderation.actions.claims import check_lease
 from moderation.actions.deliveries import queue_deliveries
-from moderation.audit_rows import reason_digest
+from moderation.audit_rows import orders_digest, policy_digest, reason_digest
 from moderation.models import (
     Case,
     CaseReport,
@@ -126,6 +126,8 @@ def decide(
         made_at=decision.made_at,
         outcome=outcome,
         enforcements=list(chosen),
+        orders=orders_digest(decision),
+        policy_digest=policy_digest(policy),
         case_version=case_version,
         publish_at=decision.publish_at,
     )

@@ -11,6 +11,7 @@ from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused
 from moderation import access
+from moderation.audit_cases import note_digest
 from moderation.models import Case, Note
 
 LONGEST_NOTE = 4000
@@ -32,5 +33,7 @@ def add_note(case: Case, *, text: str, actor: User) -> Note:
         raise Refused("You may read this case, not write on it.", code="not_permitted", status=403)
     note = Note.objects.create(case=case, author=actor, text=text)
     note.refresh_from_db()
-    audit.record(AuditEvent.CASE_NOTE_ADDED, actor=actor, subject=note, case=case)
+    audit.record(
+        AuditEvent.CASE_NOTE_ADDED, actor=actor, subject=note, case=case, text=note_digest(note)
+    )
     return note

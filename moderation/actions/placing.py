@@ -24,6 +24,7 @@ from core.errors import Refused
 from hashing.models import Flag
 from moderation import routing
 from moderation.actions.previews import request_preview
+from moderation.audit_cases import opened_as
 from moderation.models import (
     Case,
     CaseItem,
@@ -259,6 +260,7 @@ def _write_down(
             due_minutes[case.pk] = min(
                 due_minutes.get(case.pk, placement.due_minutes), placement.due_minutes
             )
+        joined: list[UUID] = []
         if each.report is not None:
             reports.append(CaseReport(case=case, report=each.report, case_version=case.version))
         for item in _shown(each):
@@ -270,6 +272,7 @@ def _write_down(
                     case=case, item=item, position=positions[case.pk], case_version=case.version
                 )
             )
+            joined.append(item.pk)
             positions[case.pk] += 1
         reasons += [
             RoutingReason(
@@ -287,6 +290,7 @@ def _write_down(
         said = {
             "report": each.report.pk if each.report else None,
             "items": [item.pk for item in each.items],
+            "joined": joined,
             "queue": case.queue_id,
             "category": case.category,
             "severity": placement.severity,
@@ -294,6 +298,8 @@ def _write_down(
             "version": case.version,
         }
         event = AuditEvent.CASE_OPENED if is_new else AuditEvent.CASE_JOINED
+        if is_new:
+            said |= opened_as(case)
         lines.append(Line(event, case, f"case:{case.pk}", said))
     if raised:
         _raise_cases(raised, due_minutes)

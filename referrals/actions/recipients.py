@@ -13,11 +13,9 @@ from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid
 from referrals.actions.keys import enter_anew, put_key
+from referrals.audit_rows import IDENTITY
 from referrals.models import Recipient, Referral, ReferralState
 from referrals.public_keys import read_keys
-
-IDENTITY = ("name", "unit", "country", "contact")
-"""What says which agency it is, and so whose a confirmed key is."""
 
 
 def _check(name: str, country: str) -> None:

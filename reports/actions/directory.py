@@ -11,12 +11,14 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Max
 from django.db.models.functions import Now
 
 from core import audit
 from core.audit import Actor, AuditEvent
 from core.errors import Refused
 from reports.actions.submissions import intake_chain
+from reports.audit_directory import ACCOUNT_FIELDS, GROUP_FIELDS, identifier_digest, ip_digest
 from reports.links import NotALink, link_key
 from reports.models import (
     Account,
@@ -35,25 +37,6 @@ from reports.payloads import (
     IpUse,
     MembershipPayload,
     MembersPayload,
-)
-
-_ACCOUNT_FIELDS = (
-    "username",
-    "display_name",
-    "profile_text",
-    "profile_url",
-    "country",
-    "language",
-    "joined_at",
-    "platform_status",
-)
-_GROUP_FIELDS = (
-    "name",
-    "description",
-    "invite_link",
-    "member_count",
-    "created_on_platform_at",
-    "platform_status",
 )
 
 
@@ -122,8 +105,8 @@ def upsert_account(
     stub_accounts([external_id])
     # FOR NO KEY UPDATE: a report that refers to the account meanwhile does not wait.
     account = Account.objects.select_for_update(no_key=True).get(external_id=external_id)
-    changed = _change(account, payload, _ACCOUNT_FIELDS)
-    added, differing = _add_identifiers(account, payload.identifiers)
+    changed = _change(account, payload, ACCOUNT_FIELDS)
+    added, differing, identifiers = _add_identifiers(account, payload.identifiers)
     events = _add_ip_events(account, payload.ip_events)
     if changed or added or events:
         note_changes(accounts=[account])
@@ -136,7 +119,9 @@ def upsert_account(
         changed=changed,
         identifiers=added,
         identifiers_changed=differing,
-        ip_events=events,
+        identifier_facts={str(row.pk): identifier_digest(row) for row in identifiers},
+        ip_events=len(events),
+        ip_facts=ip_digest(events) if events else None,
     )
     return account
 
@@ -147,7 +132,7 @@ def upsert_group(source: Source, external_id: str, *, payload: GroupPayload, act
     _check_own_platform(source)
     stub_group(external_id)
     group = Group.objects.select_for_update(no_key=True).get(external_id=external_id)
-    changed = _change(group, payload, _GROUP_FIELDS)
+    changed = _change(group, payload, GROUP_FIELDS)
     if "invite_link" in changed:
         keep_link(group, group.invite_link)
     if changed:
@@ -253,10 +238,10 @@ def _change(row: Account | Group, payload: Any, fields: tuple[str, ...]) -> dict
 
 def _add_identifiers(
     account: Account, told: list[Identifier]
-) -> tuple[int, dict[str, dict[str, list[Any]]]]:
-    """Add what is new; return how many, and old and new values of those that were known."""
+) -> tuple[int, dict[str, dict[str, list[Any]]], list[AccountIdentifier]]:
+    """Add what is new; return how many, old and new values of those that were known, and all rows told of."""
     if not told:
-        return 0, {}
+        return 0, {}, []
     known = {(i.kind, i.value): i for i in account.identifiers.all()}
     new: dict[tuple[str, str], AccountIdentifier] = {}
     changed: dict[tuple[str, str], AccountIdentifier] = {}
@@ -286,7 +271,8 @@ def _add_identifiers(
         }
         for row in changed.values()
     }
-    return len(new), {pk: fields for pk, fields in differing.items() if fields}
+    differing = {pk: fields for pk, fields in differing.items() if fields}
+    return len(new), differing, [*new.values(), *changed.values()]
 
 
 def _facts_of(row: AccountIdentifier) -> dict[str, Any]:
@@ -298,10 +284,11 @@ def _facts_of(row: AccountIdentifier) -> dict[str, Any]:
     }
 
 
-def _add_ip_events(account: Account, told: list[IpUse]) -> int:
+def _add_ip_events(account: Account, told: list[IpUse]) -> list[IpEvent]:
+    """Add what is new and return it. Whoever adds holds the account's row, so later rows have higher keys."""
     if not told:
-        return 0
-    before = account.ip_events.count()
+        return []
+    newest = account.ip_events.aggregate(pk=Max("pk"))["pk"] or 0
     IpEvent.objects.bulk_create(
         [
             IpEvent(
@@ -317,7 +304,7 @@ def _add_ip_events(account: Account, told: list[IpUse]) -> int:
         ignore_conflicts=True,
         batch_size=1000,
     )
-    return account.ip_events.count() - before
+    return list(account.ip_events.filter(pk__gt=newest).order_by("pk"))
 
 
 def _earliest(one: datetime | None, other: datetime | None) -> datetime | None:

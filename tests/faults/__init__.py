@@ -170,6 +170,7 @@ The record
     rows changed behind the log     referrals/test_record.py::test_rows_changed_behind_the_log_are_refused_then_named_and_never_sealed
     changed after its approval      referrals/test_record.py::test_a_referral_changed_after_its_approval_is_named_and_never_sealed
     a row that the log does not know  referrals/test_record.py::test_a_row_without_a_line_is_named
+    any other row changed by SQL     referrals/test_record.py::test_a_row_of_each_kind_that_is_changed_by_sql_is_named
     an end cut off with its head    referrals/test_anchors.py::test_an_end_cut_off_together_with_its_head_is_named
     anchors removed or exchanged    referrals/test_anchors.py::test_what_only_the_store_or_only_the_database_has_is_named
     nights without a worker         referrals/test_anchors.py::test_a_night_without_the_worker_is_caught_up_and_once_a_day_is_enough

@@ -11,9 +11,17 @@ import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 
+from accounts.actions import rename
+from accounts.permissions import Role
+from core.audit import SYSTEM
 from core.audit_check import check
+from moderation import actions as moderation
 from referrals.models import PackageDownload, Recipient, Referral, ReferralAccount, ReferralState
-from reports.models import Account, AccountIdentifier, IpEvent
+from reports.actions import create_source, upsert_account, upsert_group
+from reports.models import Account, AccountIdentifier, IpEvent, SourceKind
+from reports.payloads import AccountPayload, GroupPayload
+from tests.casework import term_finding
+from tests.cast import make_person
 from tests.pictures import jpeg
 from tests.referrals.desk import Desk
 
@@ -87,6 +95,149 @@ TAMPERING = {
         "moderation_decision",
         "UPDATE moderation_decision SET published_at = published_at - interval '1 day'",
         "whether and when it took effect is not what the log says",
+    ),
+}
+# What the application's role itself may change, or what only the owner can: either way it is named, not sealed.
+# Each is made by the actions, then changed by SQL.
+CHANGED = {
+    "an item that joined another case": (
+        "UPDATE moderation_caseitem SET case_version = case_version + 1",
+        "joined it with another version than the log says",
+    ),
+    "an item taken out of its case": (
+        "DELETE FROM moderation_caseitem WHERE item_id = (SELECT max(item_id::text)::uuid FROM moderation_caseitem)",
+        "joined it, and its row is gone",
+    ),
+    "an item put into a case": (
+        (
+            "INSERT INTO moderation_caseitem (case_id, item_id, position, case_version) SELECT c.id, i.id, 9, 1"
+            " FROM moderation_case c, reports_item i WHERE NOT EXISTS"
+            " (SELECT 1 FROM moderation_caseitem o WHERE o.case_id = c.id AND o.item_id = i.id) LIMIT 1"
+        ),
+        "the log does not say that item",
+    ),
+    "a report taken out of its case": (
+        "DELETE FROM moderation_casereport",
+        "joined it, and its row is gone",
+    ),
+    "how the subject looked": (
+        """UPDATE moderation_case SET subject_snapshot = subject_snapshot || '{"username": "another"}'""",
+        "what its subject looked like is not what the log says",
+    ),
+    "another subject": (
+        (
+            "UPDATE moderation_case c SET account_id = (SELECT id FROM reports_account a"
+            " WHERE a.id <> c.account_id LIMIT 1)"
+        ),
+        "it is about another account or group than the log says",
+    ),
+    "another queue": (
+        "UPDATE moderation_case c SET queue_id = (SELECT id FROM moderation_queue q WHERE q.id <> c.queue_id LIMIT 1)",
+        "it is in another queue than the log says",
+    ),
+    "a case removed": (
+        "DELETE FROM moderation_case",
+        "its row is gone",
+    ),
+    "another order": (
+        "UPDATE moderation_enforcement SET verb = 'no_action'",
+        "its orders are not the ones that it gave",
+    ),
+    "an order given to another decision": (
+        "DELETE FROM moderation_enforcement",
+        "its orders are not the ones that it gave",
+    ),
+    "a policy reworded": (
+        "UPDATE moderation_policyversion SET definition = definition || ' And more.'",
+        "does not say what it said when it was decided by",
+    ),
+    "a note reworded": (
+        "UPDATE moderation_note SET text = 'another'",
+        "its words are not the ones written",
+    ),
+    "a finding made weaker": (
+        "UPDATE hashing_flag SET score = 0.1",
+        "it is not what the scan found",
+    ),
+    "a finding set aside": (
+        "UPDATE hashing_flag SET superseded_at = now()",
+        "whether it still stands is not what the log says",
+    ),
+    "a finding removed": ("DELETE FROM hashing_flag", "its row is gone"),
+    "a finding invented": (
+        (
+            "INSERT INTO hashing_flag (id, item_id, detector, detector_version, kind, category, score, summary,"
+            " evidence, fingerprint) SELECT gen_random_uuid(), item_id, detector, detector_version, kind, category,"
+            " score, summary, evidence, 'invented' FROM hashing_flag"
+        ),
+        "the log has no line of it",
+    ),
+    "a name of an account": (
+        "UPDATE reports_account SET display_name = 'Another' WHERE external_id = 'told-of'",
+        "its display_name is not what the platform told",
+    ),
+    "a name of an account that nobody described": (
+        "UPDATE reports_account SET username = 'another' WHERE external_id <> 'told-of'",
+        "its username is not what the platform told",
+    ),
+    "a name of a group": (
+        "UPDATE reports_group SET name = 'Another'",
+        "its name is not what the platform told",
+    ),
+    "another phone number": (
+        "UPDATE reports_accountidentifier SET value = '+15550009999'",
+        "is not what the platform told",
+    ),
+    "a phone number removed": (
+        "DELETE FROM reports_accountidentifier",
+        "was told, and its row is gone",
+    ),
+    "another address of a use": (
+        "UPDATE reports_ipevent SET ip = '203.0.113.99' WHERE ip = '203.0.113.7'",
+        "its uses of IP addresses are not what the platform told",
+    ),
+    "a use of an address invented": (
+        (
+            "INSERT INTO reports_ipevent (account_id, kind, ip, at, user_agent)"
+            " SELECT account_id, kind, '203.0.113.98', at, user_agent FROM reports_ipevent LIMIT 1"
+        ),
+        "it has uses of IP addresses that the log does not know",
+    ),
+    "a role": (
+        "UPDATE accounts_user SET role = 'administrator' WHERE role = 'reviewer'",
+        "the role is not the one that the log says",
+    ),
+    "a name of a person": (
+        "UPDATE accounts_user SET name = 'Another'",
+        "name or e-mail address is not the one that the log says",
+    ),
+    "an account opened again": (
+        "UPDATE accounts_user SET is_active = NOT is_active",
+        "whether the account is open is not what the log says",
+    ),
+    "a person put in": (
+        (
+            "INSERT INTO accounts_user (id, email, name, pseudonym, role, password, is_active, theme, keys_enabled,"
+            " failed_sign_ins, attempts_epoch) SELECT gen_random_uuid(), 'x@holdfast.example', name, 'R-99', role,"
+            " password, true, theme, true, 0, 0 FROM accounts_user LIMIT 1"
+        ),
+        "the log has no line of it",
+    ),
+    "a grant taken": (
+        "DELETE FROM guardian_userobjectpermission",
+        "and the grant is gone",
+    ),
+    "a grant given": (
+        (
+            "INSERT INTO guardian_userobjectpermission (object_pk, content_type_id, permission_id, user_id)"
+            " SELECT DISTINCT ON (content_type_id) object_pk, content_type_id, permission_id, u.id"
+            " FROM guardian_userobjectpermission, accounts_user u WHERE u.email = 'told@holdfast.example'"
+        ),
+        "and the log does not say so",
+    ),
+    "another name of an agency": (
+        "UPDATE referrals_recipient SET name = 'Another agency'",
+        "its name is not what the log says",
     ),
 }
 # What the steps of a referral themselves change can be refused by no trigger.
@@ -163,6 +314,40 @@ def approved(desk: Desk) -> Any:
     return desk.approved(desk.case(reveals=["whole"], pictures=[jpeg(1), jpeg(2)], texts=["words"]))
 
 
+def told_of(desk: Desk) -> None:
+    """Bring about a row of each kind by the verbs: two cases, findings, notes, and a directory that changed."""
+    case = desk.case(pictures=[jpeg(1), jpeg(2)], texts=["words"])
+    second = desk.casework.routed(
+        desk.casework.report("another-account", texts=["markerword-alpha"]), term_finding((0, 10))
+    )
+    moderation.add_note(second, text="An invented note.", actor=desk.reviewer)
+    source = create_source(
+        name="Own",
+        slug="own-platform",
+        kind=SourceKind.PLATFORM,
+        is_own_platform=True,
+        actor=SYSTEM,
+    )
+    for name in ("One", "Two"):
+        account = AccountPayload.model_validate(
+            {
+                "display_name": name,
+                "joined_at": "2026-01-02T03:04:05+02:00",
+                "identifiers": [{"kind": "phone", "value": "+15550001001", "detail": {"as": name}}],
+                "ip_events": [
+                    {"kind": "login", "ip": ip, "at": "2026-03-02T12:00:00Z"}
+                    for ip in ("203.0.113.7", "2001:DB8::1" if name == "One" else "203.0.113.8")
+                ],
+            }
+        )
+        upsert_account(source, "told-of", payload=account, actor=SYSTEM)
+        group = GroupPayload.model_validate({"name": name, "member_count": 3})
+        upsert_group(source, "told-of", payload=group, actor=SYSTEM)
+    person = make_person("Told Of", Role.REVIEWER, email="told@holdfast.example", totp=False)
+    rename(person, name="Told Again", actor=person)
+    assert case.case_items.count() == 3
+
+
 @pytest.mark.parametrize("how", TAMPERING)
 def test_rows_changed_behind_the_log_are_refused_then_named_and_never_sealed(
     desk: Desk, how: str
@@ -179,6 +364,27 @@ def test_rows_changed_behind_the_log_are_refused_then_named_and_never_sealed(
     built = desk.build(referral)
     assert built.state == ReferralState.BUILD_FAILED
     assert "Nothing was sealed" in built.build_error
+
+
+def test_a_row_of_each_kind_that_is_changed_by_sql_is_named(desk: Desk) -> None:
+    """One after the other on the same rows: each change is taken back before the next."""
+    told_of(desk)
+    assert rows_named() == []
+    missed: dict[str, list[str]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        for how, (statement, sentence) in CHANGED.items():
+            with transaction.atomic():
+                # The owner's own: no trigger refuses, and what is removed may leave a hole.
+                cursor.execute("SET LOCAL session_replication_role = replica")
+                cursor.execute(statement)
+                assert cursor.rowcount > 0, how
+                named = rows_named()
+                if not any(sentence in what for what in named):
+                    missed[how] = named
+                transaction.set_rollback(True)
+    assert missed == {}
+    assert rows_named() == []
 
 
 @pytest.mark.parametrize("how", APPROVED)

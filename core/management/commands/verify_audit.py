@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,20 @@ from core.anchor_check import AnchorVerdict, check_anchors
 from core.audit_check import Verdict, check
 from core.models import Heartbeat
 
+TOLD_EVERY = 30
+"""Seconds between two lines of progress where nobody watches a terminal."""
+
 
 class Command(BaseCommand):
-    """Read all chains and name the first bad entry of each, then compare reports, items, reveals, decisions,
-    referrals and packages with the lines that speak of them. Exits with 1 when anything differs.
+    """Read all chains and name the first bad entry of each, then compare the rows that the log knows
+    (``HOLDFAST_AUDITED_ROWS``) with the lines that speak of them. Exits with 1 when anything differs.
 
     ``--anchors`` also checks the signed anchors, in the database and in the store, and names a chain whose end was
     cut off since. ``--save-heads FILE`` writes where every chain ends. Kept on another machine and given back with
     ``--against FILE``, it also finds a chain that somebody rewrote together with its head.
     """
+
+    _told = 0.0
 
     help = "Check that no audit entry was changed, removed or cut off."
 
@@ -40,6 +46,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         from core.jobs import beat
 
+        self._told = time.monotonic()
         anchor = self._anchor(options["against"]) if options["against"] else None
         verdict = check(
             chain=options["chain"],
@@ -117,3 +124,6 @@ class Command(BaseCommand):
     def _progress(self, done: int, total: int) -> None:
         if self.stderr.isatty():
             self.stderr.write(f"  {done} of {total}", ending="\r" if done < total else "\n")
+        elif time.monotonic() - self._told >= TOLD_EVERY:
+            self._told = time.monotonic()
+            self.stderr.write(f"  {done} of {total}")
