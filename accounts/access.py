@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import wraps
 from typing import Any
@@ -17,6 +18,8 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import BooleanField, DurationField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponseBase
+from django.urls import reverse
+from django.utils.module_loading import import_string
 
 from accounts import confirming
 from accounts.models import RECOVERY_SHOWN, AccountRequest, Invitation, SignIn, StoredSearch, User
@@ -225,6 +228,32 @@ def get_account_request_for(user: User, id: uuid.UUID) -> AccountRequest:
     if found is None:
         raise Http404
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """So many things of one kind that wait for a person, and where they stand."""
+
+    what: str
+    count: int
+    url: str
+
+
+def waiting_for(user: User) -> list[Waiting]:
+    """Return what waits for an administrator: requests of colleagues that take a second one."""
+    if not user.may(Permission.PEOPLE_MANAGE):
+        return []
+    others = account_requests_for(user).filter(is_open=True)
+    count = others.exclude(requested_by=user).exclude(person=user).count()
+    return [
+        Waiting("Requests of other administrators to confirm", count, reverse("accounts:requests"))
+    ]
+
+
+def all_waiting_for(user: User) -> list[Waiting]:
+    """Return what waits for a person in all rooms (``settings.HOLDFAST_WAITING``), only what there is."""
+    found = [each for path in settings.HOLDFAST_WAITING for each in import_string(path)(user)]
+    return [each for each in found if each.count]
 
 
 def recoveries_for(user: User) -> QuerySet[AccountRequest]:

@@ -87,6 +87,7 @@ class AuditEvent(StrEnum):
     HASH_LIST_CHANGED = "hashing.list.changed"
     HASH_LIST_IMPORTED = "hashing.list.imported"
     HASH_ENTRY_ADDED = "hashing.entry.added"
+    HASH_ENTRIES_ADDED = "hashing.entries.added"
     HASH_ENTRY_RETIRED = "hashing.entry.retired"
     HASH_ENTRY_RESTORED = "hashing.entry.restored"
     HASH_LISTS_SEARCHED = "hashing.lists.searched"

@@ -49,6 +49,14 @@ def converter() -> Converter | None:
     return Converter(path, _version(path))
 
 
+def is_ready() -> bool:
+    """Return whether HEIC pictures are decoded here: it is switched on and the converter is installed."""
+    try:
+        return converter() is not None
+    except LookupError:
+        return False
+
+
 def described() -> str:
     """Return a sentence for the operator: whether HEIC is decoded, by what, and of which version."""
     try:

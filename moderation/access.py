@@ -174,6 +174,27 @@ def get_case_item_for(user: User, case_id: uuid.UUID | str, item_id: uuid.UUID |
     return case_item
 
 
+def case_of_number(text: str) -> uuid.UUID | None:
+    """Return the id of the case that ``C-000010``, or a report of it such as ``R-000010``, means.
+
+    Grants nothing and shows nothing: for who reads the audit log, which names cases by their ids.
+    """
+    if (found := re.fullmatch(r"([CR])-?0*(\d{1,15})", text)) is None:
+        return None
+    number = int(found[2])
+    cases = (
+        Case.objects.filter(number=number)
+        if found[1] == "C"
+        else Case.objects.filter(case_reports__report__number=number)
+    )
+    return cases.order_by("pk").values_list("pk", flat=True).first()
+
+
+def media_of(case: Case) -> QuerySet[Item]:
+    """Return the items of a case that have a stored file. For a case that was asked for with ``get_case_for``."""
+    return Item.objects.filter(case_items__case=case, blob__isnull=False)
+
+
 def get_decision_for(user: User, id: uuid.UUID | str) -> Decision:
     """Return a decision on a case the person may see. Raises Http404 otherwise."""
     decision = (

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
 from django.http import Http404
+from django.urls import reverse
 
+from accounts.access import Waiting
 from accounts.models import User
 from accounts.permissions import Permission, Role, role_may
 from moderation.access import cases_for, confirming_decisions, get_case_for
-from moderation.models import Case, CaseStatus, Outcome
+from moderation.models import Case, CaseStatus, Outcome, Reveal
 from referrals.actions.steps import reasons_against
-from referrals.models import Package, Recipient, RecipientKey, Referral, ReferralState
+from referrals.models import Exhibit, Package, Recipient, RecipientKey, Referral, ReferralState
+from reports.models import AccountIdentifier, IpEvent, Membership
 
 TABS = {
     "draft": ("Draft", [ReferralState.DRAFT]),
@@ -155,3 +161,72 @@ def issued_packages(user: User) -> QuerySet[Package]:
     if not user.may(Permission.REFERRALS_EXPORT):
         return Package.objects.none()
     return Package.objects.order_by("built_at")
+
+
+def case_of_number(text: str) -> UUID | None:
+    """Return the id of the case whose referral is meant by ``ESC-2026-000010``, with or without its revision.
+
+    Grants nothing and shows nothing: for who reads the audit log, which names cases by their ids.
+    """
+    if (found := re.fullmatch(r"ESC-(\d{4})-0*(\d{1,15})(-R\d+)?", text)) is None:
+        return None
+    referrals = Referral.objects.filter(year=int(found[1]), number=int(found[2]))
+    return referrals.order_by("pk").values_list("case", flat=True).first()
+
+
+def waiting_for(user: User) -> list[Waiting]:
+    """Return what waits for somebody of the legal team: approvals, failed builds, keys, decided cases."""
+    open_url = reverse("referrals:list")
+    found = []
+    if user.may(Permission.REFERRALS_APPROVE):
+        asked = referrals_for(user).filter(state=ReferralState.AWAITING_APPROVAL)
+        mine = asked.exclude(drafted_by=user).exclude(requested_by=user).exclude(edited_by=user)
+        url = f"{open_url}?state=awaiting_approval"
+        found.append(Waiting("Referrals that wait for a second person", mine.count(), url))
+    if user.may(Permission.RECIPIENTS_MANAGE):
+        keys = RecipientKey.objects.filter(confirmed_at=None, ended_at=None)
+        count = keys.exclude(entered_by=user).count()
+        found.append(Waiting("Keys of agencies to confirm", count, reverse("referrals:recipients")))
+    if user.may(Permission.REFERRALS_DRAFT):
+        failed = referrals_for(user).filter(state=ReferralState.BUILD_FAILED).count()
+        found.append(
+            Waiting("Packages whose build failed", failed, f"{open_url}?state=build_failed")
+        )
+        decided = unreferred_cases_for(user).count()
+        found.append(Waiting("Decided cases without a referral", decided, open_url))
+    return found
+
+
+def whole_views_of(referral: Referral, exhibits: Iterable[Exhibit]) -> QuerySet[Reveal]:
+    """Return, for each of these exhibits that a person saw whole, the latest reveal that showed it."""
+    return (
+        referral.case.reveals.filter(
+            item__in=[row.item_id for row in exhibits], is_complete=True, used_at__isnull=False
+        )
+        .select_related("user")
+        .order_by("item", "-used_at")
+        .distinct("item")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """How much is known of an account that a referral names."""
+
+    identifiers: int
+    events: int
+    groups: int
+
+
+def known_of(accounts: Sequence[UUID]) -> dict[UUID, Known]:
+    """Return, for accounts of a referral that the person sees, how much is known of each."""
+
+    def counted(rows: type[AccountIdentifier | IpEvent | Membership]) -> dict[UUID, int]:
+        found = rows.objects.filter(account__in=accounts).order_by().values_list("account")
+        return dict(found.annotate(Count("pk")))
+
+    identifiers, events, groups = map(counted, (AccountIdentifier, IpEvent, Membership))
+    return {
+        key: Known(identifiers.get(key, 0), events.get(key, 0), groups.get(key, 0))
+        for key in accounts
+    }

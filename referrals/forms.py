@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.core.paginator import Page
 from django.http import QueryDict
 
 from accounts.models import User
@@ -107,18 +108,19 @@ class AccountForm(forms.Form):
 
 
 class Draft:
-    """The draft form and the lines below it, bound or fresh, as one."""
+    """The draft form and one page of the lines below it, bound or fresh, as one."""
 
     def __init__(
         self,
         referral: Referral,
         *,
-        exhibits: list[Exhibit],
-        accounts: list[ReferralAccount],
+        exhibits: Page[Exhibit],
+        accounts: Page[ReferralAccount],
         user: User,
         data: QueryDict | None = None,
     ) -> None:
         self.referral = referral
+        self.exhibit_page, self.account_page = exhibits, accounts
         self.form = DraftForm(data, referral=referral, user=user)
         self.exhibits = [
             (row, ExhibitForm(data, prefix=f"exhibit-{row.pk}", initial=_initial(row, ExhibitForm)))

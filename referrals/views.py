@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.core.paginator import Paginator
-from django.db.models import Count
+from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -19,7 +21,7 @@ from accounts.permissions import Permission
 from accounts.searches import searched, stored_search
 from core import audit
 from core.audit_events import AuditEvent
-from core.errors import Invalid, Refused
+from core.errors import Invalid
 from referrals import access, actions
 from referrals.completeness import measure
 from referrals.describing import exhibit_name
@@ -28,6 +30,10 @@ from referrals.models import Exhibit, Referral, ReferralState
 from referrals.workflow import Step, steps_shown, why_not
 
 PER_PAGE = 25
+LISTS = ("exhibits", "accounts")
+"""What a referral has many of; each is shown, and saved, a page at a time (``?exhibits=2``)."""
+LINES = 50
+"""Exhibits or accounts on one page: four fields each stay far below what a form may send."""
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -112,6 +118,7 @@ def save(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """Save the draft; with ``next=request`` ask for approval in the same breath."""
     referral = access.get_referral_for(person_of(request), referral_id)
     draft = _draft(request, referral, bound=True)
+    shown = {name: request.GET[name] for name in LISTS if name in request.GET}
     if not draft.is_valid():
         return _page(request, referral, draft=draft, status=422)
     try:
@@ -125,29 +132,42 @@ def save(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
         for field, sentences in invalid.errors.items():
             draft.form.add_error(field or None, sentences)
         return _page(request, referral, draft=draft, status=422)
-    except Refused as refused:
-        if refused.code != "changed_meanwhile":
-            raise
+    except actions.DraftChanged as refused:
         # The page keeps what was typed, so that it can be carried over to the version that stands.
         return _page(request, referral, draft=draft, conflict=refused.message, status=409)
-    if request.POST.get("next") == "request":
+    asked = request.POST.get("next", "")
+    if asked == "request":
         try:
             actions.request_approval(referral, version=referral.version, actor=person_of(request))
-        except Refused as refused:
-            if refused.code != "incomplete":
-                raise
+        except actions.NotComplete as refused:
             return _page(request, referral, incomplete=refused.message, status=409)
         messages.success(request, "Approval was asked for. A second person will look at it.")
-    else:
-        messages.success(request, "Draft saved.")
-    return redirect("referrals:detail", referral.pk)
+        return redirect("referrals:detail", referral.pk)
+    messages.success(request, "Draft saved.")
+    name, _, number = asked.partition(":")
+    if name in LISTS:
+        shown[name] = number
+    there = reverse("referrals:detail", args=[referral.pk])
+    query = f"?{urlencode(shown)}" if shown else ""
+    return redirect(there + query + (f"#{name}-title" if name in LISTS else ""))
+
+
+def _list_page(request: HttpRequest, name: str, rows: QuerySet[Any]) -> Page[Any]:
+    """Return the part of a list that the address asks for: a case may have many thousand items."""
+    return Paginator(rows, LINES).get_page(request.GET.get(name))
+
+
+def _exhibits(request: HttpRequest, referral: Referral) -> Page[Exhibit]:
+    rows = referral.exhibits.select_related("item__blob").order_by("position", "pk")
+    return _list_page(request, "exhibits", rows)
 
 
 def _draft(request: HttpRequest, referral: Referral, *, bound: bool = False) -> Draft:
+    accounts = referral.named_accounts.select_related("account").order_by("position", "pk")
     return Draft(
         referral,
-        exhibits=list(referral.exhibits.select_related("item__blob")),
-        accounts=list(referral.named_accounts.select_related("account")),
+        exhibits=_exhibits(request, referral),
+        accounts=_list_page(request, "accounts", accounts),
         user=person_of(request),
         data=request.POST if bound else None,
     )
@@ -166,7 +186,7 @@ def _page(
         Step.EDIT, referral.state
     )
     draft = draft or _draft(request, referral)
-    seen = _viewed(referral)
+    seen = _viewed(referral, [row for row, _ in draft.exhibits])
     return render(
         request,
         "referrals/detail.html",
@@ -178,7 +198,8 @@ def _page(
             "incomplete": incomplete,
             "may_edit": may_edit,
             "exhibits": [_exhibit(row, seen, form) for row, form in draft.exhibits],
-            **_contents(referral),
+            "exhibit_page": draft.exhibit_page,
+            **_contents(request, referral),
             "return_form": ReasonForm(),
             "revise_form": ReasonForm(what="What the correction is", id="revise"),
         },
@@ -195,29 +216,23 @@ def _exhibit(row: Exhibit, seen: dict[Any, Any], form: ExhibitForm | None = None
     }
 
 
-def _contents(referral: Referral) -> dict[str, Any]:
+def _contents(request: HttpRequest, referral: Referral) -> dict[str, Any]:
     """Return the meter, the accounts that go in with how much is known of each, and the texts."""
     facts = actions.read_facts(referral)
     named = referral.named_accounts.filter(is_included=True).select_related("account")
+    page = _list_page(request, "accounts", named.order_by("position", "pk"))
+    known = access.known_of([row.account_id for row in page])
     return {
         "meter": measure(facts),
-        "accounts": named.annotate(
-            identifier_count=Count("account__identifiers", distinct=True),
-            event_count=Count("account__ip_events", distinct=True),
-            group_count=Count("account__memberships", distinct=True),
-        ),
+        "account_page": page,
+        "accounts": [(row, known[row.account_id]) for row in page],
         "text_count": facts.messages,
     }
 
 
-def _viewed(referral: Referral) -> dict[Any, Any]:
+def _viewed(referral: Referral, exhibits: Iterable[Exhibit]) -> dict[Any, Any]:
     """Return, per item, the reveal that showed the whole original to a person, if there is one."""
-    rows = (
-        referral.case.reveals.filter(is_complete=True, used_at__isnull=False)
-        .select_related("user")
-        .order_by("used_at")
-    )
-    return {row.item_id: row for row in rows}
+    return {row.item_id: row for row in access.whole_views_of(referral, exhibits)}
 
 
 def _state_context(request: HttpRequest, referral: Referral) -> dict[str, Any]:
@@ -319,17 +334,17 @@ def approve(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
         messages.success(request, "Approved. The package is being built.")
         return _back(referral)
     _record_view(request, referral)
-    seen = _viewed(referral)
+    page = _exhibits(request, referral)
+    seen = _viewed(referral, page)
     return render(
         request,
         "referrals/approve.html",
         {
             **_state_context(request, referral),
             "return_form": ReasonForm(),
-            "exhibits": [
-                _exhibit(row, seen) for row in referral.exhibits.select_related("item__blob")
-            ],
-            **_contents(referral),
+            "exhibits": [_exhibit(row, seen) for row in page],
+            "exhibit_page": page,
+            **_contents(request, referral),
             "refusal": why_not(Step.APPROVE, referral.state),
         },
     )

@@ -10,6 +10,8 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 
+from tests.bounds import BOUNDS
+
 ROOMS = ("core", "accounts", "reports", "hashing", "moderation", "referrals", "config")
 """From the room that knows nothing to the one that sees all; imports go to the left only."""
 
@@ -153,6 +155,82 @@ def views_ask_access(path: str, source: str) -> Iterator[str]:
             yield f"{path}:{node.lineno} {ast.unparse(node)} in a view"
 
 
+def refusals_are_known_by_class(path: str, source: str) -> Iterator[str]:
+    """Codes are words for programs outside; a page that goes another way for one names its class.
+
+    A class that is renamed fails at once, a code that is reworded silently takes the other way.
+    """
+    parts = path.split("/")
+    if "views" not in parts and not f"_{parts[-1]}".endswith("_views.py"):
+        return
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Compare):
+            continue
+        for side in (node.left, *node.comparators):
+            if isinstance(side, ast.Attribute) and side.attr == "code":
+                yield f"{path}:{node.lineno} goes by the code of a refusal: {ast.unparse(node)}"
+
+
+_ROWS = frozenset(
+    {
+        "all",
+        "filter",
+        "exclude",
+        "select_related",
+        "order_by",
+        "values_list",
+        "annotate",
+        "distinct",
+    }
+    | {"prefetch_related", "select_for_update", "iterator"}
+)
+_WHOLE = frozenset({"list", "set", "tuple", "sorted", "dict", "enumerate", "reversed"})
+
+
+def requests_walk_no_unbounded_set(path: str, source: str) -> Iterator[str]:
+    """A request that walks a table ends, one day, at its time-out, holding every row it has locked.
+
+    A loop in a view or an action goes over a slice (``[:MOST]``), over rows whose keys the caller named
+    (``…__in=keys``), or stands in ``tests/bounds.py`` with what bounds it. Seen are loops and comprehensions over a
+    queryset by its shape, directly, through ``list(…)`` and its kin, or through a name of the same function.
+    """
+    parts = path.split("/")
+    is_view = "views" in parts or f"_{parts[-1]}".endswith(("_views.py", "_api.py"))
+    if parts[0] not in ROOMS or not (is_view or "actions" in parts or parts[-1] == "actions.py"):
+        return
+    for function in ast.walk(ast.parse(source)):
+        if not isinstance(function, ast.FunctionDef) or f"{path} {function.name}" in BOUNDS:
+            continue
+        named: set[str] = set()
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assign) and _is_unbounded(node.value, named):
+                named |= {each.id for each in node.targets if isinstance(each, ast.Name)}
+        for node in ast.walk(function):
+            loops = [node] if isinstance(node, ast.For | ast.comprehension) else []
+            for loop in loops:
+                if _is_unbounded(loop.iter, named):
+                    yield f"{path}:{loop.iter.lineno} {function.name}() walks {ast.unparse(loop.iter)[:80]}"
+
+
+def _is_unbounded(node: ast.expr, named: set[str]) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id in named
+    if not isinstance(node, ast.Call):
+        return False
+    if isinstance(node.func, ast.Name):
+        return node.func.id in _WHOLE and bool(node.args) and _is_unbounded(node.args[0], named)
+    if not isinstance(node.func, ast.Attribute) or node.func.attr not in _ROWS:
+        return False
+    chain: ast.expr = node
+    while isinstance(chain, ast.Call) and isinstance(chain.func, ast.Attribute):
+        names_keys = any((word.arg or "").endswith("__in") for word in chain.keywords)
+        if chain.func.attr == "filter" and names_keys:
+            return False
+        chain = chain.func.value
+    # Of a slice the order and the like are those of what was sliced.
+    return not isinstance(chain, ast.Subscript)
+
+
 def actions_know_no_request(path: str, source: str) -> Iterator[str]:
     """Jobs and the API use the same verbs, and have no request; ``actor`` says who acts, by name.
 
@@ -178,7 +256,7 @@ ASKS_NO_ROLE = {
     "accounts/actions/sign_ins.py end_sign_in": "leaving is never refused",
     "accounts/actions/sign_ins.py end_other_sign_ins": "leaving is never refused; also a step of other verbs",
     "reports/actions/submissions.py record_scan_state": "a step of scanning and of releasing a list",
-    "hashing/actions/hash_lists.py put_entry": "a step of adding by hand and of adding from a case",
+    "hashing/actions/hash_lists.py put_entry": "a step of adding by hand",
     "referrals/actions/keys.py put_key": "a step of entering a key and of adding an agency",
     "moderation/actions/reveals.py record_served": "what was looked at is recorded whatever became of the role",
     "moderation/actions/reveals.py finish_reveal": "how long it was shown is recorded whatever became of the role",
@@ -219,6 +297,22 @@ def heads_go_with_gets(path: str, source: str) -> Iterator[str]:
             offered = ast.unparse(node.args[0])
             if "'GET'" in offered and "'HEAD'" not in offered:
                 yield f"{path}:{node.lineno} GET without HEAD"
+
+
+INSIDE_OF_LIBRARIES = {
+    "accounts/totp.py": "allauth offers codes and their rows to its own pages only",
+}
+
+
+def libraries_are_entered_by_the_front_door(path: str, source: str) -> Iterator[str]:
+    """What a library calls internal may move in any release; who needs it does so in one module, with a test."""
+    if path in INSIDE_OF_LIBRARIES:
+        return
+    for node, name in _imported(source):
+        parts = name.split(".")
+        inside = any(part == "internal" or part.startswith("_") for part in parts[1:])
+        if inside and parts[0] not in (*ROOMS, "tests", "__future__"):
+            yield f"{path}:{node.lineno} imports {name}"
 
 
 def names_say_what_is_inside(path: str, source: str) -> Iterator[str]:
@@ -341,9 +435,12 @@ PYTHON_RULES: tuple[Rule, ...] = (
     imports_go_one_way,
     only_actions_write,
     views_ask_access,
+    refusals_are_known_by_class,
+    requests_walk_no_unbounded_set,
     actions_know_no_request,
     actions_ask_the_role,
     heads_go_with_gets,
+    libraries_are_entered_by_the_front_door,
     names_say_what_is_inside,
     files_stay_short,
     indexes_are_built_beside_the_work,

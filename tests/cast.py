@@ -34,7 +34,6 @@ from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal.auth import format_hotp_value, generate_totp_secret, hotp_value
 from allauth.mfa.utils import decrypt
 from django.conf import settings
 from django.http import HttpRequest
@@ -43,10 +42,10 @@ from django.test import Client
 from accounts import actions, attempts, signing_in
 from accounts.models import User
 from accounts.permissions import Role
+from accounts.totp import STEP_SECONDS, code_of_step, new_secret
 from core.errors import Invalid
 
 PASSWORD = "an invented pass phrase"
-STEP_SECONDS = 30
 
 
 def make_person(
@@ -71,7 +70,7 @@ def set_up_totp(person: User) -> None:
 
     At the turn of a step that code may grow too old between here and the check, so there is a second try.
     """
-    secret = generate_totp_secret()
+    secret = new_secret()
     try:
         actions.enable_totp(person, secret=secret, code=totp_code(secret, steps=-1), actor=person)
     except Invalid:
@@ -80,7 +79,7 @@ def set_up_totp(person: User) -> None:
 
 def totp_code(secret: str, *, steps: int = 0) -> str:
     """Return what an authenticator app shows for ``secret`` now, or ``steps`` times 30 s later."""
-    return format_hotp_value(hotp_value(secret, int(time.time()) // STEP_SECONDS + steps))
+    return code_of_step(secret, int(time.time()) // STEP_SECONDS + steps)
 
 
 def code_for(user: User, *, steps: int = 0) -> str:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from allauth.core.internal.cryptokit import compare_user_code, normalize_user_code
 from allauth.mfa.models import Authenticator
-from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
-from allauth.mfa.totp.internal.auth import (
-    TOTP,
-    format_hotp_value,
-    hotp_value,
-    yield_hotp_counters_from_time,
-)
 from allauth.mfa.utils import decrypt, encrypt
 from django.db import transaction
 from django.db.models.functions import Now
 
+from accounts import totp
 from accounts.actions.locking import lock_person
 from accounts.guards import require
 from accounts.models import SignIn, User
@@ -35,30 +28,17 @@ def has_totp(user: User) -> bool:
 def recovery_codes_left(user: User) -> int:
     """Return how many unused recovery codes the person has."""
     row = _find(user, Authenticator.Type.RECOVERY_CODES)
-    return len(RecoveryCodes(row).get_unused_codes()) if row else 0
-
-
-def totp_counter(secret: str, code: str, *, after: int = -1) -> int | None:
-    """Return the time step (30 s each) whose code this is, later than ``after``, else None.
-
-    RFC 6238 §5.2: a code must not be accepted a second time; comparing steps does that without a cache
-    that could be wiped.
-    """
-    for counter in yield_hotp_counters_from_time():
-        expected = format_hotp_value(hotp_value(secret, counter))
-        if counter > after and compare_user_code(actual=code, expected=expected):
-            return counter
-    return None
+    return len(totp.RecoveryCodes(row).get_unused_codes()) if row else 0
 
 
 def matches_code(user: User, code: str) -> bool:
     """Use up ``code`` if it is right and say so. The caller holds the lock on ``user``'s row."""
-    code = normalize_user_code(code)
+    code = totp.normal(code)
     if len(code) == TOTP_DIGITS:
         row = _find(user, Authenticator.Type.TOTP)
         if row is None:
             return False
-        counter = totp_counter(
+        counter = totp.matching_step(
             decrypt(row.data["secret"]), code, after=row.data.get("last_counter", -1)
         )
         if counter is None:
@@ -68,7 +48,7 @@ def matches_code(user: User, code: str) -> bool:
         row.save(update_fields=["data", "last_used_at"])
         return True
     row = _find(user, Authenticator.Type.RECOVERY_CODES)
-    if row is None or not RecoveryCodes(row).validate_code(code):
+    if row is None or not totp.RecoveryCodes(row).validate_code(code):
         return False
     audit.record(
         AuditEvent.RECOVERY_CODE_USED, actor=user, subject=user, left=recovery_codes_left(user)
@@ -89,14 +69,14 @@ def enable_totp(
     """
     require(actor, Permission.OWN_ACCOUNT)
     user = lock_person(user)
-    counter = totp_counter(secret, normalize_user_code(code))
+    counter = totp.matching_step(secret, totp.normal(code))
     if counter is None:
         raise Invalid({"code": [WRONG_CODE]})
     replaced = remove_all(user)
-    row = TOTP.activate(user, secret).instance
+    row = totp.TOTP.activate(user, secret).instance
     row.data["last_counter"] = counter
     row.save(update_fields=["data"])
-    codes = RecoveryCodes.activate(user).generate_codes()
+    codes = totp.RecoveryCodes.activate(user).generate_codes()
     if sign_in is not None:
         SignIn.objects.filter(pk=sign_in.pk, user=user).update(second_factor_at=Now())
     weak = SignIn.objects.filter(user=user, ended_at=None, second_factor_at=None)
@@ -119,7 +99,7 @@ def new_recovery_codes(user: User, *, actor: User) -> list[str]:
     if not has_totp(user):
         raise Refused("Set up an authenticator app first.", code="no_second_factor")
     Authenticator.objects.filter(user=user, type=Authenticator.Type.RECOVERY_CODES).delete()
-    codes = RecoveryCodes.activate(user).generate_codes()
+    codes = totp.RecoveryCodes.activate(user).generate_codes()
     audit.record(AuditEvent.RECOVERY_CODES_RENEWED, actor=actor, subject=user)
     return codes
 

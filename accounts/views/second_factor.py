@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from allauth.mfa.adapter import get_adapter
-from allauth.mfa.totp.internal.auth import generate_totp_secret
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.safestring import mark_safe
@@ -17,6 +16,7 @@ from accounts.destinations import next_path
 from accounts.forms import CodeForm, add_errors
 from accounts.models import User
 from accounts.permissions import Permission
+from accounts.totp import new_secret
 from accounts.views.session import INVALID
 from core.errors import Invalid
 
@@ -82,7 +82,7 @@ def _secret(request: HttpRequest) -> str:
     adapter = get_adapter()
     if sealed := request.session.get(_SECRET_KEY):
         return adapter.decrypt(sealed)
-    secret = generate_totp_secret()
+    secret = new_secret()
     request.session[_SECRET_KEY] = adapter.encrypt(secret)
     return secret
 

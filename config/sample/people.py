@@ -6,14 +6,12 @@ import secrets
 import time
 from typing import TypedDict
 
-from allauth.mfa.totp.internal.auth import format_hotp_value, generate_totp_secret, hotp_value
-
 from accounts import actions
 from accounts.models import User
 from accounts.permissions import Role
+from accounts.totp import STEP_SECONDS, code_of_step, new_secret
 from core.errors import Invalid
 
-STEP_SECONDS = 30  # RFC 6238's default time step
 _WORDS = [
     "amber",
     "bridge",
@@ -65,7 +63,7 @@ class Credential(TypedDict):
 
 def code_now(secret: str, *, steps: int = 0) -> str:
     """Return the six digits an authenticator app shows now, or ``steps`` times 30 s later (RFC 6238)."""
-    return str(format_hotp_value(hotp_value(secret, int(time.time()) // STEP_SECONDS + steps)))
+    return code_of_step(secret, int(time.time()) // STEP_SECONDS + steps)
 
 
 def create_people() -> tuple[dict[str, User], list[Credential]]:
@@ -75,7 +73,7 @@ def create_people() -> tuple[dict[str, User], list[Credential]]:
         password = (
             "-".join(secrets.choice(_WORDS) for _ in range(4)) + f"-{secrets.randbelow(90) + 10}"
         )
-        secret = generate_totp_secret()
+        secret = new_secret()
         person = actions.create_person(email=email, name=name, role=role, password=password)
         _set_up_totp(person, secret)
         person.refresh_from_db()

@@ -118,10 +118,10 @@ from hashing.actions.list_imports import (
     waiting_imports,
 )
 from hashing.actions.list_states import (
-    add_item_digests,
     disable_list,
     enable_list,
     guard_against_floods,
+    list_media,
     release_list,
     retire_refuted_entries,
 )
@@ -135,6 +135,7 @@ from hashing.actions.lookups import (
     record_match,
     waiting_lookups,
 )
+from hashing.actions.mended import scan_mended, standing_refusals
 from hashing.actions.risk import (
     change_risk_policy,
     current_risk_policy,
@@ -206,7 +207,6 @@ __all__ = [
     "Outcome",
     "Scan",
     "add_entry",
-    "add_item_digests",
     "add_links",
     "add_terms",
     "add_to_periods",
@@ -283,6 +283,7 @@ __all__ = [
     "keep_scans",
     "keep_training",
     "keep_watching",
+    "list_media",
     "look_again",
     "mark_old_ratings",
     "mark_subjects_of",
@@ -332,9 +333,11 @@ __all__ = [
     "revoke_terms",
     "roll_back",
     "rotate_detector_secret",
+    "scan_mended",
     "seal_terms",
     "set_terms",
     "stage_rows",
+    "standing_refusals",
     "start_shadow",
     "stop_automatic",
     "switch_reviews",

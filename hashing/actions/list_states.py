@@ -5,8 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
-from django.db.models import Count, Q
+from django.db import connection, transaction
+from django.db.models import (
+    Count,
+    Q,
+    QuerySet,
+)
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -17,9 +21,8 @@ from core import audit
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
-from hashing.actions.hash_lists import put_entry, raise_version, retire_entry
+from hashing.actions.hash_lists import content_changed, raise_version, retire_entry
 from hashing.models import (
-    Digest,
     Flag,
     FlagKind,
     HashEntry,
@@ -31,10 +34,10 @@ from hashing.models import (
 from reports.models import Item
 
 __all__ = [
-    "add_item_digests",
     "disable_list",
     "enable_list",
     "guard_against_floods",
+    "list_media",
     "release_list",
     "retire_refuted_entries",
 ]
@@ -46,8 +49,30 @@ LONGEST_LIST_PAUSE = timedelta(days=90, minutes=5)
 """The page asks for 90 days; the minutes are those between its making and its sending."""
 VERDICTS = 500
 """New verdicts that are weighed at once."""
+LEAST_PDQ_QUALITY = 50
+"""Below it (of 100) a picture has so few gradients that any other blank one is near to it."""
 DISMISSED = 5
 """An entry whose flags were found harmless so often, and never confirmed, is retired."""
+_LISTED = """
+WITH media (id, blob_id) AS ({media}),
+confirmed AS MATERIALIZED (
+    SELECT media.id, media.blob_id FROM media
+    WHERE (SELECT is_violation FROM hashing_verdict WHERE item_id = media.id ORDER BY decided_at DESC, id DESC LIMIT 1)
+), good AS MATERIALIZED (
+    SELECT DISTINCT ON (digest.algorithm, digest.value) digest.algorithm, digest.value, confirmed.id
+    FROM confirmed JOIN hashing_digest AS digest ON digest.blob_id = confirmed.blob_id
+    WHERE digest.algorithm <> 'pdq' OR digest.quality >= %s
+    ORDER BY digest.algorithm, digest.value, digest.id, confirmed.id
+), added AS (
+    INSERT INTO hashing_hashentry (hash_list_id, algorithm, value, note, added_by_id, retired_reason)
+    SELECT %s, algorithm, value, 'From a confirmed item (' || id || ').', %s, '' FROM good
+    ON CONFLICT (hash_list_id, algorithm, value) DO NOTHING RETURNING algorithm, value
+)
+SELECT (SELECT count(*) FROM confirmed), (SELECT count(*) FROM good), count(*),
+    encode(sha256(convert_to(coalesce(
+        string_agg(algorithm || ':' || value, E'\\n' ORDER BY algorithm, value), ''), 'UTF8')), 'hex')
+FROM added
+"""
 
 
 @transaction.atomic
@@ -197,37 +222,39 @@ def retire_refuted_entries(*, limit: int = VERDICTS) -> int:
 
 
 @transaction.atomic
-def add_item_digests(hash_list: HashList, item: Item, *, actor: User) -> list[HashEntry]:
-    """Put the digests of a confirmed item's media on an own list; return the new entries.
+def list_media(hash_list: HashList, items: QuerySet[Item], *, actor: User) -> int:
+    """Put the digests of confirmed items on an own list; return how many are new there.
 
-    Raises Refused for an item that nobody confirmed as a violation, for media without digests, and for a list
-    that is not one's own. Can be undone by retiring the entries.
+    However many items those are, they are read and written by one statement, the list gets one new version and the
+    log one line, with a digest of what was added. What stands there already, or was retired for a reason, stays as
+    it is. Raises Refused when nobody confirmed any of the items as a violation, when none has digests that could be
+    listed, and for a list that is not one's own. Can be undone by retiring the entries.
     """
     require(actor, Permission.HASHING_ENTRIES_ADD)
     if hash_list.kind != "own" or hash_list.is_negative:
         raise Refused("Choose an own list of known material.", code="not_own")
-    verdict = Verdict.objects.filter(item=item).order_by("-decided_at", "-pk").first()
-    if verdict is None or not verdict.is_violation:
+    hash_list = _locked(hash_list)
+    media, said = items.order_by().values_list("pk", "blob").query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _LISTED.format(media=media), [*said, LEAST_PDQ_QUALITY, hash_list.pk, actor.pk]
+        )
+        confirmed, good, added, fingerprint = cursor.fetchone()
+    if not confirmed:
         raise Refused("Only media of a confirmed case can be listed.", code="not_confirmed")
-    rows = list(Digest.objects.filter(blob=item.blob_id)) if item.blob_id else []
-    good = [row for row in rows if row.algorithm != "pdq" or (row.quality or 0) >= 50]
     if not good:
-        raise Refused("This item has no digests that could be listed.", code="no_digests")
-    added = []
-    for row in good:
-        try:
-            added.append(
-                put_entry(
-                    hash_list,
-                    algorithm=row.algorithm,
-                    value=row.value,
-                    note=f"From a confirmed item ({item.pk}).",
-                    actor=actor,
-                )
-            )
-        except Refused:
-            continue  # It stands there already, or was retired for a reason.
-    return added
+        raise Refused("None of the media has digests that could be listed.", code="no_digests")
+    if added:
+        content_changed(hash_list, what=f"added {added} entries", by=actor)
+        audit.record(
+            AuditEvent.HASH_ENTRIES_ADDED,
+            actor=actor,
+            subject=hash_list,
+            version=hash_list.version,
+            entries=added,
+            sha256=fingerprint,
+        )
+    return int(added)
 
 
 def _locked(hash_list: HashList) -> HashList:

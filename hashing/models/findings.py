@@ -6,6 +6,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.json import KT
 from django.db.models.functions import Now
 
 from hashing.models.classifiers import ClassifierVersion
@@ -81,7 +82,15 @@ class Flag(models.Model):
     )
 
     class Meta:
-        indexes = [models.Index(fields=["-created_at"], name="flags_newest_first")]
+        indexes = [
+            models.Index(fields=["-created_at"], name="flags_newest_first"),
+            models.Index(
+                KT("evidence__code"),
+                "id",
+                condition=Q(kind="could_not_scan", superseded_at=None),
+                name="flags_of_what_was_not_read",
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["item", "fingerprint"], name="same_finding_once"),
             models.CheckConstraint(

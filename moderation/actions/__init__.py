@@ -2,6 +2,7 @@
 
 from moderation.access import policies_for
 from moderation.actions.claims import (
+    LeaseLost,
     check_lease,
     claim,
     claim_next,
@@ -14,6 +15,7 @@ from moderation.actions.claims import (
 )
 from moderation.actions.decisions import (
     CaseChanged,
+    DecisionUndone,
     changes_since,
     decide,
     decisions_to_publish,
@@ -85,7 +87,9 @@ from moderation.actions.waiting_routes import (
 
 __all__ = [
     "CaseChanged",
+    "DecisionUndone",
     "IssuedReveal",
+    "LeaseLost",
     "add_note",
     "begin_preview",
     "change_endpoint",

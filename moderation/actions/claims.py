@@ -26,6 +26,13 @@ LOOKS_AT_A_QUEUE = 100
 """How often ``claim_next`` looks before it gives up; each failed look means that a colleague got a case."""
 
 
+class LeaseLost(Refused):
+    """The person had the case and has it no more; the sentence says who has it now."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="lease_lost")
+
+
 def lease() -> timedelta:
     """Return how long a lease lasts without a sign of life."""
     return timedelta(seconds=settings.HOLDFAST_LEASE_SECONDS)
@@ -95,7 +102,7 @@ def heartbeat(claim: Claim, *, actor: User) -> Claim:
         .update(expires_at=Greatest(F("expires_at"), Now() + lease()))
     )
     if not kept:
-        raise Refused(_why_lost(claim, actor), code="lease_lost")
+        raise LeaseLost(_why_lost(claim, actor))
     claim.refresh_from_db()
     return claim
 
@@ -119,7 +126,7 @@ def extend_claim(claim: Claim, *, actor: User) -> Claim:
                 "This lease has been extended as often as possible. Ask a lead to take the case over.",
                 code="too_many_extensions",
             )
-        raise Refused(_why_lost(claim, actor), code="lease_lost")
+        raise LeaseLost(_why_lost(claim, actor))
     claim.refresh_from_db()
     audit.record(
         AuditEvent.CLAIM_EXTENDED,
@@ -148,7 +155,7 @@ def release_claim(claim: Claim, *, reason: str, actor: User) -> Skip:
             code="deciding",
         )
     if not mine.exists():
-        raise Refused(_why_lost(claim, actor), code="lease_lost")
+        raise LeaseLost(_why_lost(claim, actor))
     mine.update(
         ended_at=Now(), end=ClaimEnd.RELEASED, end_reason=reason.strip()[:500], ended_by=actor
     )
@@ -231,7 +238,7 @@ def check_lease(case: Case, *, actor: User) -> Claim:
     """
     mine = access.live_claims().filter(case=case, user=actor).first()
     if mine is None:
-        raise Refused(why_no_lease(case, actor=actor), code="lease_lost")
+        raise LeaseLost(why_no_lease(case, actor=actor))
     return mine
 
 

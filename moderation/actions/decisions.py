@@ -41,6 +41,18 @@ from moderation.models import (
 )
 from reports.models import Item, ItemKind, Report, RouteState
 
+AT_ONCE = 1000
+"""Orders that one statement keeps ready: removal names every piece of media of a case."""
+CHANGES_NAMED = 20
+"""Reports and reasons that joined meanwhile are named up to so many; of more the number is said."""
+
+
+class DecisionUndone(Refused):
+    """The decision was taken back; the key that recorded it is spent, deciding anew needs a new one."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="undone")
+
 
 class CaseChanged(Refused):
     """The case is not what the person saw any more. ``since`` is the version they saw."""
@@ -171,7 +183,7 @@ def send_now(decision: Decision, *, actor: User) -> Decision:
     case = Case.objects.select_for_update().get(pk=decision.case_id)
     decision = Decision.objects.get(pk=decision.pk)
     if decision.undone_at is not None:
-        raise Refused("This decision was undone.", code="undone")
+        raise DecisionUndone("This decision was undone.")
     if decision.made_by_id != actor.pk and not actor.may(Permission.CASES_TAKE_OVER):
         raise Refused(
             "Only the person who made a decision, or a lead, can send it early.",
@@ -262,9 +274,7 @@ def _same_again(earlier: Decision) -> Decision:
     open case that somebody believes to be decided.
     """
     if earlier.undone_at is not None:
-        raise Refused(
-            "This decision was taken back. Reload the case and decide again.", code="undone"
-        )
+        raise DecisionUndone("This decision was taken back. Reload the case and decide again.")
     return earlier
 
 
@@ -286,16 +296,20 @@ def changes_since(case: Case, version: int) -> list[str]:
         f"{joined.report} joined, from {joined.report.source.name}."
         for joined in CaseReport.objects.filter(case=case, case_version__gt=version)
         .select_related("report__source")
-        .order_by("joined_at")
+        .order_by("joined_at", "pk")[:CHANGES_NAMED]
     ]
+    more = case.case_reports.filter(case_version__gt=version).count() - len(said)
+    if more > 0:
+        said.append(f"{more} more reports joined.")
     items = case.case_items.filter(case_version__gt=version).count()
     if items:
         said.append("1 item joined." if items == 1 else f"{items} items joined.")
     said += [
         f"New reason: {reason.text}"
-        for reason in case.reasons.filter(case_version__gt=version).order_by("pk")
+        for reason in case.reasons.filter(case_version__gt=version).order_by("pk")[:CHANGES_NAMED]
     ]
-    for decision in case.decisions.filter(case_version__gte=version).select_related("made_by"):
+    decisions = case.decisions.filter(case_version__gte=version).select_related("made_by")
+    for decision in decisions.order_by("made_at")[:CHANGES_NAMED]:
         if decision.undone_at is not None:
             said.append(f"{decision.made_by.pseudonym} decided and took it back.")
     return said
@@ -318,8 +332,10 @@ def _hold(decision: Decision, verb: str, *, case: Case, media: list[Item]) -> No
     """Keep one enforcement ready for the moment of publication; removal names every piece of media."""
     about = {"account_id": case.account_id, "group_id": case.group_id}
     targets: list[Item | None] = list(media) if verb == Verb.REMOVE_MEDIA else [None]
-    for item in targets:
-        Enforcement.objects.create(decision=decision, verb=verb, item=item, **about)
+    Enforcement.objects.bulk_create(
+        [Enforcement(decision=decision, verb=verb, item=item, **about) for item in targets],
+        batch_size=AT_ONCE,
+    )
 
 
 def _take_back(

@@ -192,7 +192,11 @@ def _lost(request: HttpRequest, found: Case, refused: Refused) -> HttpResponse:
     """Answer with the panel that says who has the case now; scripts get the problem document."""
     if wants_problem(request):
         raise refused
-    context = {"case": found, "lost": refused.message, "is_lost": refused.code == "lease_lost"}
+    context = {
+        "case": found,
+        "lost": refused.message,
+        "is_lost": isinstance(refused, actions.LeaseLost),
+    }
     return render(request, "moderation/_lease.html", context, status=refused.status)
 
 

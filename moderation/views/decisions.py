@@ -66,7 +66,7 @@ def decide(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     except Refused as refused:
         if wants_problem(request):
             raise
-        if refused.code == "undone":
+        if isinstance(refused, actions.DecisionUndone):
             # The key is spent; with a new one the person can decide again without typing it all anew.
             typed = request.POST.copy()
             typed["idempotency_key"] = str(uuid.uuid4())

@@ -29,11 +29,10 @@ def list_digests(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     if chosen is None:
         raise Http404
     added, said = 0, ""
-    for row in case.case_items.select_related("item").exclude(item__blob=None):
-        try:
-            added += len(hashing.add_item_digests(chosen, row.item, actor=user))
-        except Refused as refused:
-            said = refused.message
+    try:
+        added = hashing.list_media(chosen, access.media_of(case), actor=user)
+    except Refused as refused:
+        said = refused.message
     if added:
         messages.success(
             request, f"{added} digests are on “{chosen}” and count from the next item on."

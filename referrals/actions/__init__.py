@@ -16,6 +16,7 @@ from referrals.actions.building import (
 )
 from referrals.actions.drafting import (
     AccountChange,
+    DraftChanged,
     DraftChanges,
     ExhibitChange,
     open_referral,
@@ -27,6 +28,7 @@ from referrals.actions.drafting import (
 from referrals.actions.keys import confirm_key, enter_keys, withdraw_key
 from referrals.actions.recipients import change_recipient, create_recipient
 from referrals.actions.steps import (
+    NotComplete,
     and_list,
     approve,
     build_again,
@@ -39,8 +41,10 @@ from referrals.actions.steps import (
 __all__ = [
     "AccountChange",
     "BuildSuperseded",
+    "DraftChanged",
     "DraftChanges",
     "ExhibitChange",
+    "NotComplete",
     "and_list",
     "approve",
     "beat",

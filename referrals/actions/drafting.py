@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from accounts.guards import require
@@ -17,13 +16,12 @@ from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused
 from moderation.models import Case, CaseStatus, Outcome
+from referrals.actions import filling
 from referrals.completeness import Facts
 from referrals.models import (
     AccountRole,
-    Exhibit,
     Recipient,
     Referral,
-    ReferralAccount,
     ReferralState,
 )
 from referrals.workflow import Step, why_not
@@ -31,8 +29,16 @@ from reports.models import AccountIdentifier, IdentifierKind, IpEvent, Item, Ite
 
 REASON_MINIMUM = 10  # characters
 
-AT_ONCE = 500
-"""Rows that one statement writes."""
+
+class DraftChanged(Refused):
+    """Somebody changed the referral, or the agency's keys, after the page was made."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Somebody changed this referral, or the agency's keys, while you had it open. Load it "
+            "again and look at it before you go on.",
+            code="changed_meanwhile",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,7 @@ class DraftChanges:
 
 
 def locked(referral: Referral, *, step: Step, version: int | None = None) -> Referral:
-    """Lock the row and check the step. Raises Refused when it is too late or was changed meanwhile."""
+    """Lock the row and check the step. Raises Refused when it is too late, DraftChanged."""
     referral = (
         Referral.objects.select_for_update(of=("self",))
         .select_related("case", "recipient")
@@ -78,11 +84,7 @@ def locked(referral: Referral, *, step: Step, version: int | None = None) -> Ref
     if sentence := why_not(step, referral.state):
         raise Refused(sentence, code="wrong_state")
     if version is not None and referral.version != version:
-        raise Refused(
-            "Somebody changed this referral, or the agency's keys, while you had it open. Load it "
-            "again and look at it before you go on.",
-            code="changed_meanwhile",
-        )
+        raise DraftChanged
     return referral
 
 
@@ -125,8 +127,8 @@ def open_referral(case: Case, *, recipient: Recipient, actor: User) -> Referral:
         raise Refused(
             "A referral of this case to this recipient is open already.", code="open_already"
         ) from None
-    _add_accounts(referral)
-    _add_exhibits(referral)
+    filling.add_accounts(referral)
+    filling.add_exhibits(referral)
     if referral.incident_at is None:
         newest = _items(case).filter(content_at__isnull=False).order_by("-content_at").first()
         referral.incident_at = newest.content_at if newest else None
@@ -173,26 +175,9 @@ def open_revision(referral: Referral, *, reason: str, actor: User) -> Referral:
             )
     except IntegrityError:
         raise Refused("A later revision exists already.", code="superseded") from None
-    for named in old.named_accounts.all():
-        ReferralAccount.objects.create(
-            referral=new,
-            account=named.account,
-            role=named.role,
-            is_included=named.is_included,
-            position=named.position,
-        )
-    for exhibit in old.exhibits.all():
-        Exhibit.objects.create(
-            referral=new,
-            item=exhibit.item,
-            position=exhibit.position,
-            is_included=exhibit.is_included,
-            relevance=exhibit.relevance,
-            note=exhibit.note,
-            left_out_reason=exhibit.left_out_reason,
-        )
-    _add_accounts(new)
-    _add_exhibits(new)
+    filling.copy_lines(old, new)
+    filling.add_accounts(new)
+    filling.add_exhibits(new)
     audit.record(
         AuditEvent.REFERRAL_REVISED,
         actor=actor,
@@ -212,7 +197,7 @@ def refresh_draft(referral: Referral, *, actor: User) -> int:
     """
     require(actor, Permission.REFERRALS_DRAFT)
     referral = locked(referral, step=Step.EDIT)
-    added = _add_exhibits(referral) + _add_accounts(referral)
+    added = filling.add_exhibits(referral) + filling.add_accounts(referral)
     if added:
         referral.version += 1
         referral.edited_by = actor
@@ -233,7 +218,7 @@ def update_draft(
 ) -> Referral:
     """Save the whole draft. Can be undone by saving the old words again.
 
-    Raises Refused when it was changed meanwhile or is no longer a draft, Invalid on bad fields.
+    Raises DraftChanged when it was changed meanwhile, Refused when it is no longer a draft, Invalid on bad fields.
     """
     require(actor, Permission.REFERRALS_DRAFT)
     referral = locked(referral, step=Step.EDIT, version=version)
@@ -345,56 +330,28 @@ def _items(case: Case) -> QuerySet[Item]:
     )
 
 
-def _add_exhibits(referral: Referral) -> int:
-    known = set(referral.exhibits.values_list("item_id", flat=True))
-    position = max([0, *referral.exhibits.values_list("position", flat=True)])
-    new: list[Exhibit] = []
-    for item in _items(referral.case).exclude(kind=ItemKind.TEXT):
-        if item.pk in known:
-            continue
-        known.add(item.pk)
-        position += 1
-        new.append(Exhibit(referral=referral, item=item, position=position))
-    Exhibit.objects.bulk_create(new, batch_size=AT_ONCE)
-    return len(new)
-
-
-def _add_accounts(referral: Referral) -> int:
-    known = set(referral.named_accounts.values_list("account_id", flat=True))
-    position = max([0, *referral.named_accounts.values_list("position", flat=True)])
-    new: list[ReferralAccount] = []
-    found: list[tuple[uuid.UUID, str]] = []
-    case = referral.case
-    if case.account_id:
-        found.append((case.account_id, AccountRole.SUSPECT))
-    for item in _items(case):
-        ids = (item.sender_id, item.account_id)
-        found.extend((account_id, AccountRole.NOT_SAID) for account_id in ids if account_id)
-    if case.group:
-        owners = case.group.memberships.filter(role__in=["owner", "admin"]).order_by("pk")
-        found += [(m.account_id, AccountRole.NOT_SAID) for m in owners[:50]]
-    for account_id, role in found:
-        if account_id in known:
-            continue
-        known.add(account_id)
-        position += 1
-        new.append(
-            ReferralAccount(referral=referral, account_id=account_id, role=role, position=position)
-        )
-    ReferralAccount.objects.bulk_create(new, batch_size=AT_ONCE)
-    return len(new)
-
-
 def read_facts(referral: Referral) -> Facts:
     """Return what the completeness meter looks at, read from the rows as they are now."""
-    included = list(
-        referral.exhibits.filter(is_included=True).select_related("item").order_by("position")
+    exhibits = referral.exhibits.filter(is_included=True)
+    named = referral.named_accounts.filter(is_included=True)
+    ids = named.values("account")
+    known = dict(
+        AccountIdentifier.objects.filter(account__in=ids)
+        .values_list("kind")
+        .annotate(Count("pk"))
+        .order_by()
     )
-    items = [exhibit.item_id for exhibit in included]
-    accounts = list(referral.named_accounts.filter(is_included=True).select_related("account"))
-    ids = [named.account_id for named in accounts]
-    kinds = list(AccountIdentifier.objects.filter(account__in=ids).values_list("kind", flat=True))
-    events = IpEvent.objects.filter(account__in=ids)
+    events = IpEvent.objects.filter(account__in=ids).aggregate(
+        all=Count("pk"), with_port=Count("port")
+    )
+    accounts = named.aggregate(
+        suspects=Count("pk", filter=Q(role=AccountRole.SUSPECT)),
+        profiles=Count("pk", filter=~Q(account__profile_url="")),
+        join_dates=Count("account__joined_at"),
+    )
+    seen = referral.case.reveals.filter(
+        item__in=exhibits.values("item"), is_complete=True, used_at__isnull=False
+    )
     return Facts(
         recipient_active=referral.recipient.is_active,
         recipient_keys=referral.recipient.confirmed_keys.count(),
@@ -402,35 +359,29 @@ def read_facts(referral: Referral) -> Facts:
         incident_type=referral.incident_type,
         incident_at=referral.incident_at is not None,
         narrative=referral.narrative,
-        exhibits=len(included),
+        exhibits=exhibits.count(),
         left_out_without_reason=referral.exhibits.filter(
             is_included=False, left_out_reason=""
         ).count(),
         messages=_items(referral.case).filter(kind=ItemKind.TEXT).count()
         if referral.include_messages
         else 0,
-        suspects=sum(named.role == AccountRole.SUSPECT for named in accounts),
-        phones=kinds.count(IdentifierKind.PHONE),
-        emails=kinds.count(IdentifierKind.EMAIL),
-        ip_events=events.count(),
-        ip_events_with_port=events.filter(port__isnull=False).count(),
-        devices=kinds.count(IdentifierKind.DEVICE),
-        profile_urls=kinds.count(IdentifierKind.PROFILE_URL)
-        + sum(bool(named.account.profile_url) for named in accounts),
-        join_dates=sum(named.account.joined_at is not None for named in accounts),
-        upload_ips=sum(bool(exhibit.item.uploaded_ip) for exhibit in included),
-        exhibits_viewed=len(
-            {
-                *referral.case.reveals.filter(
-                    item__in=items, is_complete=True, used_at__isnull=False
-                ).values_list("item_id", flat=True)
-            }
-        ),
+        suspects=accounts["suspects"],
+        phones=known.get(IdentifierKind.PHONE, 0),
+        emails=known.get(IdentifierKind.EMAIL, 0),
+        ip_events=events["all"],
+        ip_events_with_port=events["with_port"],
+        devices=known.get(IdentifierKind.DEVICE, 0),
+        profile_urls=known.get(IdentifierKind.PROFILE_URL, 0) + accounts["profiles"],
+        join_dates=accounts["join_dates"],
+        upload_ips=exhibits.filter(item__uploaded_ip__isnull=False).count(),
+        exhibits_viewed=seen.values("item").distinct().count(),
     )
 
 
 __all__ = [
     "AccountChange",
+    "DraftChanged",
     "DraftChanges",
     "ExhibitChange",
     "locked",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
@@ -16,25 +17,29 @@ from core.errors import Invalid, Refused
 from core.jobs import enqueue
 from referrals.actions.drafting import REASON_MINIMUM, locked, read_facts
 from referrals.audit_rows import content_digest
-from referrals.completeness import measure
+from referrals.completeness import Point, measure
 from referrals.models import Referral, ReferralState
 from referrals.workflow import Step
+
+
+class NotComplete(Refused):
+    """A point that approval asks for is missing. The sentence says which, and what to do."""
+
+    def __init__(self, sentence: str, blockers: Sequence[Point]) -> None:
+        super().__init__(sentence + " ".join(point.hint for point in blockers), code="incomplete")
 
 
 @transaction.atomic
 def request_approval(referral: Referral, *, version: int, actor: User) -> Referral:
     """Ask a second person to approve the draft as it stands. Can be undone by ``withdraw_request``.
 
-    Raises Refused when the draft changed since it was looked at or a required point is missing.
+    Raises DraftChanged when the draft changed since it was looked at, NotComplete when a required point is missing.
     """
     require(actor, Permission.REFERRALS_DRAFT)
     referral = locked(referral, step=Step.REQUEST, version=version)
     blockers = measure(read_facts(referral)).blockers
     if blockers:
-        raise Refused(
-            "Approval cannot be asked for yet. " + " ".join(point.hint for point in blockers),
-            code="incomplete",
-        )
+        raise NotComplete("Approval cannot be asked for yet. ", blockers)
     referral.state = ReferralState.AWAITING_APPROVAL
     referral.requested_by, referral.requested_at = actor, Now()
     referral.returned_reason = ""
@@ -131,10 +136,8 @@ def approve(referral: Referral, *, version: int, actor: User) -> Referral:
         )
     blockers = measure(read_facts(referral)).blockers
     if blockers:
-        raise Refused(
-            "Something required went missing since approval was asked for: "
-            + " ".join(point.hint for point in blockers),
-            code="incomplete",
+        raise NotComplete(
+            "Something required went missing since approval was asked for: ", blockers
         )
     referral.state = ReferralState.APPROVED
     referral.approved_by, referral.approved_at = actor, Now()

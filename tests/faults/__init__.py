@@ -63,6 +63,8 @@ Detectors of others
     a late answer of a plug-in      hashing/test_plugins.py::test_an_answer_that_nobody_waited_for_is_never_taken_for_the_next_one
     a service answers garbage       hashing/test_external.py::test_what_is_no_answer_is_never_no_match
     a service is away, and back     hashing/test_external.py::test_a_service_that_fails_is_left_alone_and_its_items_are_scanned_when_it_is_back
+    a converter came later          hashing/test_heic.py::test_what_came_in_before_it_was_switched_on_is_looked_at_again
+    a library moves its inside      accounts/test_totp.py::test_a_kept_secret_and_recovery_codes_are_rows_with_the_fields_that_are_sealed_again
     a model file was changed        hashing/test_nudity.py::test_a_model_file_that_was_changed_is_not_used
 
 Receivers outside
@@ -89,6 +91,10 @@ Requests
     duplicates in parallel, by key  reports/test_api_idempotency.py::test_ten_at_once_with_one_key_make_one_report
     duplicates in parallel, by id   reports/test_api_idempotency.py::test_ten_at_once_with_one_external_id_make_one_report
     same media in parallel          core/test_vault.py::test_the_same_bytes_from_eight_senders_at_once_are_one_original
+    a case of thousands, drafting   referrals/test_large_cases.py::test_drafting_asks_as_much_for_ten_items_as_for_thousands
+    a case of thousands, listing    referrals/test_large_cases.py::test_listing_the_media_of_a_case_asks_as_much_for_ten_items_as_for_thousands
+    a case of thousands, deciding   referrals/test_large_cases.py::test_deciding_to_remove_all_media_asks_as_much_for_ten_items_as_for_hundreds
+    a draft of many exhibits        referrals/test_large_cases.py::test_a_draft_of_many_exhibits_is_written_a_page_at_a_time
     form sent twice                 reports/test_entry_pages.py::test_a_form_sent_twice_is_one_report
     200 half requests               web/test_real_server.py::test_two_hundred_strangers_with_half_a_request_slow_nobody_down
     half a header, half a body      web/test_connections.py::test_half_a_header_and_half_a_body_end_in_words_and_hold_nobody_up

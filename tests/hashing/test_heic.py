@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import io
 import re
+from datetime import timedelta
 from typing import Any
 
 import pillow_heif
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db.models.functions import Now
 from django.test import override_settings
 
 from config.env import env_program
-from hashing import checks, heic, images
+from hashing import checks, heic, images, jobs
+from hashing.actions import mended as actions_mended
 from hashing.images import CannotDecode, Limits
+from hashing.jobs import mended
 from hashing.models import FlagKind
-from reports.models import ItemKind, ScanState
+from reports.models import Item, ItemKind, ScanState
 from tests import pictures
 from tests.hashing.conftest import Put, flags_of
 from tests.machine import heif_converter
@@ -46,6 +50,44 @@ def test_it_is_off_and_the_item_says_so_to_a_person(scanned: Put) -> None:
     assert (item.kind, item.scan_state) == (ItemKind.IMAGE, ScanState.PARTLY)
     assert flag.kind == FlagKind.COULD_NOT_SCAN
     assert flag.summary == "The picture could not be scanned: HEIC is not switched on here"
+
+
+@pytest.mark.usefixtures("switched_on")
+def test_what_came_in_before_it_was_switched_on_is_looked_at_again(
+    scanned: Put, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mended, "is_time_for", lambda name, seconds: True)
+    settings.HOLDFAST_HEIC = ""
+    before = [scanned(pictures.heic(pictures.draw(number)), "image/heic") for number in (31, 32)]
+    other = scanned(b"no picture at all", "image/png")
+    Item.objects.update(scanned_at=Now() - timedelta(hours=2))  # Time passes.
+    assert jobs.sweep_mended() == 0
+
+    settings.HOLDFAST_HEIC = "1"
+    monkeypatch.setattr(actions_mended, "BATCH", 1)
+    assert [jobs.sweep_mended() for _ in range(3)] == [1, 1, 0]
+    for item in before:
+        jobs.scan_item(str(item.pk))
+        item.refresh_from_db()
+        assert item.scan_state == ScanState.SCANNED
+        assert not item.flags.filter(superseded_at=None).exists()
+    Item.objects.update(scanned_at=Now() - timedelta(hours=2))
+    assert jobs.sweep_mended() == 0
+    other.refresh_from_db()
+    assert other.scan_state != ScanState.WAITING
+
+
+@pytest.mark.usefixtures("switched_on")
+def test_an_item_whose_worker_has_no_converter_yet_is_not_asked_all_the_time(
+    scanned: Put, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mended, "is_time_for", lambda name, seconds: True)
+    settings.HOLDFAST_HEIC = ""
+    scanned(pictures.heic(PHOTO), "image/heic")
+    settings.HOLDFAST_HEIC = "1"
+    assert jobs.sweep_mended() == 0
+    Item.objects.update(scanned_at=Now() - timedelta(hours=2))
+    assert jobs.sweep_mended() == 1
 
 
 @pytest.mark.usefixtures("switched_on")

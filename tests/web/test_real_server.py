@@ -22,8 +22,10 @@ import psutil
 import pytest
 from django.conf import settings
 
+from config.demo.browser import Browser, DemoFailed, Page
 from config.runtime.processes import end_group
 from config.runtime.services import private_services
+from config.sample.people import code_now
 from tests.stack import REPOSITORY, PrivateStack, free_port, wait_until
 from tests.web.conftest import read_answer
 from tests.web.proxy import NAME, Proxy, proxy
@@ -41,6 +43,25 @@ source = actions.create_source(
     slug="web", name="Web", kind=SourceKind.PLATFORM, is_own_platform=True, actor=SYSTEM
 )
 print(actions.issue_key(source, scopes=Scope.values, rate_per_minute=60000, actor=SYSTEM)[1])
+"""
+PASSWORD = "an invented pass phrase of a test"
+MAKE_WORK = f"""
+import django; django.setup()
+import json, sys
+from accounts import actions
+from accounts.permissions import Role
+from accounts.totp import new_secret
+from config.sample.people import code_now
+from tests.casework import Casework, grant_all
+secret = new_secret()
+person = actions.create_person(
+    email="beside@example.org", name="Beside", role=Role.REVIEWER, password={PASSWORD!r}
+)
+# The code of the step before: the one of now is left for the sign-in.
+actions.enable_totp(person, secret=secret, code=code_now(secret, steps=-1), actor=person)
+case = Casework().case("subject-beside")
+grant_all(person)
+json.dump({{"email": person.email, "secret": secret, "case": str(case.pk)}}, sys.stdout)
 """
 BEHIND_A_PROXY = {"HOLDFAST_HTTPS": "1", "HOLDFAST_BEHIND_PROXY": "1"}
 
@@ -168,23 +189,57 @@ def report(external_id: str) -> dict[str, Any]:
     }
 
 
-def work_goes_on(web: Web, name: str) -> None:
-    """Ask what people and platforms ask; each answer has ten seconds."""
-    with web.client() as client:
+@pytest.fixture(scope="module")
+def work(web: Web) -> dict[str, str]:
+    """A reviewer with a second factor, and a case that waits: ``email``, ``secret``, ``case``."""
+    # At the turn of a time step the code may grow too old on its way; the second time it has all of a step.
+    for attempt in (1, 2):
+        made = subprocess.run(
+            [sys.executable, "-c", MAKE_WORK],
+            cwd=REPOSITORY,
+            env=web.stack.env(DJANGO_SETTINGS_MODULE="config.settings"),
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if made.returncode == 0 or attempt == 2:
+            break
+    assert made.returncode == 0, made.stderr
+    found: dict[str, str] = json.loads(made.stdout.splitlines()[-1])
+    return found
+
+
+def sign_in(browser: Browser, work: dict[str, str]) -> Page:
+    """Go from the sign-in page over password and code to the home page."""
+    page = browser.get("/sign-in/")
+    page = browser.send(page, page.form(having="password"), email=work["email"], password=PASSWORD)
+    form = page.form(having="code")
+    return browser.send(page, form, code=code_now(work["secret"]))
+
+
+def work_goes_on(web: Web, name: str, work: dict[str, str]) -> None:
+    """Do what people and platforms do: sign in whole, open a case, claim it, report; ten seconds for each."""
+    with Browser(f"http://127.0.0.1:{web.port}") as browser:
+        browser.http.timeout = httpx.Timeout(10)
         for _ in range(5):
-            assert client.get("/healthz", timeout=10).status_code == 200
-            page = client.get("/sign-in/", timeout=10)
-            assert page.status_code == 200
-            field = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
-            assert field
-            entered = {"csrfmiddlewaretoken": field[1], "login": "nobody@example.org"}
-            tried = client.post("/sign-in/", data=entered | {"password": "no"}, timeout=10)
-            assert tried.status_code in {200, 422}
+            assert browser.get("/healthz").status == 200
+        page = browser.get("/sign-in/")
+        form = page.form(having="password")
+        with pytest.raises(DemoFailed, match="422"):
+            browser.send(page, form, email="nobody@example.org", password="no")
+        home = sign_in(browser, work)
+        assert httpx.URL(home.url).path == "/"
+        page = browser.get(f"/cases/{work['case']}/")
+        claimed = browser.send(page, page.form("/claim/"))
+        assert "/extend/" in claimed.text, "the case is not in the person's hands"
+    with web.client() as client:
         sent = client.post("/api/v1/reports", json=report(name), timeout=10)
         assert sent.status_code == 201
 
 
-def test_two_hundred_strangers_with_half_a_request_slow_nobody_down(direct: Web) -> None:
+def test_two_hundred_strangers_with_half_a_request_slow_nobody_down(
+    direct: Web, work: dict[str, str]
+) -> None:
     ways = half_requests()
     strangers = [direct.connect(ways[number % len(ways)]) for number in range(200)]
     stop = threading.Event()
@@ -200,7 +255,7 @@ def test_two_hundred_strangers_with_half_a_request_slow_nobody_down(direct: Web)
     dripping = threading.Thread(target=drip)
     dripping.start()
     try:
-        work_goes_on(direct, "beside-strangers")
+        work_goes_on(direct, "beside-strangers", work)
     finally:
         stop.set()
         dripping.join()
@@ -225,7 +280,7 @@ def test_a_cookie_of_another_application_locks_nobody_out(direct: Web) -> None:
     field = re.search(rb'name="csrfmiddlewaretoken" value="([^"]+)"', page)
     assert token
     assert field
-    body = b"csrfmiddlewaretoken=" + field[1] + b"&login=nobody%40example.org&password=no"
+    body = b"csrfmiddlewaretoken=" + field[1] + b"&email=nobody%40example.org&password=no"
     head = (
         "POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nCookie: city=Zürich; "
         f"{name}={token[1].decode()}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -234,7 +289,7 @@ def test_a_cookie_of_another_application_locks_nobody_out(direct: Web) -> None:
 
     said = direct.ask(head.encode() + body)
 
-    assert said.split(b" ")[1] in {b"200", b"422"}, said[:200]
+    assert said.split(b" ")[1] == b"422", said[:200]
 
 
 def test_an_idempotency_key_in_another_alphabet_is_refused_not_lost(direct: Web) -> None:
