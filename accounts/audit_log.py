@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.http import Http404
+from django.utils.module_loading import import_string
 
 from accounts.models import User
 from accounts.permissions import Permission
@@ -44,7 +47,8 @@ def entries_for(user: User, **wanted: Any) -> QuerySet[AuditEntry]:
 
     Understands ``event``, ``area`` (the part before the first dot), ``actor`` (pseudonym or id),
     ``case`` (its id), ``chain``, ``subject`` (an id), ``ip``, ``start`` and ``end`` (dates in UTC, both
-    included). Empty values do not narrow.
+    included), ``after_reset`` (what was done in an account that administrators had let somebody into anew).
+    Empty values do not narrow.
     """
     if not user.may(Permission.AUDIT_VIEW):
         return AuditEntry.objects.none()
@@ -63,6 +67,8 @@ def entries_for(user: User, **wanted: Any) -> QuerySet[AuditEntry]:
         found = found.filter(Q(actor_label__iexact=actor) | Q(actor_id=actor))
     if "case" in wanted:
         found = found.filter(chain=f"case:{wanted['case']}")
+    if "after_reset" in wanted:
+        found = found.filter(data__has_key="after_reset")
     if "subject" in wanted:
         found = found.filter(subject_id=wanted["subject"])
     if "start" in wanted:
@@ -71,6 +77,22 @@ def entries_for(user: User, **wanted: Any) -> QuerySet[AuditEntry]:
         after = wanted["end"] + timedelta(days=1)
         found = found.filter(at__lt=datetime.combine(after, time.min, UTC))
     return found
+
+
+def case_meant(text: str) -> str:
+    """Return the id of the case that somebody typed, by its id or a number people know; empty if none is meant.
+
+    Rooms above know numbers of cases, reports and referrals (``settings.HOLDFAST_CASE_NUMBERS``).
+    """
+    text = text.strip()
+    try:
+        return str(UUID(text))
+    except ValueError:
+        pass
+    for path in settings.HOLDFAST_CASE_NUMBERS:
+        if (found := import_string(path)(text.upper())) is not None:
+            return str(found)
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,12 @@ class AuditEntry(models.Model):
             # "What came from this address?" is asked in a hurry, of a log with millions of lines. One
             # short key more to insert; entries of background work have no address and stay out.
             models.Index(fields=["ip", "-id"], condition=~models.Q(ip=""), name="core_audit_ip"),
+            # What was done in accounts that somebody was let into anew: a few lines of millions.
+            models.Index(
+                fields=["-id"],
+                condition=models.Q(data__has_key="after_reset"),
+                name="core_audit_after_reset",
+            ),
         ]
 
     def __str__(self) -> str:

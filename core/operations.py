@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -48,11 +49,28 @@ class WorkerState:
     """One worker process."""
 
     name: str
+    """What people call it, such as "Scan worker 2 on host a"; ``key`` is its name in Valkey."""
+    key: str
     state: str
     queues: str
     job: str
+    started_at: datetime | None
     seen_at: datetime | None
     behind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxState:
+    """The sandbox of one kind of worker on one machine: in force, or exactly what of it is missing."""
+
+    worker: str
+    host: str
+    missing: list[str]
+    at: datetime
+
+
+SANDBOXED = ("scan", "video")
+"""Queues whose workers open what strangers sent: each decodes in the sandbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +109,15 @@ class Overview:
     stages: list[Measured] = field(default_factory=list)
     full_disks: list[str] = field(default_factory=list)
     clock: str = ""
-    unconfined: list[tuple[str, str]] = field(default_factory=list)
-    """What is missing in the sandbox of what decodes files: where, and a sentence."""
+    sandboxes: list[SandboxState] = field(default_factory=list)
     failed_by_job: Counter[str] = field(default_factory=Counter)
     failing_jobs: list[FailingJob] = field(default_factory=list)
+
+    @property
+    def unconfined(self) -> list[tuple[str, str]]:
+        """What is missing in the sandbox of what decodes files: where, and a sentence."""
+        hosts = {state.host: state.missing for state in self.sandboxes}
+        return [(f"sandbox on {host}", said) for host in hosts for said in hosts[host]]
 
     @property
     def late(self) -> list[Measured]:
@@ -120,24 +143,27 @@ def overview() -> Overview:
         if beat.kind == Heartbeat.Kind.SCHEDULER:
             found.scheduler = beat
         elif beat.kind == Heartbeat.Kind.SWEEP and beat.name in settings.HOLDFAST_SWEEPS:
+            beat.words = _sweep_in_words(beat.name)  # type: ignore[attr-defined]
             found.sweeps.append(beat)
         elif beat.kind == Heartbeat.Kind.CHECK and "problem" in beat.detail:
             found.problems.append(beat.detail["problem"])
         elif beat.kind == Heartbeat.Kind.CHECK:
             found.checks.append(beat)
         elif beat.kind == Heartbeat.Kind.WORKER and "sandbox" in beat.detail:
-            found.unconfined += [(beat.name, sentence) for sentence in beat.detail["sandbox"]]
+            found.sandboxes += _sandboxes(beat)
     found.stages = stages.measure()
     found.full_disks = disk.full()
     found.clock = doctor.clock_jump()
     try:
         for name in settings.RQ_QUEUES:
             _look_at(jobs.queue(name), found)
-        for worker in Worker.all(connection=valkey(), serializer=JSONSerializer):
-            found.workers.append(_worker(worker, found.late))
+        workers = Worker.all(connection=valkey(), serializer=JSONSerializer)
+        names = _names_of(workers)
+        for worker in workers:
+            found.workers.append(_worker(worker, names[worker.name], found.late))
     except (redis.RedisError, OSError) as failed:
         found.valkey = describe(failed)
-    found.workers.sort(key=lambda worker: (worker.queues, worker.name))
+    found.workers.sort(key=lambda worker: worker.name)
     found.failures.sort(key=lambda f: f.at or datetime.min.replace(tzinfo=UTC), reverse=True)
     found.failing_jobs = _by_job(found)
     del found.failures[_FAILURES_SHOWN:]
@@ -194,15 +220,55 @@ def _by_job(found: Overview) -> list[FailingJob]:
     ]
 
 
-def _worker(worker: BaseWorker, late: list[Measured]) -> WorkerState:
+def _sweep_in_words(path: str) -> str:
+    sweeps = settings.HOLDFAST_SWEEPS
+    return str(sweeps[path]) if isinstance(sweeps, dict) else path
+
+
+def _kind_of(queues: Iterable[str]) -> str:
+    """Return what the process that serves these queues is called, such as "Scan worker"."""
+    served = sorted(queues)
+    for name, known in settings.HOLDFAST_PROCESSES.items():
+        if sorted(known) == served:
+            return str(name).replace("-", " ").capitalize()
+    return f"Worker for {', '.join(served)}"
+
+
+def _names_of(workers: Iterable[BaseWorker]) -> dict[str, str]:
+    """Return a name for each worker by its kind, its number there in the order of their start, and its machine."""
+    by_kind: dict[tuple[str, str], list[BaseWorker]] = {}
+    for worker in workers:
+        kind = _kind_of(worker.queue_names())
+        by_kind.setdefault((kind, worker.hostname or "an unknown host"), []).append(worker)
+    names = {}
+    for (kind, host), alike in by_kind.items():
+        alike.sort(key=lambda each: (str(each.birth_date), each.name))
+        for number, worker in enumerate(alike, 1):
+            names[worker.name] = f"{kind} {number} on {host}"
+    return names
+
+
+def _sandboxes(beat: Heartbeat) -> list[SandboxState]:
+    """Return the kinds of workers that a machine's look at its sandbox is about."""
+    host = beat.name.removeprefix("sandbox on ")
+    return [
+        SandboxState(_kind_of(queues), host, list(beat.detail["sandbox"]), beat.at)
+        for queues in settings.HOLDFAST_PROCESSES.values()
+        if set(queues) & set(SANDBOXED)
+    ]
+
+
+def _worker(worker: BaseWorker, name: str, late: list[Measured]) -> WorkerState:
     job = worker.get_current_job()
     served = set(worker.queue_names())
     behind = [found.stage.title for found in late if served & stages.queues_of(found.stage.jobs)]
     return WorkerState(
-        name=worker.name[:12],
+        name=name,
+        key=worker.name[:12],
         state=str(worker.get_state()),
         queues=", ".join(worker.queue_names()),
         job=(job.description or "") if job else "",
+        started_at=_aware(worker.birth_date),
         seen_at=_aware(worker.last_heartbeat),
         behind=", ".join(behind),
     )

@@ -8,10 +8,14 @@ from uuid import UUID
 from django.db.models import Count, Q, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
 
+from accounts.access import Waiting
 from accounts.models import User
 from accounts.permissions import Permission
 from hashing.models import (
+    Activation,
+    ActivationState,
     Algorithm,
     Flag,
     HashEntry,
@@ -30,6 +34,7 @@ __all__ = [
     "hash_list_names",
     "hash_lists_for",
     "imports_of",
+    "waiting_for",
 ]
 
 _DIGEST = re.compile(r"[0-9a-f]{6,64}")
@@ -125,3 +130,25 @@ def find_hash_list(slug: str) -> HashList | None:
 def hash_list_names() -> list[str]:
     """Return the short names of all lists, for commands on the server."""
     return list(HashList.objects.order_by("slug").values_list("slug", flat=True))
+
+
+def waiting_for(user: User) -> list[Waiting]:
+    """Return what waits for somebody of detection: held lists, lists to approve, classifiers to activate."""
+    found = []
+    lists = HashList.objects.all() if user.may(Permission.HASHING_LISTS_VIEW) else None
+    if lists is not None and user.may(Permission.HASHING_LISTS_EDIT):
+        held = lists.exclude(quarantined_at=None).count()
+        found.append(Waiting("Hash lists that are held back", held, reverse("hashing:lists")))
+    if lists is not None and user.may(Permission.HASHING_LISTS_APPROVE):
+        first = Q(acts_automatically=False, automatic_asked_by__isnull=False)
+        asked = lists.filter(first | Q(renewal_asked_by__isnull=False))
+        count = asked.exclude(automatic_asked_by=user, acts_automatically=False)
+        count = count.exclude(renewal_asked_by=user).count()
+        url = reverse("hashing:lists")
+        found.append(Waiting("Hash lists that are to act automatically", count, url))
+    if user.may(Permission.HASHING_CLASSIFIERS_ACTIVATE):
+        asked_for = Activation.objects.filter(state=ActivationState.WAITING)
+        others = asked_for.exclude(asked_by=user).exclude(version__trained_by=user).count()
+        url = reverse("hashing:classifiers")
+        found.append(Waiting("Classifiers to activate", others, url))
+    return found

@@ -164,8 +164,8 @@ class SourceForm(forms.Form):
     trust = forms.ChoiceField(
         label="Trust",
         choices=TrustLevel.choices,
-        help_text="How early its reports are looked at; gives no rights. Own platform (scans, staff): somewhat "
-        "earlier. Trusted flagger: earliest, and due in half the time.",
+        help_text="How early its reports are looked at; gives no rights. Internal (scans, staff): somewhat earlier. "
+        "Trusted flagger: earliest, and due in half the time.",
     )
     due_minutes = forms.IntegerField(
         label="Answer within, minutes",

@@ -15,7 +15,7 @@ class TrustLevel(models.TextChoices):
 
     STANDARD = "standard", "Standard"
     TRUSTED = "trusted", "Trusted flagger"
-    INTERNAL = "internal", "Own platform"
+    INTERNAL = "internal", "Internal"
 
 
 class SourceKind(models.TextChoices):

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import person_of, requires
-from accounts.audit_log import as_csv, as_ndjson, entries_for, get_entry_for, slice_of
+from accounts.audit_log import as_csv, as_ndjson, case_meant, entries_for, get_entry_for, slice_of
 from accounts.destinations import is_htmx
 from accounts.permissions import Permission
 from accounts.searches import searched, stored_search
@@ -21,7 +21,11 @@ from core.audit_events import AuditEvent
 from core.audit_job import last_check, request_check
 
 _ID = forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"})
+_CASE = forms.TextInput(
+    attrs={"autocomplete": "off", "spellcheck": "false", "placeholder": "C-000010"}
+)
 _DAY = forms.DateInput(attrs={"type": "date"})
+NOT_A_DAY = "This is not understood. Give the day as 2026-11-30."
 
 
 def _areas() -> list[tuple[str, str]]:
@@ -41,12 +45,30 @@ class AuditFilterForm(forms.Form):
     area = forms.ChoiceField(choices=_areas, required=False)
     event = forms.ChoiceField(choices=_events, required=False)
     actor = forms.CharField(label="Who", max_length=120, required=False, widget=_ID)
-    case = forms.CharField(label="Case id", max_length=64, required=False, widget=_ID)
+    case = forms.CharField(
+        label="Case, report or referral", max_length=64, required=False, widget=_CASE
+    )
     chain = forms.CharField(max_length=80, required=False, widget=_ID)
     subject = forms.CharField(label="Subject id", max_length=64, required=False, widget=_ID)
     ip = forms.GenericIPAddressField(label="IP address", required=False, widget=_ID)
-    start = forms.DateField(label="From", required=False, widget=_DAY)
-    end = forms.DateField(label="To", required=False, widget=_DAY)
+    start = forms.DateField(
+        label="From", required=False, widget=_DAY, error_messages={"invalid": NOT_A_DAY}
+    )
+    end = forms.DateField(
+        label="To", required=False, widget=_DAY, error_messages={"invalid": NOT_A_DAY}
+    )
+    after_reset = forms.BooleanField(label="Only after a reset", required=False)
+
+    def clean_case(self) -> str:
+        """Return the id of the case that is meant, whatever number of it was typed."""
+        typed = str(self.cleaned_data["case"]).strip()
+        if not typed:
+            return ""
+        if not (meant := case_meant(typed)):
+            raise forms.ValidationError(
+                "No case is known by this. Type its id, or a number such as C-000010, R-000010 or ESC-2026-000010."
+            )
+        return meant
 
     def clean(self) -> dict[str, Any]:
         """Refuse a period that ends before it begins."""
@@ -90,7 +112,8 @@ def index(request: HttpRequest) -> HttpResponse:
         "slice": slice_of(
             entries, before=_cursor(request, "before"), after=_cursor(request, "after")
         ),
-        "is_filtered": bool(wanted) or not is_valid,
+        "is_filtered": bool(wanted),
+        "is_understood": is_valid,
         "check": last_check(),
     }
     template = "accounts/_audit_entries.html" if is_htmx(request) else "accounts/audit.html"

@@ -289,7 +289,8 @@ def _person(
         "role_form": role_form or RoleForm(initial={"role": subject.role}),
         "ask_reset": asks.get(Kind.SECOND_FACTOR.value) or ReasonForm(auto_id="reset_%s"),
         "ask_password": asks.get(Kind.PASSWORD_LINK.value) or ReasonForm(auto_id="password_%s"),
-        "ask_administrator": asks.get(Kind.ADMINISTRATOR.value),
+        "ask_administrator": asks.get(Kind.ADMINISTRATOR.value)
+        or ReasonForm(auto_id="administrator_%s"),
         "waiting": [r for r in account_requests_for(user).filter(person=subject) if r.is_open],
     }
     is_refused = role_form is not None or bool(asks)

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from accounts.access import person_of, requires
+from accounts.access import all_waiting_for, person_of, requires
 from accounts.models import User
 from accounts.permissions import Permission
 from moderation import access, case_page
@@ -31,6 +31,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "claims": list(access.claims_of(user)) if works else [],
         "queues": list(access.queue_figures(user)) if works else [],
         "notices": _notices(user) if works else [],
+        "waiting": all_waiting_for(user),
         "rooms": [] if works else _rooms(user),
         "outcomes": access.outcomes_for(user)[:5] if works else [],
         "unrouted": unrouted,

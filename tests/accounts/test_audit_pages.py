@@ -17,9 +17,12 @@ from django.urls import reverse
 from accounts.audit_log import ENTRIES_ON_A_PAGE, entries_for
 from accounts.models import User
 from core import audit, jobs
+from core.audit import SYSTEM
 from core.audit_events import AuditEvent
 from core.models import AuditAnchor, AuditEntry, Blob, Heartbeat
 from referrals.actions.anchors import make_anchor
+from referrals.models import Recipient, Referral
+from tests.casework import Casework
 from tests.cast import find, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -99,6 +102,44 @@ class TestFilters:
             answer = find(desk, reverse("accounts:audit"), query)
             assert answer.status_code == 422
             assert answer.context["slice"].entries == []
+
+    @pytest.mark.parametrize("wrong", ["30.11.2026", "yesterday", "2026-13-01"])
+    def test_a_day_that_is_none_is_said_to_be_none(self, desk: Client, wrong: str) -> None:
+        write(1)
+        answer = find(desk, reverse("accounts:audit"), {"start": wrong})
+        page = answer.content.decode()
+        assert answer.status_code == 422
+        assert "This is not understood. Give the day as 2026-11-30." in page
+        assert "The filter was not understood" in page
+        assert "No entry matches" not in page
+
+    def test_what_was_done_after_a_reset_is_found_by_its_mark(self, desk: Client) -> None:
+        write(1)
+        marked = audit.record(
+            AuditEvent.AUDIT_VERIFIED, actor=SYSTEM, after_reset="2026-11-27T19:36:13+00:00"
+        )
+        assert shown(desk, after_reset="on") == [marked.pk]
+
+    def test_the_numbers_people_know_lead_to_the_case(
+        self, desk: Client, casework: Casework, legal: User
+    ) -> None:
+        case = casework.case()
+        referral = Referral.objects.create(
+            number=7,
+            year=2026,
+            case=case,
+            recipient=Recipient.objects.create(name="Invented Agency"),
+            drafted_by=legal,
+        )
+        report = case.case_reports.get().report
+        for typed in (str(case), str(case).lower(), str(report), str(referral), "ESC-2026-000007"):
+            answer = find(desk, reverse("accounts:audit"), {"case": typed})
+            chains = {entry.chain for entry in answer.context["slice"].entries}
+            assert chains == {f"case:{case.pk}"}, typed
+        for unknown in ("C-999999", "ESC-1999-000001", "no case"):
+            answer = find(desk, reverse("accounts:audit"), {"case": unknown})
+            assert answer.status_code == 422
+            assert "No case is known by this." in answer.content.decode()
 
     def test_nothing_found_offers_to_clear_the_filter(self, desk: Client) -> None:
         answer = find(desk, reverse("accounts:audit"), {"chain": "nothing"})

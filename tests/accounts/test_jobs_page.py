@@ -12,6 +12,7 @@ from rq.serializers import JSONSerializer
 
 from accounts.models import User
 from core import jobs
+from core.models import Heartbeat
 from core.valkey_link import valkey
 from tests.cast import signed_in
 
@@ -90,3 +91,44 @@ def test_htmx_gets_the_figures_only(desk: Client) -> None:
     answer = desk.get(reverse("accounts:jobs"), headers={"HX-Request": "true"})
     assert answer.content.decode().lstrip().startswith("<div")
     assert "<html" not in answer.content.decode()
+
+
+def test_workers_routines_and_the_sandbox_are_said_in_words(desk: Client, settings: Any) -> None:
+    workers = [
+        SimpleWorker(
+            [jobs.queue(name) for name in settings.HOLDFAST_PROCESSES["scan-worker"]],
+            connection=valkey(),
+            serializer=JSONSerializer,
+        )
+        for _ in range(2)
+    ]
+    for worker in workers:
+        worker.register_birth()
+    try:
+        jobs.beat("moderation.jobs.sweep_claims", Heartbeat.Kind.SWEEP, found=0, ms=1)
+        jobs.beat("sandbox on invented-host", Heartbeat.Kind.WORKER, sandbox=[])
+        jobs.beat("sandbox on bare-host", Heartbeat.Kind.WORKER, sandbox=["Landlock is missing."])
+        answer = desk.get(reverse("accounts:jobs"))
+    finally:
+        for worker in workers:
+            worker.register_death()
+    page = " ".join(answer.content.decode().split())
+    host = workers[0].hostname
+    assert f"Scan worker 1 on {host}" in page
+    assert f"Scan worker 2 on {host}" in page
+    assert all(worker.started_at for worker in answer.context["overview"].workers)
+    assert ">Ends claims whose time is over</th>" in page
+    states = {
+        (state.worker, state.host): state.missing for state in answer.context["overview"].sandboxes
+    }
+    assert states == {
+        ("Scan worker", "invented-host"): [],
+        ("Video worker", "invented-host"): [],
+        ("Scan worker", "bare-host"): ["Landlock is missing."],
+        ("Video worker", "bare-host"): ["Landlock is missing."],
+    }
+    assert "In force" in page
+    assert "Not complete" in page
+    assert answer.context["overview"].unconfined == [
+        ("sandbox on bare-host", "Landlock is missing.")
+    ]

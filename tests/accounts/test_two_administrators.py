@@ -55,6 +55,15 @@ def has_factor(person: User) -> bool:
     return Authenticator.objects.filter(user=person).exists()
 
 
+def test_the_role_form_asks_for_the_reason_from_the_start(ada: Client, reviewer: User) -> None:
+    page = ada.get(f"/people/{reviewer.pk}/").content.decode()
+    form = page[page.index('class="card__body form role-form"') :].partition("</form>")[0]
+    assert 'name="reason"' in form
+    answer = ada.post(of(reviewer, "role"), {"role": "administrator", **WHY})
+    assert answer.status_code == 302
+    assert waiting().kind == AccountRequest.Kind.ADMINISTRATOR
+
+
 def test_one_administrator_alone_resets_nothing(ada: Client, reviewer: User) -> None:
     assert ada.post(of(reviewer, "second-factor/reset"), WHY).status_code == 302
     assert has_factor(reviewer)
@@ -199,6 +208,9 @@ def test_it_is_named_to_the_person_to_administrators_and_leads(
     assert told in own.get("/account/").content.decode()
     assert told in ada.get("/people/").content.decode()
     assert "Robin Reed" in signed_in(Client(), lead).get("/").content.decode()
+    link = f'href="/people/{reviewer.pk}/"'
+    assert link in alma.get("/").content.decode()
+    assert link not in signed_in(Client(), lead).get("/").content.decode()
     assert told not in signed_in(Client(), outsider).get("/").content.decode()
     AccountRequest.objects.update(confirmed_at=Now() - timedelta(days=31))
     assert told not in own.get("/account/").content.decode()
