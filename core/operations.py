@@ -33,6 +33,12 @@ _OWN = re.compile(r"^core\.jobs\.JobFailed: (\w+(?: at [\w./-]+:\d+)?)$")
 _KIND = re.compile(r"^([\w.]+)(?::|$)")
 
 
+_CHECKS = {
+    "verify_audit": "The audit log against itself, its rows and its anchors",
+    "verify_vault": "The stored originals against their digests",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class QueueState:
     """One queue: wake-ups waiting, running, failed in the last hour, and the oldest waiting one."""
@@ -148,6 +154,7 @@ def overview() -> Overview:
         elif beat.kind == Heartbeat.Kind.CHECK and "problem" in beat.detail:
             found.problems.append(beat.detail["problem"])
         elif beat.kind == Heartbeat.Kind.CHECK:
+            beat.words = _CHECKS.get(beat.name, beat.name)  # type: ignore[attr-defined]
             found.checks.append(beat)
         elif beat.kind == Heartbeat.Kind.WORKER and "sandbox" in beat.detail:
             found.sandboxes += _sandboxes(beat)

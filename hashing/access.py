@@ -142,13 +142,13 @@ def waiting_for(user: User) -> list[Waiting]:
     if lists is not None and user.may(Permission.HASHING_LISTS_APPROVE):
         first = Q(acts_automatically=False, automatic_asked_by__isnull=False)
         asked = lists.filter(first | Q(renewal_asked_by__isnull=False))
-        count = asked.exclude(automatic_asked_by=user, acts_automatically=False)
-        count = count.exclude(renewal_asked_by=user).count()
+        others = asked.exclude(automatic_asked_by=user, acts_automatically=False)
+        count = others.exclude(renewal_asked_by=user).count()
         url = reverse("hashing:lists")
         found.append(Waiting("Hash lists that are to act automatically", count, url))
     if user.may(Permission.HASHING_CLASSIFIERS_ACTIVATE):
         asked_for = Activation.objects.filter(state=ActivationState.WAITING)
-        others = asked_for.exclude(asked_by=user).exclude(version__trained_by=user).count()
+        waiting = asked_for.exclude(asked_by=user).exclude(version__trained_by=user).count()
         url = reverse("hashing:classifiers")
-        found.append(Waiting("Classifiers to activate", others, url))
+        found.append(Waiting("Classifiers to activate", waiting, url))
     return found

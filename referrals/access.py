@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
@@ -221,11 +222,12 @@ class Known:
 def known_of(accounts: Sequence[UUID]) -> dict[UUID, Known]:
     """Return, for accounts of a referral that the person sees, how much is known of each."""
 
-    def counted(rows: type[AccountIdentifier | IpEvent | Membership]) -> dict[UUID, int]:
-        found = rows.objects.filter(account__in=accounts).order_by().values_list("account")
+    def counted(rows: QuerySet[Any]) -> dict[UUID, int]:
+        found = rows.filter(account__in=accounts).order_by().values_list("account")
         return dict(found.annotate(Count("pk")))
 
-    identifiers, events, groups = map(counted, (AccountIdentifier, IpEvent, Membership))
+    identifiers = counted(AccountIdentifier.objects.all())
+    events, groups = counted(IpEvent.objects.all()), counted(Membership.objects.all())
     return {
         key: Known(identifiers.get(key, 0), events.get(key, 0), groups.get(key, 0))
         for key in accounts

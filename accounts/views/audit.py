@@ -25,7 +25,7 @@ _CASE = forms.TextInput(
     attrs={"autocomplete": "off", "spellcheck": "false", "placeholder": "C-000010"}
 )
 _DAY = forms.DateInput(attrs={"type": "date"})
-NOT_A_DAY = "This is not understood. Give the day as 2026-11-30."
+NOT_A_DAY = "Not understood. Give the day as 2026-11-30."
 
 
 def _areas() -> list[tuple[str, str]]:
@@ -66,7 +66,7 @@ class AuditFilterForm(forms.Form):
             return ""
         if not (meant := case_meant(typed)):
             raise forms.ValidationError(
-                "No case is known by this. Type its id, or a number such as C-000010, R-000010 or ESC-2026-000010."
+                "No case is known by this. Numbers look like C-000010, R-000010, ESC-2026-000010."
             )
         return meant
 

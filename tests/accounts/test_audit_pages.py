@@ -109,7 +109,7 @@ class TestFilters:
         answer = find(desk, reverse("accounts:audit"), {"start": wrong})
         page = answer.content.decode()
         assert answer.status_code == 422
-        assert "This is not understood. Give the day as 2026-11-30." in page
+        assert "Not understood. Give the day as 2026-11-30." in page
         assert "The filter was not understood" in page
         assert "No entry matches" not in page
 
