@@ -65,9 +65,7 @@ class AuditFilterForm(forms.Form):
         if not typed:
             return ""
         if not (meant := case_meant(typed)):
-            raise forms.ValidationError(
-                "No case is known by this. Numbers look like C-000010, R-000010, ESC-2026-000010."
-            )
+            raise forms.ValidationError("No case has this number. They look like C-000010.")
         return meant
 
     def clean(self) -> dict[str, Any]:

@@ -139,7 +139,7 @@ class TestFilters:
         for unknown in ("C-999999", "ESC-1999-000001", "no case"):
             answer = find(desk, reverse("accounts:audit"), {"case": unknown})
             assert answer.status_code == 422
-            assert "No case is known by this." in answer.content.decode()
+            assert "No case has this number." in answer.content.decode()
 
     def test_nothing_found_offers_to_clear_the_filter(self, desk: Client) -> None:
         answer = find(desk, reverse("accounts:audit"), {"chain": "nothing"})
