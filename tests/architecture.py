@@ -301,6 +301,7 @@ def heads_go_with_gets(path: str, source: str) -> Iterator[str]:
 
 INSIDE_OF_LIBRARIES = {
     "accounts/totp.py": "allauth offers codes and their rows to its own pages only",
+    "core/postgres_link.py": "psycopg names the end of its own wait by a private class only",
 }
 
 

@@ -22,6 +22,7 @@ BOUNDS = {
     "moderation/actions/deliveries.py queue_deliveries": _CONFIGURED,
     "moderation/actions/placing.py current_rules": _CONFIGURED,
     "moderation/views/policies.py policy": "the wordings that one policy ever had",
+    "referrals/actions/keys.py enter_anew": "the confirmed keys of one agency",
     "referrals/actions/keys.py _end_approvals": "referrals to one agency that are asked for or approved at this moment",
     # ── One statement, whatever its size; memory for keys alone ───────────────────────────────
     "referrals/actions/steps.py approve": "one statement for the ids of the exhibits, which the log names one by one",
