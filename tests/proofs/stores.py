@@ -48,20 +48,23 @@ def health(place: Installation) -> httpx.Response:
     "A Valkey that hangs costs a process one short wait; reports are taken all the while", last=True
 )
 def hung_valkey(place: Installation) -> str:
+    # What a report costs on this machine at this moment, and both processes warm.
+    usual = max(timed(place.report)[0] for _ in range(10))
     with hanging(place, "valkey-server"):
         took = []
         for _ in range(10):
             seconds, answer = timed(place.report)
             assert answer.status_code == 201, answer.text
             took.append(seconds)
-        assert max(took) < 2 + ALLOWED, f"a report took {max(took):.1f} s"
+        shown = ", ".join(f"{seconds:.1f}" for seconds in took)
+        assert max(took) < usual + 2 + ALLOWED, f"reports took {shown} s, {usual:.1f} s before"
         said = health(place)
         assert said.status_code == 200
         assert (said.json()["status"], said.json()["valkey"]) == ("degraded", "silent"), said.text
     began = time.monotonic()
     place.wait("Valkey on /healthz", lambda: health(place).json()["valkey"] == "ok", seconds=15)
-    took.sort()
-    return f"reports {took[0]:.1f} to {took[-1]:.1f} s; well {time.monotonic() - began:.1f} s after"
+    back = time.monotonic() - began
+    return f"reports {shown} s (before: {usual:.1f} s at most); well {back:.1f} s after"
 
 
 @proof("A PostgreSQL that hangs is said on /healthz within 5 s, and requests get a 503", last=True)
