@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
 
 from tests.mutants.mutations import mutations
+from tests.mutants.trying import take_on
 
 SOURCE = """
 def claim(case, actor):
@@ -34,3 +41,40 @@ def test_every_change_is_one_change_of_a_whole_module() -> None:
         (5, "not", "(held.is_over)"),
         (6, "largest/smallest", "min(held.at, 1)"),
     }
+
+
+def test_a_function_that_is_loaded_takes_on_the_code_of_a_mutant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = dedent("""
+        import functools
+
+        def quiet(function):
+            @functools.wraps(function)
+            def inner(*given):
+                return function(*given)
+            return inner
+
+        @quiet
+        def larger(one, other):
+            return max(one, other)
+
+        class Kept:
+            @property
+            def value(self):
+                return [max(one, 3) for one in (1, 5)]
+    """)
+    (tmp_path / "a_module_to_change.py").write_text(before)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("a_module_to_change")
+    try:
+        assert (module.larger(1, 2), module.Kept().value) == (2, [3, 5])
+        take_on("a_module_to_change.py", before.replace("max(one, other)", "min(one, other)"))
+        assert (module.larger(1, 2), module.Kept().value) == (1, [3, 5])
+        take_on("a_module_to_change.py", before.replace("max(one, 3)", "min(one, 3)"))
+        assert module.Kept().value == [1, 3]
+        with pytest.raises(ValueError, match="no function has other code"):
+            take_on("a_module_to_change.py", before + "\nLIMIT = 1\n")
+    finally:
+        del sys.modules["a_module_to_change"]

@@ -1,7 +1,7 @@
 """``python -m tests.mutants [--minutes 480] [--only PART] [--seed N] [--json FILE]``: the search itself.
 
-It takes the tests that run each line from a measured run of the suite (kept under ``.mutants/`` for this commit), works
-on copies of the checkout, and leaves the checkout alone. Exit status 0 whatever it finds: its list is for people.
+It takes the tests that run each line from a measured run of the suite (kept under ``.mutants/`` for this commit) and
+changes functions in the memory of its own processes only (``tests.mutants.trying``): the checkout stays as it is. Exit status 0 whatever it finds: its list is for people.
 """
 
 from __future__ import annotations
@@ -10,10 +10,8 @@ import argparse
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -22,15 +20,13 @@ from pathlib import Path
 
 from coverage import CoverageData
 
-from config.runtime.postgres import OWNER
-from config.runtime.services import Services, private_services
 from tests.mutants.mutations import Mutation, mutations
+from tests.mutants.trying import PIPES
 
 HERE = Path(__file__).resolve().parent.parent.parent
 KEPT = HERE / ".mutants"
 JOBS = 2
 MOST_TESTS = 60
-SECONDS = 180
 # They start whole installations or browsers: slow, and what they show is shown elsewhere too.
 LEFT_OUT = ("tests/browser", "tests/design", "tests/faults", "tests/runtime", "tests/proofs")
 
@@ -119,7 +115,10 @@ def _tests_by_line(wanted: list[str]) -> dict[tuple[str, int], tuple[str, ...]]:
 
 
 def _measure(target: Path) -> None:
-    """Run the suite once and note which test runs which line. Raises SystemExit when a test fails."""
+    """Run the suite once and note which test runs which line. Raises SystemExit when it does not run to its end.
+
+    A test that fails is asked again before it is believed that it noticed a mutant.
+    """
     print("Measuring which tests run which lines (once for each commit) …", flush=True)
     KEPT.mkdir(exist_ok=True)
     part = target.with_suffix(".part")
@@ -129,8 +128,8 @@ def _measure(target: Path) -> None:
     done = subprocess.run(
         command, cwd=HERE, env=os.environ | {"COVERAGE_FILE": str(part)}, check=False
     )
-    if done.returncode:
-        raise SystemExit("The tests must pass before it can be asked what they hold.")
+    if done.returncode not in {0, 1}:
+        raise SystemExit("The tests must run to their end before it can be asked what they hold.")
     part.rename(target)
 
 
@@ -146,78 +145,70 @@ def _try_all(mutants: list[Mutant], end: float) -> dict[Mutant, str]:
     results: dict[Mutant, str] = {}
     waiting = iter(mutants)
     lock = threading.Lock()
-    with tempfile.TemporaryDirectory(prefix="holdfast-mutants-") as name:
-        root = Path(name)
-        root.chmod(0o711)
-        with private_services(root, durable=False) as services:
 
-            def work(number: int) -> None:
-                place = Place(root / f"copy{number}", services, number)
-                while time.monotonic() < end:
-                    with lock:
-                        one = next(waiting, None)
-                    if one is None:
-                        return
-                    result = place.result(one)
-                    with lock:
-                        results[one] = result
-                        if result != "killed":
-                            print(f"[{len(results)}] {result}: {one.told()}", flush=True)
+    def work() -> None:
+        place = Place()
+        try:
+            while time.monotonic() < end:
+                with lock:
+                    one = next(waiting, None)
+                if one is None:
+                    return
+                result = place.result(one)
+                with lock:
+                    results[one] = result
+                    if result != "killed":
+                        print(f"[{len(results)}] {result}: {one.told()}", flush=True)
+        finally:
+            place.close()
 
-            threads = [threading.Thread(target=work, args=(number,)) for number in range(JOBS)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+    threads = [threading.Thread(target=work) for _ in range(JOBS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     return results
 
 
 class Place:
-    """A copy of the checkout with a database of its own, in which one mutant at a time lives."""
+    """A pytest of its own, with stores of its own, that tries one mutant after the other (``tests.mutants.trying``)."""
 
-    def __init__(self, copy: Path, services: Services, number: int) -> None:
-        self.copy = copy
-        for file in _git("ls-files").splitlines():
-            target = copy / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(HERE / file, target)
-        assert services.postgres
-        url = services.postgres.url(OWNER, f"mutants_{number}")
-        self.env = os.environ | {"DATABASE_URL": url}
-        self.is_fresh = True
+    def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        orders, self._orders = os.pipe()
+        answers_from, answers = os.pipe()
+        command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--no-cov"]
+        command += ["-p", "no:cacheprovider", "-p", "tests.mutants.trying"]
+        command += [f"--ignore={folder}" for folder in LEFT_OUT]
+        self._process = subprocess.Popen(
+            command,
+            cwd=HERE,
+            env=os.environ | {PIPES: f"{orders},{answers}"},
+            pass_fds=(orders, answers),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(orders)
+        os.close(answers)
+        self._answers = os.fdopen(answers_from)
+        if self._answers.readline() != "ready\n":
+            raise RuntimeError("pytest could not run; make test shows why")
 
     def result(self, one: Mutant) -> str:
-        """Return ``killed``, ``survived`` or ``no test``."""
+        """Return ``killed``, ``survived``, ``no test``, or ``cannot`` with a reason."""
         if not one.tests:
             return "no test"
-        file = self.copy / one.path
-        whole = file.read_text()
-        file.write_text(one.mutation.source)
-        try:
-            return "killed" if self._fails(one.tests) else "survived"
-        finally:
-            file.write_text(whole)
+        order = {"path": one.path, "source": one.mutation.source, "tests": one.tests}
+        os.write(self._orders, json.dumps(order).encode() + b"\n")
+        return self._answers.readline().strip() or "cannot: pytest ended"
 
-    def _fails(self, tests: tuple[str, ...]) -> bool:
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "--no-cov"]
-        command += ["-p", "no:cacheprovider", "--reuse-db", *(["--create-db"] * self.is_fresh)]
-        # A run that was cut off leaves rows behind: the next one starts from an empty database.
-        self.is_fresh = True
-        try:
-            done = subprocess.run(
-                [*command, *tests],
-                cwd=self.copy,
-                env=self.env,
-                check=False,
-                capture_output=True,
-                timeout=SECONDS,
-            )
-        except subprocess.TimeoutExpired:
-            return True
-        if done.returncode not in {0, 1, 2}:
-            raise RuntimeError(f"pytest could not run: {done.stdout.decode()[-1500:]}")
-        self.is_fresh = False
-        return done.returncode != 0
+    def close(self) -> None:
+        """End pytest and its stores."""
+        os.close(self._orders)
+        self._process.wait()
+        self._answers.close()
 
 
 def _git(*words: str) -> str:
