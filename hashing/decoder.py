@@ -38,6 +38,7 @@ __all__ = [
     "HEIC_IS_OFF",
     "MESSAGE",
     "REQUEST",
+    "UNBELIEVABLE",
     "CannotDecode",
     "Wanted",
 ]
@@ -51,6 +52,8 @@ FRAME_HEAD = struct.Struct(">I")
 HEADER, FRAME, END, FAILED = b"H", b"F", b"E", b"X"
 
 HEIC_IS_OFF = ("HEIC is not switched on here", "heic_off")
+UNBELIEVABLE = frozenset({"unwritten"})
+"""Codes of refusals that come after frames of which none is to be believed."""
 
 
 MOST_MEMORY = 4 * 1024 * 1024 * 1024
@@ -80,6 +83,7 @@ class Wanted:
         self.is_video = bool(wishes.get("is_video"))
         self.every = float(wishes.get("every", 1))
         self.longest = float(wishes.get("longest", 0))
+        self.elsewhere = bool(wishes.get("elsewhere"))
 
 
 def sample(total: int, wanted: int) -> list[int]:
@@ -182,6 +186,7 @@ def _send_video(data: bytes, wanted: Wanted) -> None:
             longest=wanted.longest,
             most=wanted.frames,
             pixels=wanted.pixels,
+            elsewhere=wanted.elsewhere,
         )
         facts = next(walk)
         _send(HEADER, json.dumps(facts).encode())

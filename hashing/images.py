@@ -43,6 +43,7 @@ from hashing.decoder import (
     HEADER,
     MESSAGE,
     REQUEST,
+    UNBELIEVABLE,
     CannotDecode,
     sample,
 )
@@ -180,7 +181,7 @@ def _ask(
     parse = functools.partial(_frame, with_pixels=with_pixels)
     facts, frames, problem = converse(wishes, data, limits, parse)
     picture = _picture(facts, tuple(frames))
-    return replace(picture, problem=_partly(picture, problem)) if problem else picture
+    return replace(picture, problem=_partly(picture, problem.reason)) if problem else picture
 
 
 def _heic(
@@ -209,9 +210,9 @@ def _heic(
 
 def converse(
     wishes: dict[str, Any], data: bytes, limits: Limits, parse: Callable[[bytes], F]
-) -> tuple[dict[str, Any], list[F], str]:
+) -> tuple[dict[str, Any], list[F], CannotDecode | None]:
     """Have the decoder look at a file; return its facts, what ``parse`` makes of each frame, and why
-    frames are missing (empty: none is).
+    frames are missing (None: none is).
 
     Raises CannotDecode when nothing could be looked at.
     """
@@ -315,7 +316,7 @@ class _Decoder:
 
     def ask(
         self, wishes: bytes, data: bytes, limits: Limits, parse: Callable[[bytes], F]
-    ) -> tuple[dict[str, Any], list[F], str]:
+    ) -> tuple[dict[str, Any], list[F], CannotDecode | None]:
         """Send one file and collect the answer. Raises CannotDecode."""
         self.pictures += 1
         self.is_spent = True  # Until it has answered to the end.
@@ -339,7 +340,7 @@ class _Decoder:
             if message is None:
                 if facts is None or not frames:
                     raise CannotDecode(*why)
-                return facts, frames, why[0]
+                return facts, frames, CannotDecode(*why)
             kind, body = message
             if kind == HEADER and facts is None:
                 facts = facts_of(body)
@@ -347,14 +348,14 @@ class _Decoder:
                 frames.append(parse(body))
             elif kind == END and facts is not None and frames:
                 self.is_spent = self.pictures >= MOST_PICTURES
-                return facts, frames, ""
+                return facts, frames, None
             elif kind == FAILED:
                 # It said so itself and goes on; only memory that ran out leaves it in a doubtful state.
                 refused = _refusal(body)
                 self.is_spent = refused.code in {"too_much_memory", "decoder_failed"}
-                if facts is None or not frames:
+                if facts is None or not frames or refused.code in UNBELIEVABLE:
                     raise refused
-                return facts, frames, refused.reason
+                return facts, frames, refused
             else:
                 raise CannotDecode(*_CRASHED)
 

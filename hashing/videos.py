@@ -50,7 +50,8 @@ class VideoLimits:
     """Points of one frame: 8K is 33 million."""
     longest: float = 3600.0
     """Seconds of the film that are looked at."""
-    frames: int = 8000
+    frames: int = 16_000
+    """An hour at four a second, and as many scenes as an hour has."""
     seconds: float = 240.0
     memory: int = 2 * 1024 * 1024 * 1024
 
@@ -128,8 +129,14 @@ def watch(source: bytes | BinaryIO, *, every: float, limits: VideoLimits | None 
         height=int(facts.get("height", 0)),
         duration_ms=last + round(1000 / max(float(facts.get("rate", 25)), 0.1)),
         frames=tuple(frames),
-        problem=f"looked at as far as {clock(last)}, not all of it: {why}" if why else "",
+        problem=_told(why, last) if why else "",
     )
+
+
+def _told(why: CannotDecode, last: int) -> str:
+    if why.code == "hdr":
+        return why.reason  # To its end, that is.
+    return f"looked at as far as {clock(last)}, not all of it: {why.reason}"
 
 
 def _frame(body: bytes) -> VideoFrame:

@@ -28,6 +28,11 @@ Videos
     cut off, in every container     hashing/test_damaged_videos.py::test_a_whole_film_is_looked_at_to_its_end_and_one_that_was_cut_off_says_so
     a hole in the middle            hashing/test_damaged_videos.py::test_a_film_with_a_hole_is_looked_at_behind_it_too
     frames that are not converted   hashing/test_damaged_videos.py::test_a_frame_that_opencv_could_not_convert_is_never_hashed
+    frames that are not written     hashing/test_film_forms.py::test_a_frame_that_was_not_written_is_not_believed_whatever_the_log_says
+    memory of another film          hashing/test_film_forms.py::test_an_unwritten_frame_shows_no_memory_of_before
+    colours that were turned        hashing/test_film_forms.py::test_a_film_whose_colours_were_turned_into_others_says_so
+    times that stand still          hashing/test_film_forms.py::test_a_film_whose_times_stand_still_is_looked_at_all_the_same
+    any frame rate                  hashing/test_peers_videos.py::test_every_second_that_a_peer_listed_is_seen
     a second video track            hashing/test_damaged_videos.py::test_a_second_video_track_is_not_passed_over_in_silence
     a lying container               hashing/test_videos.py::test_a_file_that_only_says_it_is_a_video_goes_to_a_person
     longer than allowed             hashing/test_videos.py::test_a_film_beyond_the_limits_is_looked_at_within_them
