@@ -62,6 +62,7 @@ def take_on(path: str, source: str) -> None:
         (name, number): code for name, number, code in changed(file.read_text(), source, path)
     }
     living: dict[tuple[str, int], list[FunctionType]] = {}
+    gc.unfreeze()  # What is frozen is not listed.
     own = [
         one
         for one in gc.get_objects()
