@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from referrals.custody import export_chain, export_inclusion, export_lines, utc_text
+from referrals.recipe import recipe
 
 if TYPE_CHECKING:
     from referrals.package.description import (
@@ -29,20 +30,6 @@ if TYPE_CHECKING:
     )
 
 VERIFIER = Path(__file__).parent / "verifier" / "verify_package.py"
-
-# The recipient's recipe with stock tools. `documents` and the demo print the same text.
-RECIPE = """\
-sha256sum -c {package}.tar.age.sha256
-age -d -i {identity} -o p.tar {package}.tar.age && tar -xf p.tar && cd {package}
-ssh-keygen -Y verify -f {allowed_signers} -I {principal} -n {namespace} -s signatures/tagmanifest-sha512.txt.sig < tagmanifest-sha512.txt
-sha512sum --quiet -c tagmanifest-sha512.txt && sha512sum --quiet -c manifest-sha512.txt
-test $(find data -type f | wc -l) = $(wc -l < manifest-sha512.txt)
-"""
-
-_TIMESTAMP_RECIPE = (
-    "openssl ts -verify -data signatures/tagmanifest-sha512.txt.sig"
-    " -in signatures/tagmanifest-sha512.txt.sig.tsr -CAfile tsa-ca.pem\n"
-)
 
 
 def documents(spec: PackageSpec, originals: Sequence[Original]) -> dict[str, bytes]:
@@ -72,27 +59,10 @@ def documents(spec: PackageSpec, originals: Sequence[Original]) -> dict[str, byt
     return found
 
 
-def recipe(
-    spec: PackageSpec,
-    *,
-    identity: str = "our-agency.key",
-    allowed_signers: str = "../allowed_signers",
-) -> str:
-    """The exact stock commands for this package, one per line."""
-    text = RECIPE.format(
-        package=spec.package_id,
-        principal=spec.signer.principal,
-        namespace=spec.namespace,
-        identity=identity,
-        allowed_signers=allowed_signers,
-    )
-    return text + (_TIMESTAMP_RECIPE if spec.timestamp is not None else "")
-
-
 def readme(spec: PackageSpec) -> str:
     """``README.txt``: what this is, a warning, how to verify, whom to ask."""
     organisation = spec.organisation
-    steps = "".join(f"    {line}\n" for line in recipe(spec).splitlines())
+    steps = "".join(f"    {line}\n" for line in _steps(spec).splitlines())
     contact = "\n".join(
         f"    {line}"
         for line in (
@@ -130,10 +100,12 @@ WHAT IS INSIDE
 HOW TO VERIFY WITH STOCK TOOLS
     Get the file allowed_signers from our published page or from your agency record with us, never
     from whoever handed you this package. Put it next to the .tar.age file. Then, on Linux or
-    macOS (on macOS write "shasum -a 256" and "shasum -a 512"):
+    macOS (on macOS write "shasum -a 256" and "shasum -a 512"), in a folder of its own:
 
 {steps}
-    All lines must succeed. A package without a signature is not from us.
+    It is one command. It ends with "VERIFIED" and status 0, or with "NOT VERIFIED", the reason and
+    status 1, and then nothing in this package may be relied on. A package without a signature is
+    not from us.
 
 HOW TO VERIFY WITH OUR SCRIPT
     python3 verify_package.py {spec.file_name} --identity our-agency.key \\
@@ -143,12 +115,22 @@ HOW TO VERIFY WITH OUR SCRIPT
     file). Fetch it from our published page for the first check: a script that arrives inside a
     package can be no more trustworthy than the package. It answers green, amber or red. Amber
     means that all bytes and the signature hold, and that something named in the answer could not
-    be checked, such as a trusted time or our list of issued packages.
+    be checked, such as a trusted time or our list of issued packages. Its exit status is 0 for
+    green and 3 for amber; any other is red or means that it could not run.
 
 CONTACT
     {organisation.name}
 {contact}
 """
+
+
+def _steps(spec: PackageSpec) -> str:
+    return recipe(
+        spec.package_id,
+        principal=spec.signer.principal,
+        namespace=spec.namespace,
+        timestamped=spec.timestamp is not None,
+    )
 
 
 def exhibits(spec: PackageSpec, originals: Sequence[Original]) -> dict[str, Any]:
@@ -376,10 +358,8 @@ def case_graph(spec: PackageSpec, originals: Sequence[Original]) -> dict[str, An
                         {
                             "@id": node("Hash", original.exhibit.id, method),
                             "@type": "uco-types:Hash",
-                            "uco-types:hashMethod": {
-                                "@type": "uco-vocabulary:HashNameVocab",
-                                "@value": method,
-                            },
+                            # A plain string: the ontology's vocabularies are lists of strings.
+                            "uco-types:hashMethod": method,
                             "uco-types:hashValue": {"@type": "xsd:hexBinary", "@value": value},
                         }
                         for method, value in (
@@ -439,7 +419,6 @@ def case_graph(spec: PackageSpec, originals: Sequence[Original]) -> dict[str, An
             "uco-identity": "https://ontology.unifiedcyberontology.org/uco/identity/",
             "uco-observable": "https://ontology.unifiedcyberontology.org/uco/observable/",
             "uco-types": "https://ontology.unifiedcyberontology.org/uco/types/",
-            "uco-vocabulary": "https://ontology.unifiedcyberontology.org/uco/vocabulary/",
             "xsd": "http://www.w3.org/2001/XMLSchema#",
         },
         "@graph": [investigation, *objects],

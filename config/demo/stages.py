@@ -24,8 +24,8 @@ from config.sample import content
 from config.sample.people import STEP_SECONDS, Credential, code_now
 from config.sample.pictures import draw, variants
 from referrals.package import signature_namespace
-from referrals.payload import RECIPE
 from referrals.public_keys import fingerprint_of
+from referrals.recipe import recipe
 
 _CASE_LINK = re.compile(r'href="(/cases/[0-9a-f-]{36}/)"')
 _REFERRAL_LINK = re.compile(r"/referrals/[0-9a-f-]{36}/")
@@ -388,13 +388,11 @@ def hand_out(run: Run) -> str:
 def _recipe(run: Run, signers: str) -> str:
     name = run.package.removesuffix(".tar.age")
     principal = signers.split(maxsplit=1)[0]
-    # The recipe steps into the unpacked folder, so the keys beside the package are one level up.
-    return RECIPE.format(
-        package=name,
+    return recipe(
+        name,
         principal=principal,
         namespace=signature_namespace(settings.HOLDFAST_DOMAIN),
         identity="recipient.agekey",
-        allowed_signers="../allowed_signers",
     )
 
 

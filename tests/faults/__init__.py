@@ -163,6 +163,11 @@ Health
 
     a machine lost, restored        runtime/test_restore.py::test_what_was_backed_up_as_the_page_says_is_restored_as_the_page_says
 
+Packages
+    forged in thirty ways           referrals/test_forged_packages.py::test_a_forged_package_fails_the_recipe_and_the_script
+    a tool of the officer missing   referrals/test_forged_packages.py::test_a_tool_that_is_missing_ends_it
+    a recipe that was cut off       referrals/test_forged_packages.py::test_a_recipe_that_was_cut_off_verifies_nothing
+
 Full disks
     an upload                       reports/test_full_disk.py::test_an_upload_on_a_full_disk_says_so_leaves_nothing_and_is_taken_later
     little is left                  reports/test_full_disk.py::test_uploads_stop_while_a_database_on_the_same_disk_still_has_room

@@ -128,10 +128,10 @@ def test_the_first_revision_replayed_after_the_second_is_refused_with_our_list(
     answer = check_tar(tar_of(), tmp_path, "--latest-registry", latest)
     assert "replaced by ESC-2026-000123-r2" in answer.failures["registry"]
     answer = check_tar(tar_of(second_spec), tmp_path, "--latest-registry", latest)
-    assert answer.code == 1
+    assert answer.code == 3
     assert set(answer.open_points) == {"time"}
     offline = check_tar(tar_of(), tmp_path)
-    assert offline.code == 1
+    assert offline.code == 3
     assert "newer revision" in offline.open_points["registry"]
 
 
@@ -195,7 +195,7 @@ def test_the_signed_root_of_the_custody_tree_is_checked(tmp_path: Path) -> None:
     statement = root_statement(log.inclusion).encode()
     good = KEY.sign(statement, namespace=f"custody-root@{DOMAIN}")
     answer = check_tar(tar_of(spec(custody_root_signature=good)), tmp_path)
-    assert answer.code == 1
+    assert answer.code == 3
     for bad in (
         KEY.sign(b"custody-tree 1 0 x\n", namespace=f"custody-root@{DOMAIN}"),
         KEY.sign(statement, namespace=NAMESPACE),

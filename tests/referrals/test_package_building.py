@@ -120,7 +120,7 @@ def test_what_does_not_exist_is_left_out_rather_than_shown_empty(tmp_path: Path)
     files = Opened.of(bare).files
     assert not [path for path in files if "messages" in path or "accounts" in path]
     assert "messages" not in files["data/README.txt"].decode()
-    assert check_tar(tar_of(bare), tmp_path).code == 1
+    assert check_tar(tar_of(bare), tmp_path).code == 3
 
 
 def test_originals_go_in_as_they_came() -> None:
@@ -300,7 +300,7 @@ def test_a_build_opens_no_file_for_writing_but_the_sealed_one(tmp_path: Path) ->
 def test_memory_does_not_grow_with_the_exhibits() -> None:
     def peak(size: int) -> float:
         run = subprocess.run(
-            [sys.executable, str(ROOT / "benchmarks" / "packaging.py"), "--size", str(size)],
+            [sys.executable, str(ROOT / "benchmarks" / "packages.py"), "--size", str(size)],
             capture_output=True,
             check=True,
             text=True,
@@ -400,7 +400,7 @@ def test_a_name_cannot_write_a_header_of_its_own(tmp_path: Path) -> None:
     assert [line for line in info.split("\n") if line.startswith("Recipient:")] == [
         "Recipient: Agency Recipient: Somebody X: y Z: z, evil"
     ]
-    assert check_tar(tar_of(made), tmp_path).code == 1
+    assert check_tar(tar_of(made), tmp_path).code == 3
 
 
 HOSTILE = st.text(
@@ -462,3 +462,32 @@ def test_the_case_graph_is_json_ld_with_one_node_per_thing() -> None:
     referred = {entry["@id"] for entry in nodes[0]["uco-core:object"]}
     assert referred == set(names[1:])
     assert BAGGED_AT.strftime("%Y-%m-%dT%H:%M:%SZ") in json.dumps(graph)
+
+
+def test_the_case_communitys_own_validator_finds_nothing(tmp_path: Path) -> None:
+    odd = exhibit(1, b"x", original_name='new\nline "and" \u202e \\ #?%', media_type="")
+    named = package.Account("a b/c#\u200b?", "not said", display_name="\u3164")
+    bare: dict[str, Any] = {"exhibits": (), "accounts": (), "conversations": ()}
+    described = {
+        "full": spec(),
+        # Each of its own reference: nodes of one name would be one node.
+        "bare": spec(reference="ESC-2026-000124", **bare),
+        "odd": spec(
+            reference="ESC-2026-000125", **bare | {"exhibits": (odd,), "accounts": (named,)}
+        ),
+    }
+    names = []
+    for name, description in described.items():
+        path = tmp_path / f"{name}.jsonld"
+        path.write_bytes(Opened.of(description).files["data/metadata/case.jsonld"])
+        names.append(path.name)
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "case_validate"), *names],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.split() == ["Validation", "Report", "Conforms:", "True"]

@@ -82,7 +82,7 @@ def test_a_key_that_has_ended_since_gives_amber(tmp_path: Path) -> None:
     )
     made = spec(bagged_at=long_ago)
     answer = check_tar(tar_of(made), tmp_path, signers_text=text)
-    assert answer.code == 1
+    assert answer.code == 3
     assert "not any more" in answer.open_points["signature"]
 
 

@@ -59,7 +59,7 @@ def test_the_script_answers_in_plain_sentences(tmp_path: Path) -> None:
         check=False,
         text=True,
     )
-    assert done.returncode == 1
+    assert done.returncode == 3
     first, _blank, *rest = done.stdout.splitlines()
     assert first == (
         f"AMBER: {ID} is complete, unchanged and signed by the sender. "
@@ -81,7 +81,7 @@ def test_the_script_that_is_shipped_verifies_its_own_package(tmp_path: Path) -> 
         check=False,
         text=True,
     )
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert json.loads(done.stdout)["package"] == ID
 
 
@@ -95,7 +95,7 @@ def test_the_encrypted_file_is_verified_and_unpacked_in_one_step(
     out = tmp_path / "out"
     sealed = tmp_path / f"{ID}.tar.age"
     answer = run_script(sealed, "--identity", str(key), "--extract-to", str(out))
-    assert answer.code == 1
+    assert answer.code == 3
     files = Opened.of().files
     written = {
         str(path.relative_to(out / ID)): path.read_bytes()
@@ -158,7 +158,7 @@ def test_a_list_of_packages_of_an_unknown_form_is_refused(text: str, tmp_path: P
     "name", ["Example State Police", "UNIT 4", "example  state police, unit 4"]
 )
 def test_the_expected_recipient_may_be_agency_unit_or_both(name: str, tmp_path: Path) -> None:
-    assert check_tar(tar_of(), tmp_path, "--expect-recipient", name).code == 1
+    assert check_tar(tar_of(), tmp_path, "--expect-recipient", name).code == 3
 
 
 def test_without_ssh_keygen_and_age_the_script_still_answers(

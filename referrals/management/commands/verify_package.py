@@ -19,7 +19,7 @@ from referrals.verifier import verify_package as verifier
 class Command(BaseCommand):
     help = (
         "Verify a package (.tar.age with --identity, a tar, or an unpacked folder) against our list "
-        "of issued packages. Exit code: 0 green, 1 amber, 2 red."
+        "of issued packages. Exit code: 0 green, 3 amber, 2 red."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,0 +1,135 @@
+"""The recipe of an officer and our script refuse every forged package, and say so with their status."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from config.settings import BASE_DIR
+from referrals.recipe import recipe
+from tests.referrals.forging import FORGERIES, SEALED, asked, followed, prepared, steps
+from tests.referrals.sealing import ID, Opened, spec
+
+TOOLS = (
+    *("sha256sum", "age", "tar", "grep", "wc", "mkdir", "ssh-keygen"),
+    *("sha512sum", "cut", "cmp", "find", "cat"),
+)
+
+
+@pytest.fixture(scope="module")
+def genuine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepared(tmp_path_factory.mktemp("genuine"))
+
+
+@pytest.fixture
+def folder(genuine: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(genuine, tmp_path / "officer"))
+
+
+@pytest.fixture
+def path(age_command: str) -> str:
+    return f"{Path(age_command).parent}:/usr/local/bin:/usr/bin:/bin"
+
+
+@pytest.mark.parametrize("shell", [name for name in ("sh", "dash", "bash") if shutil.which(name)])
+def test_a_genuine_package_passes(folder: Path, path: str, shell: str) -> None:
+    done = followed(folder, steps(), path=path, shell=shell)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith(f"VERIFIED: {ID} is complete")
+    assert asked(folder, sys.executable).returncode == 3  # No registry and no trusted time.
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_forged_package_fails_the_recipe_and_the_script(
+    folder: Path, path: str, forgery: str
+) -> None:
+    FORGERIES[forgery](folder)
+    signers = (folder / "allowed_signers").read_bytes()
+
+    done = followed(folder, steps(), path=path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "VERIFIED:" not in done.stdout
+    assert "NOT VERIFIED: " in done.stderr.splitlines()[-1]
+    assert (folder / "allowed_signers").read_bytes() == signers
+    assert not (folder / "escaped.txt").exists()
+
+    said = asked(folder, sys.executable)
+    assert said.returncode == 2, said.stdout + said.stderr
+
+
+@pytest.mark.parametrize("missing", TOOLS)
+def test_a_tool_that_is_missing_ends_it(folder: Path, path: str, missing: str) -> None:
+    tools = folder / "tools"
+    tools.mkdir()
+    for name in (*TOOLS, "sh"):
+        found = shutil.which(name, path=path)
+        assert found, name
+        if name != missing:
+            (tools / name).symlink_to(found)
+    done = followed(folder, steps(), path=str(tools))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"{missing}: not found" in done.stderr
+    assert "NOT VERIFIED: " in done.stderr.splitlines()[-1]
+
+
+def test_a_step_that_cannot_enter_the_folder_ends_it(folder: Path, path: str) -> None:
+    (folder / ID).write_text("a file where the folder should be")
+    done = followed(folder, steps(), path=path)
+    assert done.returncode == 1
+    assert f"move the folder {ID} away" in done.stderr
+
+
+def test_a_recipe_that_was_cut_off_verifies_nothing(folder: Path, path: str) -> None:
+    lines = steps().splitlines(keepends=True)
+    for kept in range(1, len(lines)):
+        done = followed(folder, "".join(lines[:kept]), path=path)
+        assert done.returncode != 0
+        assert not (folder / "p.tar").exists()
+
+
+def test_pasted_lines_do_the_same_and_leave_the_shell_open(folder: Path, path: str) -> None:
+    FORGERIES["a replaced file"](folder)
+    done = followed(folder, f'{steps()}echo "status $?"\n', path=path)
+    assert done.stdout.splitlines()[-1] == "status 1"
+
+
+def test_a_package_with_a_trusted_time_has_one_line_and_one_file_more(
+    folder: Path, path: str
+) -> None:
+    prepared(folder, spec(timestamp=lambda signature: b"not a token"))
+    readme = Opened.of(spec(timestamp=lambda signature: b"not a token")).files["data/README.txt"]
+    assert _indented(readme.decode()) == steps(timestamped=True)
+    done = followed(folder, steps(), path=path)
+    assert "NOT VERIFIED: a file was added" in done.stderr
+    shutil.rmtree(folder / ID)
+    done = followed(folder, steps(timestamped=True), path=path)
+    assert done.returncode == 1
+    assert "NOT VERIFIED: the trusted time" in done.stderr
+
+
+def test_the_readme_of_a_package_and_the_docs_hold_this_recipe() -> None:
+    assert _indented(Opened.of().files["data/README.txt"].decode()) == steps()
+    docs = (BASE_DIR / "docs" / "legal.md").read_text(encoding="utf-8")
+    documented = recipe(
+        ID,
+        principal="packages@platform.example",
+        namespace="escalation-package@platform.example",
+    )
+    assert f"```\n{documented}```\n" in docs
+
+
+def test_the_script_that_cannot_run_never_gives_a_good_answer(folder: Path) -> None:
+    """An interpreter that fails ends with 1, which must mean nothing."""
+    done = asked(folder, shutil.which("false") or os.devnull)
+    assert done.returncode not in (0, 3)
+    assert SEALED.startswith(ID)
+
+
+def _indented(text: str) -> str:
+    lines = text.splitlines()
+    start, end = lines.index("    ("), lines.index("    )")
+    return "".join(f"{line[4:]}\n" for line in lines[start : end + 1])
