@@ -101,11 +101,12 @@ class Casework:
         texts: Sequence[str] = (),
         media_type: str = "image/jpeg",
         trust: str = TrustLevel.STANDARD,
+        due_minutes: int | None = None,
         description: str = "",
     ) -> Report:
         """Submit a report as a platform would. Nothing is scanned or routed yet."""
         self.count += 1
-        source = self.source(trust)
+        source = self.source(trust, due_minutes)
         surface = "reported_message"
         items: list[dict[str, Any]] = [
             {"surface": surface, "media": self.upload(source, picture, media_type)}
