@@ -84,6 +84,7 @@ _BEGINNINGS: tuple[tuple[bytes, MediaType], ...] = (
     (b"\x00\x00\x00\x0cJXL \r\n\x87\n", MediaType("a JPEG XL picture", "image")),
     (b"\xff\x0a", MediaType("a JPEG XL picture", "image")),
     (b"\x00\x00\x01\x00", MediaType("an icon", "image")),
+    (b"\x00\x00\x02\x00\x01\x00", MediaType("a mouse pointer", "image")),
     (b"icns\x00", MediaType("an icon", "image")),
     (b"DDS \x7c\x00\x00\x00", MediaType("a DDS picture", "image")),
     (b"\x76\x2f\x31\x01", MediaType("an OpenEXR picture", "image")),
@@ -170,7 +171,7 @@ def _beginning(head: bytes) -> MediaType | None:
     for beginning, found in _BEGINNINGS:
         if head.startswith(beginning):
             return found
-    for look in (_riff, _bmp, _boxes, _ebml, _ogg, _transport_stream):
+    for look in (_riff, _bmp, _netpbm, _boxes, _ebml, _ogg, _transport_stream):
         if (answer := look(head)) is not None:
             return answer
     return None
@@ -188,6 +189,13 @@ def _bmp(head: bytes) -> MediaType | None:
     known = {12, 16, 40, 52, 56, 64, 108, 124}
     is_bmp = head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in known
     return BMP if is_bmp else None
+
+
+_NETPBM = re.compile(rb"P[1-7]\s(?:#[^\n]*\n|\s)*(?:\d|WIDTH)")
+
+
+def _netpbm(head: bytes) -> MediaType | None:
+    return MediaType("a Netpbm picture", "image") if _NETPBM.match(head) else None
 
 
 def _boxes(head: bytes) -> MediaType | None:

@@ -10,9 +10,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from core.errors import Refused
+from core.media_types import HEAD_BYTES, sniff
 from hashing import lookup
-from hashing.contract import Detector, Finding, ScanItem, could_not_scan, covers
+from hashing.contract import (
+    Detector,
+    Finding,
+    ScanItem,
+    could_not_scan,
+    covers,
+    not_scanned,
+)
 from hashing.detectors import detectors
+from hashing.detectors.matches import exact, settled
 from hashing.digests import LOW_QUALITY, FrameDigests
 from hashing.images import CannotDecode
 from hashing.lookup import IndexNotReady
@@ -20,7 +29,14 @@ from hashing.media import Media
 from hashing.models import Algorithm, FileLookup, FlagKind, HashEntry
 from reports.models import ItemKind
 
-__all__ = ["finding_document", "of_digests", "of_file", "of_text"]
+__all__ = [
+    "beginning_of_file",
+    "finding_document",
+    "not_looked",
+    "of_digests",
+    "of_file",
+    "of_text",
+]
 
 _SHOWN = (
     "list",
@@ -44,9 +60,21 @@ _SHOWN = (
 )
 """Evidence that leaves the house with a finding."""
 
+_SILENT = frozenset({str(FlagKind.COULD_NOT_SCAN), str(FlagKind.NOT_SCANNED)})
+_EXACT_BY = {"image": "image", "video": "video", "other": "file"}
+"""Which detector looks exact digests up, by kind."""
 
-def of_file(lookup: FileLookup, media: Media) -> dict[str, Any]:
-    """Return digests and, if asked for, findings of a file. Raises VaultDamage."""
+NOT_YET = "Only its bytes were compared: looking at more of it took longer than an answer waits."
+FRAMES_NOT_HASHED = (
+    "The frames of a video are not hashed here: only the digests of the whole file were computed."
+)
+
+
+def beginning_of_file(lookup: FileLookup, media: Media) -> dict[str, Any]:
+    """Return what a file's bytes alone say: its digests and, if asked for, the lists that hold exactly this file.
+
+    Needs neither a decoder nor the index. Says of everything else that nobody has looked yet. Raises VaultDamage.
+    """
     file = media.file_digests()
     document: dict[str, Any] = {
         "name": lookup.name,
@@ -56,9 +84,27 @@ def of_file(lookup: FileLookup, media: Media) -> dict[str, Any]:
         "sha1": file.sha1,
         "sha256": file.sha256,
         "frames": [],
+        "problem": NOT_YET,
+        "code": "timed_out",
+        "not_looked": [NOT_YET],
     }
+    if lookup.with_matches:
+        document["findings"] = _exactly(lookup.kind, media)
+    return document
+
+
+def of_file(lookup: FileLookup, media: Media) -> dict[str, Any]:
+    """Return digests and, if asked for, findings of a file. Raises VaultDamage.
+
+    ``not_looked`` names in sentences whatever could not look; only where it is empty does a lack of findings mean
+    that nothing in force matches.
+    """
+    document = beginning_of_file(lookup, media) | {"problem": "", "code": ""}
     if lookup.kind == ItemKind.IMAGE:
         document |= _of_picture(media)
+    elif not lookup.with_matches:
+        document |= _of_bytes_alone(lookup.kind, media)
+    document["not_looked"] = [document["problem"]] if document["problem"] else []
     if lookup.with_matches:
         item = ScanItem(
             id=uuid.uuid4(),
@@ -67,7 +113,40 @@ def of_file(lookup: FileLookup, media: Media) -> dict[str, Any]:
             media=media,
         )
         document["findings"] = findings_of(item)
+        missing = [each for each in document["findings"] if is_silent(each)]
+        document["not_looked"] = not_looked(missing) or document["not_looked"]
+        if missing and not document["problem"]:
+            document["problem"] = missing[0]["summary"]
+            document["code"] = missing[0]["evidence"].get("code", missing[0]["kind"])
     return document
+
+
+def is_silent(finding: dict[str, Any]) -> bool:
+    """Return whether a finding, as it is told, says that somebody did not look, so that silence means nothing."""
+    return finding["kind"] in _SILENT or finding["evidence"].get("code") == "not_matchable"
+
+
+def not_looked(findings: Iterable[dict[str, Any]]) -> list[str]:
+    """Return what did not look, each sentence once."""
+    return list(dict.fromkeys(each["summary"] for each in findings if is_silent(each)))
+
+
+def _exactly(kind: str, media: Media) -> list[dict[str, Any]]:
+    listed = list(exact(lookup.exact_matches(media.file_digests())))
+    return [finding_document(f"known_{_EXACT_BY[kind]}", each) for each in settled(listed)]
+
+
+def _of_bytes_alone(kind: str, media: Media) -> dict[str, Any]:
+    """Return what is said of a file whose pixels nobody looks at where only digests are asked for."""
+    if kind == ItemKind.VIDEO:
+        return {"problem": FRAMES_NOT_HASHED, "code": "frames_not_hashed"}
+    with media.open() as stream:
+        known = sniff(stream.read(HEAD_BYTES))
+    is_what = f"It is {known.words}" if known else "Its bytes are of no form that is known here"
+    return {
+        "problem": f"{is_what}, neither picture nor video: only the digests of the whole file were computed.",
+        "code": "wrong_type",
+    }
 
 
 def _of_picture(media: Media) -> dict[str, Any]:
@@ -85,6 +164,7 @@ def _of_picture(media: Media) -> dict[str, Any]:
         "frames_total": picture.frames_total,
         "frames": [_frame(each) for each in picture.digests],
         "problem": picture.problem,
+        "code": "partly_decoded" if picture.problem else "",
     }
 
 
@@ -173,13 +253,18 @@ def findings_of(item: ScanItem) -> list[dict[str, Any]]:
     from hashing.jobs.scans import ask
 
     documents: list[dict[str, Any]] = []
-    for detector in _looking(item):
+    looking = list(_looking(item))
+    if not looking:
+        documents.append(finding_document("scanner", not_scanned(item.kind)))
+    for detector in looking:
         try:
             outcome, _ = ask(detector, item, counted=False)
             findings = outcome.findings
         except IndexNotReady as waiting:
-            # Never silence, which would mean: nothing is known of it.
+            # Never silence, which would mean: nothing is known of it. What needs no index is looked up all the same.
             findings = [could_not_scan("The file", waiting.reason, code="index_not_ready")]
+            if item.media is not None and detector.name == f"known_{_EXACT_BY[item.kind]}":
+                documents += _exactly(item.kind, item.media)
         documents += [finding_document(detector.name, each) for each in findings]
     return sorted(documents, key=lambda document: -document["score"])
 

@@ -87,7 +87,12 @@ class FrameAnswer(Schema):
 
 
 class FileAnswer(Schema):
-    """A file's digests. `problem` is a sentence when its pixels could not be looked at."""
+    """A file's digests, computed for every file, whatever it is.
+
+    `not_looked` names in sentences whatever could not look at it, or not at all of it: a decoder, a detector, the
+    index, the time that an answer has. Only where it is empty do no `findings` mean that nothing in force matches.
+    `problem` is the first of these sentences about its pixels, with its `code`.
+    """
 
     name: str
     kind: str
@@ -102,6 +107,7 @@ class FileAnswer(Schema):
     frames: list[FrameAnswer]
     problem: str = ""
     code: str = ""
+    not_looked: list[str]
     findings: list[FindingAnswer] | None = None
 
 
@@ -110,12 +116,18 @@ class HashAnswer(Schema):
 
 
 class ValueAnswer(Schema):
+    """What was found. `not_looked` names in sentences whatever could not look."""
+
     id: str
     findings: list[FindingAnswer]
+    not_looked: list[str]
 
 
 class MatchAnswer(Schema):
-    """One answer for each thing asked about, in its order. No findings: nothing in force matches."""
+    """One answer for each thing asked about, in its order.
+
+    No findings and nothing in `not_looked`: nothing in force matches.
+    """
 
     files: list[FileAnswer] = []
     digests: list[ValueAnswer] = []
@@ -158,7 +170,8 @@ def post_hash(request: HttpRequest) -> HttpResponse:
     """Return the digests of up to 20 files, each in a part called `file`. Nothing is kept.
 
     The bytes are encrypted as they arrive, looked at by a worker and destroyed. MD5, SHA-1 and SHA-256
-    are of the file; PDQ, pHash and dHash of each frame that was looked at. 503 when no worker answered in time.
+    are of the file, whatever it is; PDQ, pHash and dHash of each frame of a picture that was looked at. Frames of
+    videos are not hashed here, and `not_looked` says so. 503 when no worker answered in time.
     """
     rows = _ask(request, with_matches=False)
     return JsonResponse({"files": _answers(rows)})
@@ -178,6 +191,9 @@ def post_match(request: HttpRequest) -> HttpResponse:
     Send JSON with `digests` (up to 1,000) and `texts` (up to 100), or multipart/form-data with up to 20
     files, each in a part called `file`. Lists that are not in force match nothing; a match that a list of harmless
     material silences is told as a note.
+
+    The exact digests of every file are looked up, whatever it is. What was not looked at is named in `not_looked`:
+    a file that no decoder reads, a damaged video, one that takes longer than the 25 seconds of an answer.
     """
     if request.content_type == MULTIPART:
         rows = _ask(request, with_matches=True)
@@ -189,13 +205,10 @@ def post_match(request: HttpRequest) -> HttpResponse:
     _count(request, (len(payload.digests) + len(payload.texts)) // VALUES_PER_REQUEST)
     found = answering.of_digests(wanted)
     digests = [
-        {"id": asked.id, "findings": findings}
+        {"id": asked.id, "findings": findings, "not_looked": []}
         for asked, findings in zip(payload.digests, found, strict=True)
     ]
-    texts = [
-        {"id": asked.id, "findings": answering.of_text(asked.text, asked.surface)}
-        for asked in payload.texts
-    ]
+    texts = [_text_answer(asked) for asked in payload.texts]
     key = _key(request)
     actions.record_match(
         digests=len(digests),
@@ -205,6 +218,15 @@ def post_match(request: HttpRequest) -> HttpResponse:
         actor=keys.actor_for(key),
     )
     return JsonResponse({"files": [], "digests": digests, "texts": texts})
+
+
+def _text_answer(asked: TextAsked) -> dict[str, Any]:
+    findings = answering.of_text(asked.text, asked.surface)
+    return {
+        "id": asked.id,
+        "findings": findings,
+        "not_looked": answering.not_looked(findings),
+    }
 
 
 def _key(request: HttpRequest) -> ApiKey:
@@ -287,7 +309,10 @@ def _ask(request: HttpRequest, *, with_matches: bool) -> list[FileLookup]:
 
 
 def _answers(rows: list[FileLookup]) -> list[dict[str, Any]]:
-    """Wait for the workers. Raises HttpError 503 when they do not answer in time."""
+    """Wait for the workers, and take what they know so far of files that take longer.
+
+    Raises HttpError 503 when a file had no worker at all in time: nothing is known of it.
+    """
     names: list[uuid.UUID] = [row.pk for row in rows]
     deadline = time.monotonic() + LONGEST_WAIT
     pause = 0.01
@@ -297,13 +322,16 @@ def _answers(rows: list[FileLookup]) -> list[dict[str, Any]]:
             return [_answer(found[name]) for name in names]
         time.sleep(pause)
         pause = min(pause * 1.3, 0.1)
+    found = lookup_access.known_so_far(names)
+    if len(found) == len(names):
+        return [_answer(found[name]) for name in names]
     raise HttpError(503, "No worker has looked at the files in time. Try again later.")
 
 
 def _answer(row: FileLookup) -> dict[str, Any]:
-    if row.state == LookupState.DONE:
+    if row.state != LookupState.FAILED:
         return dict(row.result or {})
-    return {
+    nothing = {
         "name": row.name,
         "kind": row.kind,
         "size": 0,
@@ -311,6 +339,6 @@ def _answer(row: FileLookup) -> dict[str, Any]:
         "sha1": "",
         "sha256": "",
         "frames": [],
-        "problem": row.problem,
-        "code": "failed",
     }
+    failed = {"problem": row.problem, "code": "failed", "not_looked": [row.problem]}
+    return nothing | dict(row.result or {}) | failed

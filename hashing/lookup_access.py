@@ -11,7 +11,7 @@ from accounts.models import User
 from accounts.permissions import Permission
 from hashing.models import FileLookup, LookupState
 
-__all__ = ["answered", "get_lookup_for"]
+__all__ = ["answered", "get_lookup_for", "known_so_far"]
 
 
 def answered(ids: Iterable[UUID]) -> dict[UUID, FileLookup]:
@@ -20,6 +20,12 @@ def answered(ids: Iterable[UUID]) -> dict[UUID, FileLookup]:
         each.pk: each
         for each in FileLookup.objects.filter(pk__in=list(ids)).exclude(state=LookupState.WAITING)
     }
+
+
+def known_so_far(ids: Iterable[UUID]) -> dict[UUID, FileLookup]:
+    """Return those of the lookups of which anything is known, by id: ended, or begun and kept what the bytes say."""
+    rows = FileLookup.objects.filter(pk__in=list(ids))
+    return {each.pk: each for each in rows.exclude(state=LookupState.WAITING, result__isnull=True)}
 
 
 def get_lookup_for(user: User, id: UUID) -> FileLookup:

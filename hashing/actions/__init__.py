@@ -128,6 +128,7 @@ from hashing.actions.list_states import (
 from hashing.actions.long_work import do_batch, open_works
 from hashing.actions.lookups import (
     ask_about_files,
+    begin_answer,
     begin_lookup,
     end_lookup,
     forget_lookups,
@@ -220,6 +221,7 @@ __all__ = [
     "ask_import",
     "ask_link_import",
     "ask_trial",
+    "begin_answer",
     "begin_fetch",
     "begin_import",
     "begin_index_build",

@@ -29,6 +29,7 @@ from reports.models import ItemKind, Source
 __all__ = [
     "LOOKUP_LIFE",
     "ask_about_files",
+    "begin_answer",
     "begin_lookup",
     "end_lookup",
     "forget_lookups",
@@ -146,11 +147,20 @@ def keep_lookup(lookup: FileLookup) -> AbstractContextManager[None]:
     return kept(rows, field="due_at")
 
 
+def begin_answer(lookup: FileLookup, *, result: dict[str, Any]) -> None:
+    """Keep what is known so far, for an asker who can wait no longer. ``end_lookup`` replaces it; safe to repeat."""
+    FileLookup.objects.filter(
+        pk=lookup.pk, state=LookupState.WAITING, attempts=lookup.attempts
+    ).update(result=result)
+
+
 @transaction.atomic
 def end_lookup(
     lookup: FileLookup, *, result: dict[str, Any] | None = None, problem: str = ""
 ) -> FileLookup:
     """Record what was found, or why it could not be looked at, and let go of the file.
+
+    With a problem, what ``begin_answer`` kept stays: the exact digests are right whatever happened afterwards.
 
     The first answer stands. Cannot be undone: the file is destroyed unless somebody sent the same
     bytes meanwhile or refers to them.
@@ -160,7 +170,8 @@ def end_lookup(
         return lookup
     blob_id = lookup.blob_id
     lookup.state = LookupState.DONE if result is not None else LookupState.FAILED
-    lookup.result, lookup.problem, lookup.blob = result, problem[:300], None
+    lookup.problem, lookup.blob = problem[:300], None
+    lookup.result = result if result is not None else lookup.result
     lookup.save(update_fields=["state", "result", "problem", "blob"])
     if blob_id is not None:
         _let_go(blob_id, lookup)

@@ -22,10 +22,9 @@ class KnownFile:
     surfaces: frozenset[str] | None = None
 
     def scan(self, item: ScanItem) -> list[Finding]:
-        """Raises IndexNotReady, VaultDamage when the original cannot be read, database errors."""
+        """Raises VaultDamage when the original cannot be read, database errors. Needs no index."""
         if item.media is None:
             raise ValueError("a file without a file")
-        lookup.current()
         found = list(exact(lookup.exact_matches(item.media.file_digests())))
         with item.media.open() as stream:
             known = sniff(stream.read(HEAD_BYTES))

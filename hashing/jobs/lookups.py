@@ -33,6 +33,8 @@ def look_up(lookup_id: str) -> None:
     )
     try:
         with waits_for_room(lookup), actions.keep_lookup(lookup):
+            # Kept before a decoder has its turn: an answer that can wait no longer has this much.
+            actions.begin_answer(lookup, result=answering.beginning_of_file(lookup, media))
             result = answering.of_file(lookup, media)
     except DiskFull:
         raise

@@ -11,6 +11,8 @@ Pictures
     more time than allowed          hashing/test_images.py::test_time_beyond_the_limit_kills_the_decoder
     wrong type                      hashing/test_images.py::test_what_cannot_be_decoded_says_why
     neither picture nor video       hashing/test_scanning.py::test_what_is_neither_picture_nor_video_is_looked_up_and_shown
+    a form that nobody decodes      hashing/test_every_file.py::test_every_file_is_found_by_match_and_what_did_not_look_is_named
+    no time, no index, no worker    hashing/test_every_file.py::test_a_video_that_takes_longer_than_an_answer_is_told_by_its_bytes
     wrong type, at the door         reports/test_api_reports.py::test_broken_media_is_taken_so_that_a_person_sees_it
     tries what the sandbox refuses  hashing/test_sandbox.py::test_a_stopped_decoder_becomes_a_flag_and_never_no_match
     takes the decoder over          hashing/test_sandbox.py::test_nothing_is_reached_from_the_decoder
