@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -44,6 +44,7 @@ __all__ = [
     "Weight",
     "assess",
     "facts_from",
+    "news_of",
     "next_step",
     "problems_of",
     "recheck_after",
@@ -127,6 +128,21 @@ def total_of(contributions: list[Contribution]) -> int:
     return min(sum(each.points for each in contributions), HIGHEST)
 
 
+def news_of(facts: Facts, weights: Mapping[str, Weight], *, is_judged: bool) -> int:
+    """Return the part of the score, 0 to 100, that may ask again: without what our own verdicts gave.
+
+    A verdict about a subject is no news of it. Of one that was judged already (``is_judged``), neither is what
+    happened to others around it: bans of its members or neighbours, and groups that crossed.
+    """
+    if isinstance(facts, AccountFacts):
+        facts = replace(facts, confirmed=0)
+        if is_judged:
+            facts = replace(facts, device=0, ip=0, prefix=0, groups=0, runs=0)
+    elif is_judged:
+        facts = replace(facts, banned=0, linked=0)
+    return total_of(assess(facts, weights))
+
+
 def facts_from(kind: str, stored: Mapping[str, Any]) -> Facts:
     """Return facts from their stored form; what is unknown to this version is left out."""
     shape = GroupFacts if kind == "group" else AccountFacts
@@ -150,9 +166,11 @@ class Standing:
 
     is_above: bool = False
     asked_score: int | None = None
-    """The score at which a case was last asked for."""
+    """The news (``news_of``) at which a case was last asked for, or the subject was decided."""
     quiet_until: datetime | None = None
     """After a decision of "not violating" nobody is asked again before this moment."""
+    is_judged: bool = False
+    """Whether people confirmed a violation of this very subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,33 +182,49 @@ class Step:
     reason: str = ""
 
 
-def next_step(before: Standing, score: int, *, terms: Terms, now: datetime, gone: bool) -> Step:
-    """Return whether a new score asks for a case. The written rule:
+def next_step(
+    before: Standing,
+    score: int,
+    *,
+    terms: Terms,
+    now: datetime,
+    gone: bool,
+    news: int | None = None,
+) -> Step:
+    """Return whether a new score asks for a case. ``news`` is the part that may ask again (``news_of``), the whole
+    score when not given. The written rule:
 
     1. Below the threshold nobody is asked. A subject that was above counts as above until it falls ``drop``
        points under it, so that a score that wavers does not ask again and again.
     2. A subject that the platform has banned or closed already (``gone``) is not asked about.
-    3. Crossing the threshold asks once. While above, a score that rose by ``raise_by`` points since it was
-       last asked about asks again: the open case becomes more urgent, or a new one opens.
+    3. Crossing the threshold asks once. While above, a score whose news rose by ``raise_by`` points since it was
+       last asked about asks again: the open case becomes more urgent, or a new one opens. Our own verdicts are
+       no news: they raise the score and ask nobody.
     4. After a decision of "not violating" nobody is asked for a while, unless the score has risen by
        ``raise_by`` points since.
+    5. A subject that people confirmed a violation of asks again only by such news, however long ago it was.
     """
+    news = score if news is None else news
     is_above = score >= terms.open_at or (before.is_above and score > terms.open_at - terms.drop)
     is_quiet = before.quiet_until is not None and now < before.quiet_until
     # What was asked about is remembered while it stays above, and as long as it is quiet.
-    remembers = (before.is_above and is_above) or is_quiet
+    remembers = (before.is_above and is_above) or is_quiet or before.is_judged
     asked = before.asked_score if remembers else None
-    standing = Standing(is_above, asked, before.quiet_until if is_quiet else None)
+    quiet_until = before.quiet_until if is_quiet else None
+    standing = Standing(is_above, asked, quiet_until, before.is_judged)
     if score < terms.open_at:
         return Step(standing, ask=False)
     if gone:
         return Step(standing, ask=False, reason="The platform has banned or closed it already.")
-    rose = asked is None or score >= asked + terms.raise_by
+    rose = asked is None or news >= asked + terms.raise_by
+    if before.is_judged and not rose:
+        reason = "It was decided already, and nothing new came since."
+        return Step(standing, ask=False, reason=reason)
     if is_quiet and not rose:
         return Step(standing, ask=False, reason="People found no violation not long ago.")
     if not rose:
         return Step(standing, ask=False, reason="A case was opened for it already.")
-    return Step(Standing(is_above, score, standing.quiet_until), ask=True)
+    return Step(Standing(is_above, news, quiet_until, before.is_judged), ask=True)
 
 
 def recheck_after(facts: Facts) -> timedelta | None:

@@ -142,7 +142,8 @@ def _rate(kind: str, ids: Sequence[UUID], policy: RiskPolicy, now: datetime) -> 
                 banned_anew.append(key)
         _write(row, facts[key], contributions, outward, policy, now)
         gone = status.get(key, "") in risk_facts.GONE
-        if _ask(row, terms=terms, now=now, gone=gone, opens_cases=policy.opens_cases):
+        news = risk.news_of(facts[key], weights, is_judged=row.is_judged)
+        if _ask(row, news, terms=terms, now=now, gone=gone, opens_cases=policy.opens_cases):
             asking.append(key)
         if kind == "group" and row.is_above != was_above:
             crossed.append(key)
@@ -195,9 +196,11 @@ def _write(
         setattr(row, name, value)
 
 
-def _ask(row: RiskScore, *, terms: Terms, now: datetime, gone: bool, opens_cases: bool) -> bool:
-    before = Standing(row.is_above, row.asked_score, row.quiet_until)
-    step = risk.next_step(before, row.score, terms=terms, now=now, gone=gone)
+def _ask(
+    row: RiskScore, news: int, *, terms: Terms, now: datetime, gone: bool, opens_cases: bool
+) -> bool:
+    before = Standing(row.is_above, row.asked_score, row.quiet_until, row.is_judged)
+    step = risk.next_step(before, row.score, terms=terms, now=now, gone=gone, news=news)
     if step.ask and not opens_cases:
         row.is_above = step.standing.is_above
         row.reason = "Scores open no cases: an administrator turned that off."
@@ -356,24 +359,48 @@ def record_risk_case(score: RiskScore, *, error: str = "") -> None:
 
 
 @transaction.atomic
-def quiet_risk(subject: Account | Group, *, actor: Actor = audit.SYSTEM) -> None:
-    """Ask nobody about a subject for a while: people found no violation. Ends by itself.
+def quiet_risk(
+    subject: Account | Group, *, is_violation: bool = False, actor: Actor = audit.SYSTEM
+) -> None:
+    """Ask nobody about a subject that people have just decided on, in the caller's transaction.
 
-    The score stays as it is and can ask again when it rises (``hashing.risk.next_step``).
+    After "no violation" for a while; after a confirmed one until something new comes. Either way the score can
+    ask again when it rises by more than our own verdicts (``hashing.risk.next_step``), measured from what is known
+    at this moment, rated or not. A case that the score still waits for is not opened any more.
     """
-    about = {"account": subject} if isinstance(subject, Account) else {"group": subject}
+    kind = "account" if isinstance(subject, Account) else "group"
+    about = {kind: subject}
+    policy = current_risk_policy()
     row = RiskScore.objects.select_for_update().filter(**about).first()
     if row is None:
-        return
-    days = current_risk_policy().quiet_days
-    RiskScore.objects.filter(pk=row.pk).update(
-        quiet_until=Now() + timedelta(days=days), asked_score=max(row.asked_score or 0, row.score)
+        if not is_violation:
+            return
+        # It is rated soon, by what this very decision says: that must find what was decided.
+        RiskScore.objects.bulk_create([RiskScore(**about)], ignore_conflicts=True)
+        row = RiskScore.objects.select_for_update().get(**about)
+    known = risk.news_of(
+        _facts_of(kind, subject.pk, policy),
+        risk.weights_of(policy.weights, kind),
+        is_judged=is_violation,
     )
+    changes: dict[str, Any] = {"is_judged": True, "asked_score": known}
+    if not is_violation:
+        until = Now() + timedelta(days=policy.quiet_days)
+        changes = {"quiet_until": until, "asked_score": max(row.asked_score or 0, row.score)}
+    if is_violation and row.case_state in {CaseState.WAITING, CaseState.FAILED}:
+        changes |= {"case_state": CaseState.NONE, "case_due_at": None, "case_error": ""}
+    RiskScore.objects.filter(pk=row.pk).update(**changes)
     audit.record(
         AuditEvent.RISK_QUIETED,
         actor=actor,
         subject=subject,
         chain=f"risk:{row.pk}",
-        days=days,
+        days=None if is_violation else policy.quiet_days,
         score=row.score,
     )
+
+
+def _facts_of(kind: str, key: UUID, policy: RiskPolicy) -> risk.Facts:
+    if kind == "group":
+        return risk_facts.group_facts([key], limit=policy.group_limit)[key]
+    return risk_facts.account_facts([key])[key]

@@ -87,7 +87,12 @@ class RiskScore(models.Model):
         default=list, encoder=DjangoJSONEncoder, help_text="The last changes: at, score."
     )
     is_above = models.BooleanField(default=False)
-    asked_score = models.PositiveSmallIntegerField(null=True)
+    asked_score = models.PositiveSmallIntegerField(
+        null=True, help_text="Without what our own verdicts gave."
+    )
+    is_judged = models.BooleanField(
+        default=False, help_text="People confirmed a violation of this very subject."
+    )
     quiet_until = models.DateTimeField(null=True)
     reason = models.CharField(max_length=200, blank=True, help_text="Why no case was asked for.")
     # What others see of an account. Kept as columns: a group counts them among its members.

@@ -245,8 +245,7 @@ def publish_decision(decision: Decision, *, actor: Actor = SYSTEM) -> bool:
         category=case.category,
         actor=actor,
     )
-    if decision.outcome == Outcome.NOT_VIOLATING:
-        quiet_risk(case.subject, actor=actor)
+    quiet_risk(case.subject, is_violation=decision.outcome != Outcome.NOT_VIOLATING, actor=actor)
     audit.record(
         AuditEvent.DECISION_PUBLISHED,
         actor=actor,

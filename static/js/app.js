@@ -254,6 +254,8 @@
       if (select) select.focus();
       return;
     }
+    // Every look begins grey; colour is a step of its own each time.
+    setColour(false);
     // `mine` stands for this one look: cover() sets `ended`, and each step below checks it, so a
     // key let go while the bytes are still on their way never lets them appear afterwards.
     const mine = { card, timed, ended: false, shownAt: 0, abort: new AbortController() };
@@ -366,8 +368,8 @@
     }
   }
 
-  function toggleColour() {
-    inColour = !inColour;
+  function setColour(isWanted) {
+    inColour = isWanted;
     for (const button of $$("[data-reveal-colour]")) button.setAttribute("aria-pressed", String(inColour));
     if (reveal && reveal.node) reveal.node.classList.toggle("evidence__original--grey", !inColour);
   }
@@ -499,7 +501,7 @@
       event.preventDefault();
       openKeys();
     } else if (name === "g" && $("[data-reveal-colour]")) {
-      toggleColour();
+      setColour(!inColour);
     } else if ((name === "a" || name === "d") && $("[data-evidence-set]")) {
       stepEvidence(name === "a" ? -1 : 1);
     }
@@ -511,12 +513,15 @@
     event.preventDefault();
     if (event.repeat) return true;
     startReveal(card, { timed: name === "shift+v" });
-    if (reveal) reveal.byKey = true;
+    if (reveal) reveal.byKey = event.code || "unnamed";
     return true;
   }
 
+  // Let go is let go of the key that was pressed, whatever character it gives by now (Option held, another layout).
+  // While ⌘ is held a Mac tells of no other key; then letting go of ⌘ has to do.
   on("keyup", (event) => {
-    if (event.key.toLowerCase() === "v" && reveal && reveal.byKey && !reveal.timed) cover();
+    if (!reveal || !reveal.byKey || reveal.timed) return;
+    if (!event.code || event.code === reveal.byKey || event.key === "Meta") cover();
   });
 
   // Space or Enter on the focused hold button: hold with the keyboard as with the pointer.
@@ -526,10 +531,7 @@
     event.preventDefault();
     if (event.repeat) return;
     startReveal(button.closest("[data-evidence]"));
-    if (reveal) reveal.byKey = true;
-  });
-  on("keyup", (event) => {
-    if ((event.key === " " || event.key === "Enter") && reveal && reveal.byKey && !reveal.timed) cover();
+    if (reveal) reveal.byKey = event.code || "unnamed";
   });
 
   const KEY_NAMES = { mod: isMac ? "⌘" : "Ctrl", enter: "⏎", shift: "⇧", escape: "Esc", " ": "Space" };
@@ -610,7 +612,7 @@
     } else if (target.matches("[data-reveal-timed]")) {
       startReveal(target.closest("[data-evidence]"), { timed: true });
     } else if (target.matches("[data-reveal-colour]")) {
-      toggleColour();
+      setColour(!inColour);
     } else if (target.matches("[data-tabs] [role=tab]")) {
       selectTab(target);
     }
@@ -685,44 +687,212 @@
     else store.remove(draftKey(area));
   });
 
-  // Sent, but not yet known to have been accepted: the next page decides (see restoreDrafts).
-  function markSent(form) {
+  // While a form is on its way, everything in it is kept, not only its texts: a session may have ended meanwhile,
+  // and then nobody has received it. Secrets and files are never kept.
+  const KEPT =
+    "textarea, select, input:not([type=hidden], [type=password], [type=file], [type=submit], [type=button], [autocomplete=one-time-code])";
+  const isTick = (field) => field.matches("[type=radio], [type=checkbox]");
+  const formKey = (form) => {
+    const path = new URL(form.getAttribute("action") || location.href, location.href).pathname;
+    return `${draftPrefix()}form:${path}#${form.id}`;
+  };
+  const readKept = (form) => {
+    try {
+      return JSON.parse(store.get(formKey(form)));
+    } catch {
+      return null;
+    }
+  };
+  const keptFields = (form) =>
+    [...form.elements].filter((field) => field.name && field.matches(KEPT));
+
+  function keepForm(form, state) {
+    if (!document.body.dataset.user) return;
     for (const area of $$("[data-draft-key]", form)) {
-      if (area.value) store.set(draftKey(area), JSON.stringify({ text: area.value, sent: true }));
+      if (area.value) store.set(draftKey(area), JSON.stringify({ text: area.value, state }));
+    }
+    // Nor a secret key that was pasted by mistake.
+    const fields = keptFields(form).filter((field) => !/AGE-SECRET-KEY|PRIVATE KEY/i.test(field.value));
+    if (!fields.length) return;
+    const values = fields.map((field) => {
+      if (isTick(field)) return [field.name, field.value, field.checked];
+      if (field.multiple) return [field.name, [...field.selectedOptions].map((option) => option.value)];
+      return [field.name, field.value];
+    });
+    store.set(formKey(form), JSON.stringify({ page: location.pathname, values, state }));
+  }
+
+  // Sent, but not yet known to have been accepted: the next page decides (see settleDrafts).
+  function markSent(form) {
+    keepForm(form, "sent");
+    // The proof of who sends it carries the whole form with it.
+    if (form.closest("[data-asks=carries]")) {
+      eachDraft((draft) => (draft.state === "asked" ? { ...draft, state: "sent" } : undefined));
     }
   }
 
   function dropDrafts(form) {
     for (const area of $$("[data-draft-key]", form)) store.remove(draftKey(area));
+    store.remove(formKey(form));
   }
 
-  function restoreDrafts(root = document) {
-    if (root === document) settleDrafts();
+  function eachDraft(change) {
+    try {
+      for (const key of Object.keys(sessionStorage).filter((name) => name.startsWith("draft:"))) {
+        const draft = JSON.parse(sessionStorage.getItem(key));
+        const after = draft && change(draft, key);
+        if (after === null) sessionStorage.removeItem(key);
+        else if (after) sessionStorage.setItem(key, JSON.stringify(after));
+      }
+    } catch {
+      /* storage is off, or holds something foreign */
+    }
+  }
+
+  // What the page that follows says of the form that was sent. Only a page of the person's own that neither refuses
+  // nor asks for anything first means that it was accepted. A page for people who are signed out, an error, or a
+  // question who is there, means that nothing was recorded. Coming back by the browser's own buttons, or
+  // reloading after a lost connection, tells nothing.
+  function verdict(visit) {
+    if ($("[data-asks]")) return "asked";
+    const status = visit ? visit.responseStatus || 0 : 0;
+    if (status >= 500) return "unknown";
+    if (!document.body.dataset.user) return "unrecorded";
+    if ($("[data-refused]")) return "refused";
+    if (status >= 400) return "unrecorded";
+    return visit && visit.type !== "navigate" ? "unknown" : "accepted";
+  }
+
+  function settleDrafts(visit) {
+    const found = verdict(visit);
+    const isSomebody = Boolean(document.body.dataset.user);
+    const forms = new Set($$("form").map(formKey));
+    eachDraft((draft, key) => {
+      if (isSomebody && !key.startsWith(draftPrefix())) return null;
+      // Whoever was asked and went elsewhere instead has not sent it.
+      if (draft.state === "asked" && found !== "asked") return { ...draft, state: "unrecorded" };
+      if (draft.state !== "sent") return undefined;
+      if (found === "accepted") return null;
+      if (found === "refused") {
+        if (!draft.values) return { ...draft, state: "" };
+        // Mostly the page that refuses holds the form as it was sent, with what is wrong in it.
+        return forms.has(key) ? null : { ...draft, state: "unrecorded" };
+      }
+      return { ...draft, state: found };
+    });
+  }
+
+  const NOT_RECORDED = {
+    unrecorded: "Nothing was recorded.",
+    unknown: "It is not known whether this was recorded.",
+  };
+  const leftovers = new WeakMap();
+
+  function restoreDrafts(root = document, visit = null) {
+    if (root === document) settleDrafts(visit);
+    if (!document.body.dataset.user || $("[data-asks]")) return;
     for (const area of $$("[data-draft-key]", root)) {
       const draft = readDraft(area);
       if (draft && !area.value) area.value = draft.text;
     }
+    for (const form of $$("form", document)) {
+      if (leftovers.has(form)) fill(form, leftovers.get(form));
+      else restoreForm(form);
+    }
+    if (root === document) sayWhatHasNoForm();
   }
 
-  // The page that follows a submission tells how it went: a refusal or error on it means that the
-  // text is still wanted; an ordinary page means that it was accepted. Coming back by the browser's
-  // own buttons, or reloading after a lost connection, tells nothing: keep it.
-  function settleDrafts() {
-    if (!document.body.dataset.user) return;
-    const [visit] = performance.getEntriesByType("navigation");
-    const refused = Boolean($("[data-refused]"));
-    const isUndecided = !refused && visit && visit.type !== "navigate";
-    try {
-      for (const key of Object.keys(sessionStorage).filter((name) => name.startsWith("draft:"))) {
-        if (!key.startsWith(draftPrefix())) sessionStorage.removeItem(key);
-        const draft = JSON.parse(sessionStorage.getItem(key));
-        if (!draft || !draft.sent || isUndecided) continue;
-        if (refused) sessionStorage.setItem(key, JSON.stringify({ text: draft.text }));
-        else sessionStorage.removeItem(key);
+  function restoreForm(form) {
+    if ((form.getAttribute("method") || "").toLowerCase() !== "post") return;
+    const kept = readKept(form);
+    if (!kept || !NOT_RECORDED[kept.state]) return;
+    fill(form, kept.values);
+    const dialog = form.closest("dialog");
+    const place = (dialog && $(".dialog__body", form)) || (form.matches(".card") && $(".card__body", form)) || form;
+    const note = banner(
+      kept.state,
+      kept.state === "unknown"
+        ? "Look first whether it is there already. What you had entered stands here again."
+        : "Your session had ended, or the server refused. What you had entered stands here again: check it, then send it.",
+    );
+    const drop = document.createElement("button");
+    drop.type = "button";
+    drop.className = "button button--small button--quiet";
+    drop.textContent = "Discard what I entered";
+    drop.addEventListener("click", () => {
+      dropDrafts(form);
+      location.reload();
+    });
+    $(".banner__body", note).append(drop);
+    place.prepend(note);
+    if (dialog && !dialog.open) openDialog(dialog);
+    note.focus();
+    for (const other of $$("[data-autofocus]")) delete other.dataset.autofocus;
+  }
+
+  // The form may not be there any more: somebody else has the case, or it is to be claimed again first.
+  function sayWhatHasNoForm() {
+    let lost = "";
+    const keys = new Set($$("form").map(formKey));
+    eachDraft((draft, key) => {
+      if (draft.values && NOT_RECORDED[draft.state] && draft.page === location.pathname && !keys.has(key)) lost = draft.state;
+    });
+    const main = $("#main");
+    if (!lost || !main) return;
+    main.prepend(banner(lost, "What you had entered is kept in this tab. It stands in its form again as soon as the form is there."));
+  }
+
+  function banner(state, text) {
+    const note = document.createElement("div");
+    note.className = "banner tone-warn";
+    note.tabIndex = -1;
+    note.dataset.unsent = state;
+    note.setAttribute("role", "alert");
+    const body = document.createElement("div");
+    body.className = "banner__body";
+    const title = document.createElement("p");
+    title.className = "banner__title";
+    title.textContent = NOT_RECORDED[state];
+    const more = document.createElement("p");
+    more.textContent = text;
+    body.append(title, more);
+    note.append(body);
+    return note;
+  }
+
+  // Some fields come only when others are chosen; what has no place yet waits for them.
+  function fill(form, values) {
+    const waiting = [];
+    const touched = [];
+    for (const entry of values) {
+      const [name, value, isChecked] = entry;
+      const named = keptFields(form).filter((field) => field.name === name);
+      const field = entry.length === 3 ? named.find((each) => each.value === value) : named.find((each) => !isTick(each));
+      if (!field) {
+        waiting.push(entry);
+      } else if (entry.length === 3) {
+        if (field.checked !== isChecked) touched.push(field);
+        field.checked = isChecked;
+      } else if (field.multiple) {
+        for (const option of field.options) option.selected = value.includes(option.value);
+      } else if (field.matches("select") && ![...field.options].some((option) => option.value === value)) {
+        waiting.push(entry);
+      } else if (field.value !== value) {
+        field.value = value;
+        touched.push(field);
       }
-    } catch {
-      /* storage is off, or holds something foreign: nothing to settle */
     }
+    leftovers.set(form, waiting);
+    for (const field of touched) field.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  // Further typing in a form that was not recorded is kept with it.
+  for (const type of ["input", "change"]) {
+    on(type, (event) => {
+      const form = event.target.form;
+      const kept = form && leftovers.has(form) && readKept(form);
+      if (kept && NOT_RECORDED[kept.state] && !leftovers.get(form).length) keepForm(form, kept.state);
+    });
   }
 
   on("submit", (event) => {
@@ -788,7 +958,7 @@
       if (request.status >= 500 || !type.includes("html")) {
         return fail(request.status === 413 ? sentenceOf(request) : "The upload was not accepted. Nothing was saved; try again.");
       }
-      showPage(request.responseText, request.responseURL);
+      showPage(request.responseText, request.responseURL, request.status);
     });
     request.addEventListener("error", () => fail("The connection was lost. Nothing was saved; try again."));
     const data = new FormData(form, event.submitter && event.submitter.name ? event.submitter : undefined);
@@ -805,14 +975,14 @@
   }
 
   // The answer to an upload is a whole page: put it in place of this one, messages included.
-  function showPage(html, url) {
+  function showPage(html, url, status) {
     const page = new DOMParser().parseFromString(html, "text/html");
     document.title = page.title;
     if (url && url !== location.href) history.pushState({}, "", url);
     document.body.replaceWith(page.body);
     if (window.htmx) htmx.process(document.body);
     readClock();
-    initialise(document);
+    initialise(document, false, { type: "navigate", responseStatus: status });
     scrollTo(0, 0);
     const focus = $("[data-autofocus]") || $("#main");
     if (focus) focus.focus();
@@ -852,11 +1022,16 @@
 
   /* ---- htmx ----------------------------------------------------------------------------------------- */
 
-  // Before the swap, so that the fresh, empty form is not filled with the text just sent.
+  // Before the swap, so that the fresh, empty form is not filled with the text just sent. An answer that leads
+  // elsewhere, or asks who is there, has not taken it.
   function accepted({ xhr, requestConfig }) {
-    if (!xhr || xhr.status >= 300 || !requestConfig || requestConfig.verb === "get") return;
+    if (!xhr || !requestConfig || requestConfig.verb === "get") return;
     const form = requestConfig.elt.closest("form");
-    if (form) dropDrafts(form);
+    if (!form) return;
+    if (xhr.getResponseHeader("HX-Retarget") === "#main") return keepForm(form, "asked");
+    if (xhr.status < 300 && xhr.getResponseHeader("HX-Redirect")) return keepForm(form, "sent");
+    if (xhr.status === 401 || xhr.status === 403) return keepForm(form, "unrecorded");
+    if (xhr.status < 300) dropDrafts(form);
   }
 
   on("htmx:beforeSwap", (event) => {
@@ -910,7 +1085,7 @@
 
   /* ---- Start ------------------------------------------------------------------------------------------ */
 
-  function initialise(root, swapped = false) {
+  function initialise(root, swapped = false, visit = null) {
     const scope = root === document ? document : root.parentElement || root;
     for (const list of $$('[data-tabs] [role="tablist"]', scope)) {
       const tabs = tabsOf(list);
@@ -932,7 +1107,7 @@
     for (const hint of $$("[data-key-hint]", scope)) hint.textContent = prettyKey(hint.dataset.keyHint);
     if (leaseLost()) for (const node of $$("[data-needs-lease]", scope)) node.disabled = true;
     armToasts();
-    restoreDrafts(swapped ? scope : root);
+    restoreDrafts(swapped ? scope : root, visit);
     // Only what came in may take the focus: a bar that loads by itself must not move it elsewhere.
     if (swapped && root instanceof Element) {
       const focus = root.matches("[data-autofocus]") ? root : $("[data-autofocus]", root);
@@ -942,7 +1117,7 @@
   }
 
   readClock();
-  initialise(document);
+  initialise(document, false, performance.getEntriesByType("navigation")[0]);
   const wanted = $("[data-autofocus]");
   if (wanted) wanted.focus();
   setInterval(() => {

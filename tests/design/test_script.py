@@ -245,6 +245,149 @@ def test_a_refused_form_keeps_what_was_typed_and_an_accepted_one_forgets_it(site
     expect(site.page.locator("#note")).to_have_value("")
 
 
+SIGN_IN = '{% extends "base_signed_out.html" %}{% block heading %}Sign in{% endblock %}'
+PLAIN = '{% extends "base.html" %}'
+ASKS = """
+{% extends "base.html" %}
+{% block content %}
+  <section data-asks="carries"><form method="post" action="/note"><label>Password <input type="password" name="confirm_password"></label>
+  <button type="submit">Confirm</button></form><a href="/">Cancel</a></section>
+{% endblock %}
+"""
+
+
+def send(site: Site, answer: str, status: int = 200) -> None:
+    """Fill in the form, send it, and wait until the script has seen the answer."""
+    site.page.fill("#note", "Invented text.")
+    site.page.check("input[value=confirm]")
+    site.answers["/note"] = lambda route: site.show(route, answer, status)
+    site.page.keyboard.press("Control+Enter")
+    site.page.wait_for_url("**/note")
+    site.page.wait_for_load_state("load")
+
+
+def stands_there_again(site: Site, sentence: str) -> None:
+    site.open()
+    expect(site.page.locator("#note")).to_have_value("Invented text.")
+    expect(site.page.locator("input[value=confirm]")).to_be_checked()
+    said = site.page.locator("#note-form [data-unsent]")
+    expect(said).to_contain_text(sentence)
+    expect(said).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "sentence"),
+    [
+        (SIGN_IN, 200, "Nothing was recorded."),
+        (SIGN_IN, 404, "Nothing was recorded."),
+        (PLAIN, 403, "Nothing was recorded."),
+        (PLAIN, 503, "It is not known whether this was recorded."),
+        (ASKS, 403, "Nothing was recorded."),
+    ],
+    ids=["signed out", "not found", "not allowed", "broken", "asked who it is, and gone elsewhere"],
+)
+def test_only_an_ordinary_page_after_it_means_that_a_form_was_taken(
+    site: Site, answer: str, status: int, sentence: str
+) -> None:
+    site.open()
+    send(site, answer, status)
+    stands_there_again(site, sentence)
+    # It stays so until it is sent and taken.
+    site.page.fill("#note", "Invented text, and more.")
+    site.open()
+    expect(site.page.locator("#note")).to_have_value("Invented text, and more.")
+    site.answers["/note"] = lambda route: site.show(route, CASE)
+    site.page.locator("#note").press("Control+Enter")
+    site.page.wait_for_url("**/note")
+    expect(site.page.locator("#note")).to_have_value("")
+    site.open()
+    expect(site.page.locator("#note")).to_have_value("")
+    expect(site.page.locator("[data-unsent]")).to_have_count(0)
+
+
+def test_a_form_that_was_proved_and_taken_is_forgotten(site: Site) -> None:
+    site.open()
+    send(site, ASKS, 403)
+    site.answers["/note"] = lambda route: site.show(route, CASE)
+    site.page.get_by_role("button", name="Confirm").click()
+    expect(site.page.locator("#note")).to_be_visible()
+    site.open()
+    expect(site.page.locator("#note")).to_have_value("")
+    expect(site.page.locator("[data-unsent]")).to_have_count(0)
+
+
+def test_what_has_no_form_any_more_is_said_and_can_be_discarded_where_it_has(site: Site) -> None:
+    site.open()
+    send(site, SIGN_IN)
+    site.answers["/"] = lambda route: site.show(route, PLAIN)
+    site.page.goto(ORIGIN + "/")
+    expect(site.page.locator("[data-unsent]")).to_contain_text("kept in this tab")
+    del site.answers["/"]
+    stands_there_again(site, "Nothing was recorded.")
+    site.page.get_by_role("button", name="Discard what I entered").click()
+    expect(site.page.locator("[data-unsent]")).to_have_count(0)
+    expect(site.page.locator("#note")).to_have_value("")
+
+
+def test_no_password_and_no_file_is_kept(site: Site) -> None:
+    secret = """{% extends "base.html" %}{% block content %}<form method="post" action="/note"><input name="name" aria-label="Name">
+    <input type="password" name="token" aria-label="Token"><input name="code" autocomplete="one-time-code" aria-label="Code">
+    <button type="submit">Send</button></form>{% endblock %}"""
+    site.answers["/"] = lambda route: site.show(route, secret)
+    site.answers["/note"] = lambda route: site.show(route, SIGN_IN)
+    site.page.goto(ORIGIN + "/")
+    for label in ("Name", "Token", "Code"):
+        site.page.get_by_label(label).fill(f"invented {label}")
+    site.page.get_by_role("button", name="Send").click()
+    site.page.wait_for_url("**/note")
+    kept = site.page.evaluate("JSON.stringify(sessionStorage)")
+    assert "invented Name" in kept
+    assert "invented Token" not in kept
+    assert "invented Code" not in kept
+
+
+@pytest.mark.parametrize(
+    "released",
+    [
+        {"key": "\u221a", "code": "KeyV"},
+        {"key": "\u043c", "code": "KeyV"},
+        {"key": "v", "code": ""},
+        {"key": "Meta", "code": "MetaLeft"},
+    ],
+    ids=["with Option held", "on another layout", "without a code", "on a Mac with Command"],
+)
+def test_letting_go_of_the_key_covers_whatever_character_it_gives_by_then(
+    site: Site, released: dict[str, str]
+) -> None:
+    site.open()
+    site.choose_purpose()
+    site.page.keyboard.down("v")
+    expect(site.page.locator(".evidence__original")).to_be_visible()
+    site.page.evaluate(
+        "init => document.body.dispatchEvent(new KeyboardEvent('keyup', {...init, bubbles: true}))",
+        released,
+    )
+    expect(site.page.locator(".evidence__original")).to_have_count(0, timeout=1000)
+
+
+def test_each_look_begins_grey(site: Site) -> None:
+    site.open()
+    site.choose_purpose()
+    original = site.page.locator(".evidence__original")
+    site.page.keyboard.down("v")
+    expect(original).to_have_class("evidence__original evidence__original--grey")
+    site.page.keyboard.press("g")
+    expect(original).to_have_class("evidence__original")
+    site.page.keyboard.up("v")
+    expect(original).to_have_count(0)
+    site.page.keyboard.press("g")  # Nor is colour chosen before anything is seen.
+    site.page.keyboard.down("v")
+    expect(original).to_have_class("evidence__original evidence__original--grey")
+    expect(site.page.locator("#evidence-1 [data-reveal-colour]")).to_have_attribute(
+        "aria-pressed", "false"
+    )
+
+
 def test_the_next_person_on_the_machine_does_not_get_a_draft(site: Site) -> None:
     site.context["user"] = {"pseudonym": "R-17"}
     site.open()

@@ -128,6 +128,10 @@ People
     fifty claimers                  test_concurrency.py::test_fifty_claimers_on_a_queue_none_twice_none_lost
     decision after the lease        moderation/test_leases.py::test_a_lease_that_ran_out_decides_nothing
     the lease ends while deciding   test_concurrency.py::test_a_lease_that_runs_out_between_reading_and_deciding_decides_nothing
+    sent when the session is over   browser/test_ended_sessions.py::test_a_decision_and_a_note_stand_there_again
+    sent, and no answer that takes  design/test_script.py::test_only_an_ordinary_page_after_it_means_that_a_form_was_taken
+    V let go as another character   design/test_script.py::test_letting_go_of_the_key_covers_whatever_character_it_gives_by_then
+    a score that rises by a verdict hashing/test_risk_cases.py::test_a_confirmed_decision_makes_no_case_about_what_it_decided
     one decision sent eight times   test_concurrency.py::test_one_form_sent_eight_times_at_once_decides_once
     only the password is known      test_permissions.py::test_a_session_without_a_second_factor_reaches_nothing
     a stolen password, set-up race  accounts/test_own_account.py::test_setting_up_ends_sessions_that_saw_only_the_password

@@ -19,9 +19,10 @@ from moderation import actions as casework_actions
 from moderation import jobs as casework_jobs
 from moderation.models import Case, CaseStatus, Outcome, Queue, RoutingReason
 from reports.models import Account, Group, SubjectChange
-from tests.casework import grant_all, hash_finding
+from tests.casework import grant_all, hash_finding, verdict
 from tests.cast import find, signed_in
-from tests.hashing.risk_world import World, score
+from tests.hashing.risk_world import World, said_of, score
+from tests.pictures import jpeg
 
 GROUP_WEIGHTS = risk.weights_of({}, "group")
 pytestmark = pytest.mark.django_db
@@ -349,3 +350,83 @@ def test_a_broken_or_missing_setting_names_nobody(lead: User, risky: Group, sett
     settings.HOLDFAST_SUBJECTS_SEEN = ""
     with pytest.raises(ImportError):
         risk_access.scores_for(lead)
+
+
+def confirm_group(case: Case, *, by: User) -> None:
+    """Decide that a group violates, and let it take effect."""
+    casework_actions.claim(case, actor=by)
+    case.refresh_from_db()
+    said = verdict(case, Outcome.CONFIRM_REFER, enforcements=["close_group"])
+    decision = casework_actions.decide(case, actor=by, **said)
+    assert casework_actions.publish_decision(casework_actions.send_now(decision, actor=by))
+
+
+# ── After a decision ──────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("is_rated", [True, False], ids=["rated before", "not rated yet"])
+def test_a_confirmed_decision_makes_no_case_about_what_it_decided(
+    world: World, reviewer: User, is_rated: bool
+) -> None:
+    grant_all(reviewer)
+    case = world.casework.case("a", pictures=[jpeg(3, (96, 64))])
+    world.picture({"account": "a"}, 4, hash_finding())
+    if is_rated:
+        world.settle()
+    world.casework.published(case, by=reviewer, outcome=Outcome.CONFIRM_REFER)
+    world.settle()
+    account = case.account
+    judged = score(account)
+    assert judged.score >= 60, "our own verdict raised it over the threshold"
+    assert "confirmed" in said_of(account)
+    assert judged.case_state == CaseState.NONE
+    assert judged.reason == "It was decided already, and nothing new came since."
+    # Neither does what happens to others around it.
+    world.account("a", identifiers=[{"kind": "device", "value": "invented-device"}])
+    world.account(
+        "b",
+        identifiers=[{"kind": "device", "value": "invented-device"}],
+        platform_status="banned",
+    )
+    world.settle()
+    assert "device" in said_of(account)
+    assert score(account).case_state == CaseState.NONE
+    # Several more people who complain are news.
+    for reporter in ("r1", "r2", "r3"):
+        world.report({"account": "a"}, reporter)
+    world.settle()
+    assert score(account).case_state == CaseState.WAITING
+    placed = casework_actions.route_risk_case(score(account))
+    assert placed is not None
+    assert [link.earlier for link in placed.links.all()] == [case]
+
+
+def test_a_case_that_a_score_waits_for_is_not_opened_after_the_decision(
+    world: World, reviewer: User
+) -> None:
+    grant_all(reviewer)
+    case = world.casework.case("a", pictures=[jpeg(3, (96, 64))])
+    world.picture({"account": "a"}, 4, hash_finding())
+    for reporter in ("r1", "r2", "r3", "r4"):
+        world.report({"account": "a"}, reporter)
+    world.settle()
+    assert score(case.account).case_state == CaseState.WAITING
+    world.casework.published(case, by=reviewer, outcome=Outcome.CONFIRM_REFER)
+    assert casework_actions.route_risk_case(score(case.account)) is None
+    assert Case.objects.filter(account=case.account).count() == 1
+
+
+def test_confirmed_members_raise_a_group_that_was_confirmed_and_ask_nobody(
+    world: World, risky: Group, reviewer: User
+) -> None:
+    grant_all(reviewer)
+    casework_actions.route_risk_case(score(risky))
+    case = Case.objects.get(group=risky)
+    confirm_group(case, by=reviewer)
+    world.settle()
+    before = score(risky).score
+    for number in range(4):
+        world.account(f"m{number}", platform_status="banned")
+    world.settle()
+    assert score(risky).score > before + RiskPolicy.objects.get().raise_by
+    assert score(risky).case_state == CaseState.PLACED
+    assert casework_actions.route_risk_case(score(risky)) is None
+    assert Case.objects.filter(group=risky).count() == 1
