@@ -18,8 +18,9 @@ from accounts.permissions import Permission, Role, role_may
 from moderation.access import cases_for, confirming_decisions, get_case_for
 from moderation.models import Case, CaseStatus, Outcome, Reveal
 from referrals.actions.steps import reasons_against
+from referrals.describing.groups import groups_of
 from referrals.models import Exhibit, Package, Recipient, RecipientKey, Referral, ReferralState
-from reports.models import AccountIdentifier, IpEvent, Membership
+from reports.models import AccountIdentifier, Group, IpEvent, Membership, Report
 
 TABS = {
     "draft": ("Draft", [ReferralState.DRAFT]),
@@ -217,6 +218,8 @@ class Known:
     identifiers: int
     events: int
     groups: int
+    left: int
+    """Groups that it was a member of and is no more."""
 
 
 def known_of(accounts: Sequence[UUID]) -> dict[UUID, Known]:
@@ -227,8 +230,40 @@ def known_of(accounts: Sequence[UUID]) -> dict[UUID, Known]:
         return dict(found.annotate(Count("pk")))
 
     identifiers = counted(AccountIdentifier.objects.all())
-    events, groups = counted(IpEvent.objects.all()), counted(Membership.objects.all())
+    events = counted(IpEvent.objects.all())
+    groups = counted(Membership.objects.filter(left_at=None))
+    left = counted(Membership.objects.exclude(left_at=None))
     return {
-        key: Known(identifiers.get(key, 0), events.get(key, 0), groups.get(key, 0))
+        key: Known(*(numbers.get(key, 0) for numbers in (identifiers, events, groups, left)))
         for key in accounts
     }
+
+
+def reports_in(referral: Referral) -> QuerySet[Report]:
+    """Return the reports that go along with a referral, by their numbers."""
+    reports = Report.objects.filter(case_reports__case=referral.case)
+    return reports.select_related("source", "reporter_account", "entered_by").order_by("number")
+
+
+def groups_in(referral: Referral) -> QuerySet[Group]:
+    """Return the groups that are described, the case's own first."""
+    included = referral.named_accounts.filter(is_included=True)
+    return groups_of(referral, included.values("account"))
+
+
+def members_in(referral: Referral) -> tuple[int, int]:
+    """Return how many members of the case's own group are known, and how many who left it."""
+    rows = Membership.objects.filter(group=referral.case.group_id)
+    return rows.filter(left_at=None).count(), rows.exclude(left_at=None).count()
+
+
+def page_without_part(referral: Referral, *, lines: int) -> int:
+    """Return the first page of the referral's accounts on which one has no part yet, or 0."""
+    named = referral.named_accounts.order_by("position", "pk")
+    first = named.filter(is_included=True, role_set_at=None).first()
+    if first is None:
+        return 0
+    before = named.filter(
+        Q(position__lt=first.position) | Q(position=first.position, pk__lt=first.pk)
+    )
+    return before.count() // lines + 1

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from core.audit_events import AuditEvent
 from core.audit_rows import Kind, digest
 from core.models import AuditEntry
-from referrals.models import Package, Recipient, RecipientKey, Referral
+from referrals.models import Package, Recipient, RecipientKey, Referral, ReferralAccount
 
 
 def content_digest(referral: Referral) -> str:
@@ -34,9 +34,15 @@ def content_digest(referral: Referral) -> str:
     ]
     accounts = referral.named_accounts.order_by("position", "pk")
     facts["accounts"] = [
-        [row.account_id, row.role, row.is_included, row.position] for row in accounts
+        [row.account_id, row.role, row.is_included, row.position, *_said_by(row)]
+        for row in accounts
     ]
     return digest(facts)
+
+
+def _said_by(row: ReferralAccount) -> list[Any]:
+    """Return who said which part an account plays. Before that was kept, approvals had nothing of it."""
+    return [] if row.role_set_by_id is None else [row.role_set_by_id, row.role_set_at]
 
 
 _OPENED = frozenset({AuditEvent.REFERRAL_OPENED, AuditEvent.REFERRAL_REVISED})

@@ -22,6 +22,7 @@ class Facts:
     exhibits: int
     left_out_without_reason: int
     messages: int
+    accounts_without_part: int
     suspects: int
     phones: int
     emails: int
@@ -81,6 +82,11 @@ class Meter:
 NARRATIVE_MINIMUM = 40  # characters; below that nobody can act on it
 
 
+def _without_part(number: int) -> str:
+    who = "One account has no part." if number == 1 else f"{number:,} accounts have no part."
+    return f"{who} Say under Accounts which part each plays; “Not said” is an answer too."
+
+
 def measure(facts: Facts) -> Meter:
     """Return the meter for ``facts``."""
     must, may = True, False
@@ -137,11 +143,18 @@ def measure(facts: Facts) -> Meter:
                 "Say why an exhibit stays behind; the reason is kept with the referral.",
             ),
             Point(
+                "parts",
+                "A part for every account",
+                facts.accounts_without_part == 0,
+                must,
+                _without_part(facts.accounts_without_part),
+            ),
+            Point(
                 "suspect",
                 "A suspect is named",
                 facts.suspects > 0,
                 may,
-                "Give the account its part under Accounts.",
+                "Say under Accounts who it is, if you can.",
             ),
             Point(
                 "phones", "Phone number", facts.phones > 0, may, "The platform has not sent one."

@@ -240,7 +240,7 @@ def _node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def utc_text(moment: datetime) -> str:
-    """A time as every document of a package writes it: UTC, to the second."""
+    """A time as every document of a package writes it: UTC, with the fraction of a second that is known."""
     if moment.tzinfo is None:
         raise ValueError("A time without a zone cannot stand in a custody document.")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
@@ -54,9 +55,7 @@ class DraftForm(forms.Form):
     incident_at = forms.DateTimeField(
         required=False,
         label="Date and time of the incident (UTC)",
-        widget=forms.DateTimeInput(
-            attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S"
-        ),
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "0.001"}),
     )
     narrative = forms.CharField(
         required=False,
@@ -78,6 +77,8 @@ class DraftForm(forms.Form):
         initial = {
             name: getattr(referral, name) for name in self.base_fields if name != "recipient"
         }
+        self._known_at = referral.incident_at
+        initial["incident_at"] = to_milliseconds(referral.incident_at)
         super().__init__(data, initial={**initial, "recipient": referral.recipient_id})
         active = access.recipients_for(user, only_active=True)
         current = access.recipients_for(user).filter(pk=referral.recipient_id)
@@ -87,6 +88,21 @@ class DraftForm(forms.Form):
             self.fields[name].needed_for = "needed for approval"  # type: ignore[attr-defined]
         for name in ("narrative", "urgency_reason"):
             self.fields[name].widget.attrs["data-draft-key"] = f"referral-{referral.pk}-{name}"
+
+    def clean_incident_at(self) -> datetime | None:
+        """Return the time that was typed; one that nobody changed keeps what the field cannot show of it."""
+        typed: datetime | None = self.cleaned_data["incident_at"]
+        if typed and self._known_at and to_milliseconds(self._known_at) == f"{typed:{_SHOWN}}"[:23]:
+            return self._known_at
+        return typed
+
+
+_SHOWN = "%Y-%m-%dT%H:%M:%S.%f"
+
+
+def to_milliseconds(at: datetime | None) -> str:
+    """Return a time as the field shows it: browsers take no finer fraction of a second."""
+    return f"{at.astimezone(UTC):{_SHOWN}}"[:23] if at else ""
 
 
 class ExhibitForm(forms.Form):
@@ -104,7 +120,21 @@ class AccountForm(forms.Form):
     """One account's line."""
 
     is_included = forms.BooleanField(required=False, label="Goes into the package")
-    role = forms.ChoiceField(choices=AccountRole.choices, label="Part")
+    role = forms.ChoiceField(
+        required=False, choices=[("", "Choose the part"), *AccountRole.choices], label="Part"
+    )
+    role.needed_for = "needed for approval"  # type: ignore[attr-defined]
+
+
+class OthersForm(forms.Form):
+    """One part for all who have none yet, where a case names many."""
+
+    others = forms.ChoiceField(
+        required=False,
+        choices=[("", "Nothing: I say it for each"), *AccountRole.choices],
+        label="Part of all who have none yet",
+        help_text="Set when you save, for every account that goes into the package, on other pages as well.",
+    )
 
 
 class Draft:
@@ -126,6 +156,7 @@ class Draft:
             (row, ExhibitForm(data, prefix=f"exhibit-{row.pk}", initial=_initial(row, ExhibitForm)))
             for row in exhibits
         ]
+        self.others = OthersForm(data)
         self.accounts = [
             (row, AccountForm(data, prefix=f"account-{row.pk}", initial=_initial(row, AccountForm)))
             for row in accounts
@@ -138,8 +169,17 @@ class Draft:
                 self.form.is_valid(),
                 *(form.is_valid() for _, form in self.exhibits),
                 *(form.is_valid() for _, form in self.accounts),
+                self.others.is_valid(),
             ]
         )
+
+    def say_missing_parts(self) -> None:
+        """Say at each account that goes into the package and has no part that one is needed. After ``is_valid``."""
+        for _, form in self.accounts:
+            if form.cleaned_data["is_included"] and not form.cleaned_data["role"]:
+                form.add_error(
+                    "role", "Say which part this account plays; “Not said” is an answer."
+                )
 
     def changes(self) -> DraftChanges:
         """Return what was said. Call only after ``is_valid`` said yes."""
@@ -148,11 +188,14 @@ class Draft:
             **words,
             exhibits={row.pk: ExhibitChange(**form.cleaned_data) for row, form in self.exhibits},
             accounts={row.pk: AccountChange(**form.cleaned_data) for row, form in self.accounts},
+            others=self.others.cleaned_data["others"],
         )
 
 
 def _initial(row: Any, form: type[forms.Form]) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in form.base_fields}
+    found = {name: getattr(row, name) for name in form.base_fields}
+    # A part that nobody said is never offered as if somebody had.
+    return found if getattr(row, "role_set_by_id", True) else {**found, "role": ""}
 
 
 class ReasonForm(forms.Form):

@@ -54,7 +54,8 @@ def _covered() -> frozenset[str]:
 def printable(text: str, *, limit: int, ascii_only: bool = False) -> str:
     """`text` as one paragraph that surely prints, at most about `limit` characters of it.
 
-    White space becomes one space; long words may break; what cannot be shown is spelt out.
+    White space becomes one space; long words may break; what cannot be shown is spelt out. A longer text ends with
+    the number of characters that are missing.
     """
     words = " ".join(text[: limit + 1].split())
     is_cut = len(text) > limit
@@ -69,7 +70,7 @@ def printable(text: str, *, limit: int, ascii_only: bool = False) -> str:
             spelt.append(f"[{' '.join(codes)}]")
             codes.clear()
         spelt.append(character)
-    ending = " [shortened]" if is_cut else ""
+    ending = f" [and {len(text) - limit:,} more characters]" if is_cut else ""
     return _LONG_WORD.sub(_breakable, "".join(spelt)) + ending
 
 

@@ -199,18 +199,27 @@ class AccountRole(models.TextChoices):
     SUSPECT = "suspect", "Suspect"
     VICTIM = "victim", "Victim"
     RECIPIENT = "recipient", "Recipient of the material"
+    REPORTER = "reporter", "Reporter"
     WITNESS = "witness", "Witness"
     NOT_SAID = "not said", "Not said"
 
 
 class ReferralAccount(models.Model):
-    """An account that the referral names, and the part it plays."""
+    """An account that the referral names, and the part that a person said it plays: nothing else says so."""
 
     referral = models.ForeignKey(Referral, on_delete=models.PROTECT, related_name="named_accounts")
     account = models.ForeignKey("reports.Account", on_delete=models.PROTECT, related_name="+")
     role = models.CharField(
-        max_length=12, choices=AccountRole.choices, default=AccountRole.NOT_SAID
+        max_length=12,
+        choices=AccountRole.choices,
+        blank=True,
+        default="",
+        help_text="Empty until a person says it.",
     )
+    role_set_by = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    role_set_at = models.DateTimeField(null=True, blank=True)
     is_included = models.BooleanField(default=True)
     position = models.PositiveIntegerField(default=0)
 
@@ -219,7 +228,12 @@ class ReferralAccount(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["referral", "account"], name="account_once_per_referral"
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(role="", role_set_by=None, role_set_at=None)
+                | (~Q(role="") & Q(role_set_by__isnull=False, role_set_at__isnull=False)),
+                name="part_is_said_by_a_person",
+            ),
         ]
 
 

@@ -7,27 +7,19 @@ What does not exist is left out rather than shown empty.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from referrals import metadata
 from referrals.custody import export_chain, export_inclusion, export_lines, utc_text
+from referrals.metadata import as_json, known, time_text
 from referrals.recipe import recipe
 
 if TYPE_CHECKING:
-    from referrals.package.description import (
-        Account,
-        Conversation,
-        Exhibit,
-        Message,
-        Original,
-        PackageSpec,
-    )
+    from referrals.package.description import Original, PackageSpec
 
 VERIFIER = Path(__file__).parent / "verifier" / "verify_package.py"
 
@@ -37,8 +29,9 @@ def documents(spec: PackageSpec, originals: Sequence[Original]) -> dict[str, byt
     root_namespace = f"custody-root@{spec.organisation.domain}"
     found = {
         "data/README.txt": readme(spec).encode(),
-        "data/metadata/exhibits.json": _json(exhibits(spec, originals)),
-        "data/metadata/case.jsonld": _json(case_graph(spec, originals)),
+        "data/metadata/case.json": as_json(metadata.case(spec)),
+        "data/metadata/exhibits.json": as_json(metadata.exhibits(spec, originals)),
+        "data/metadata/case.jsonld": as_json(case_graph(spec, originals)),
         "data/custody/audit.jsonl": export_lines(spec.custody),
         "data/custody/audit.chain": export_chain(spec.custody),
         "data/custody/inclusion.json": export_inclusion(
@@ -46,16 +39,21 @@ def documents(spec: PackageSpec, originals: Sequence[Original]) -> dict[str, byt
             root_signature=spec.custody_root_signature or None,
             namespace=root_namespace if spec.custody_root_signature else None,
         ),
-        **({"data/custody/anchor.json": _json(dict(spec.anchor))} if spec.anchor else {}),
-        "data/legal/basis.json": _json(legal_basis(spec)),
+        **({"data/custody/anchor.json": as_json(dict(spec.anchor))} if spec.anchor else {}),
+        "data/legal/basis.json": as_json(legal_basis(spec)),
         "data/documentation/verify_package.py": VERIFIER.read_bytes(),
     }
-    if spec.accounts:
-        found["data/metadata/accounts.json"] = _json(accounts(spec))
+    for name, document, is_there in (
+        ("reports", metadata.reports, spec.reports),
+        ("accounts", metadata.accounts, spec.accounts),
+        ("groups", metadata.groups, spec.groups),
+    ):
+        if is_there:
+            found[f"data/metadata/{name}.json"] = as_json(document(spec))
     for number, conversation in enumerate(spec.conversations, start=1):
         base = f"data/metadata/messages/conversation-{number:04d}"
-        found[f"{base}.jsonl"] = messages_jsonl(spec, conversation)
-        found[f"{base}.csv"] = messages_csv(conversation)
+        found[f"{base}.jsonl"] = metadata.messages_jsonl(spec, conversation)
+        found[f"{base}.csv"] = metadata.messages_csv(conversation)
     return found
 
 
@@ -91,7 +89,9 @@ CONTENT WARNING
 WHAT IS INSIDE
     data/summary.pdf           the case for people; contains no images
     data/media/                original bytes as received, never re-encoded
-    data/metadata/             exhibits, accounts, and the case in CASE/UCO vocabulary (JSON-LD)
+    data/metadata/             the case, its reports, exhibits, accounts and groups, and the case in
+                               CASE/UCO vocabulary (JSON-LD); "left_out" in case.json says what
+                               is known of the case and is not in this package
 {conversations}    data/custody/              who did what with this case, as a chain of hashes;
                                anchor.json: our signed statement of where the log ended
     data/legal/                why this was sent to you
@@ -133,122 +133,13 @@ def _steps(spec: PackageSpec) -> str:
     )
 
 
-def exhibits(spec: PackageSpec, originals: Sequence[Original]) -> dict[str, Any]:
-    """``exhibits.json``."""
-    return {
-        "package": spec.package_id,
-        "viewing_rule": (
-            "viewed_by_a_person is true when the log of reveals shows that the whole original was"
-            " served to a signed-in person; viewing.reveals lists what it was computed from."
-            " False means that nobody at the sender opened the file through its systems."
-        ),
-        "exhibits": [_exhibit(original) for original in originals],
-    }
-
-
-def _exhibit(original: Original) -> dict[str, Any]:
-    exhibit = original.exhibit
-    return _known(
-        {
-            "id": exhibit.id,
-            "path": original.path,
-            "original_name": exhibit.original_name,
-            "media_type": exhibit.media_type,
-            "size": exhibit.size,
-            "md5": exhibit.md5.lower(),
-            "sha1": original.sha1,
-            "sha256": original.sha256,
-            "sha512": original.sha512,
-            "item": exhibit.item_id,
-            "surface": exhibit.surface,
-            "account": exhibit.account_id,
-            "source_url": exhibit.source_url,
-            "uploaded_at": _time(exhibit.uploaded_at),
-            "upload_ip": exhibit.upload_ip,
-            "upload_port": exhibit.upload_port,
-            "received_at": _time(exhibit.received_at),
-            "relevance": exhibit.relevance,
-            "annotations": list(exhibit.annotations),
-            "findings": [
-                _known(
-                    {"detector": found.detector, "summary": found.summary, "at": _time(found.at)}
-                )
-                for found in exhibit.findings
-            ],
-            "viewed_by_a_person": exhibit.was_viewed,
-            "viewing": _viewing(exhibit),
-        }
-    )
-
-
-def _viewing(exhibit: Exhibit) -> dict[str, Any]:
-    served = [reveal.served_at for reveal in exhibit.reveals if reveal.served_at and reveal.whole]
-    return _known(
-        {
-            "computed_from": f"{len(exhibit.reveals)} entries of the log of reveals",
-            "first_viewed_at": _time(min(served)) if served else "",
-            "last_viewed_at": _time(max(served)) if served else "",
-            "reveals": [
-                {
-                    "id": reveal.id,
-                    "person": reveal.person,
-                    "purpose": reveal.purpose,
-                    "opened_at": utc_text(reveal.opened_at),
-                    "served_at": _time(reveal.served_at) or None,
-                    "shown_seconds": reveal.shown_seconds,
-                    "whole": reveal.whole,
-                }
-                for reveal in exhibit.reveals
-            ],
-        }
-    )
-
-
-def accounts(spec: PackageSpec) -> dict[str, Any]:
-    """``accounts.json``."""
-    return {
-        "package": spec.package_id,
-        "accounts": [_account(account) for account in spec.accounts],
-    }
-
-
-def _account(account: Account) -> dict[str, Any]:
-    return _known(
-        {
-            "platform_id": account.platform_id,
-            "role": account.role,
-            "display_name": account.display_name,
-            "usernames": list(account.usernames),
-            "phones": list(account.phones),
-            "emails": list(account.emails),
-            "profile_urls": list(account.profile_urls),
-            "devices": list(account.devices),
-            "joined_at": _time(account.joined_at),
-            "groups": list(account.groups),
-            "ip_events": [
-                _known(
-                    {
-                        "at": utc_text(event.at),
-                        "ip": event.ip,
-                        "port": event.port,
-                        "kind": event.kind,
-                        "device": event.device,
-                    }
-                )
-                for event in account.network
-            ],
-            "notes": account.notes,
-        }
-    )
-
-
 def legal_basis(spec: PackageSpec) -> dict[str, Any]:
     """``basis.json``."""
     basis = spec.legal_basis
-    return _known(
+    return known(
         {
             "package": spec.package_id,
-            "recipient": _known(
+            "recipient": known(
                 {
                     "agency": spec.recipient.agency,
                     "name": spec.recipient.name,
@@ -261,64 +152,9 @@ def legal_basis(spec: PackageSpec) -> dict[str, Any]:
             "authority": basis.authority,
             "drafted_by": basis.drafted_by,
             "approved_by": basis.approved_by,
-            "approved_at": _time(basis.approved_at),
+            "approved_at": time_text(basis.approved_at),
         }
     )
-
-
-def messages_jsonl(spec: PackageSpec, conversation: Conversation) -> bytes:
-    """One JSON object per message; the first line describes the conversation."""
-    head = {
-        "conversation": conversation.id,
-        "messages": len(conversation.messages),
-        "package": spec.package_id,
-        "title": conversation.title,
-    }
-    lines = [head, *(_message(message) for message in conversation.messages)]
-    return "".join(
-        json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n" for line in lines
-    ).encode("utf-8", "backslashreplace")
-
-
-def messages_csv(conversation: Conversation) -> bytes:
-    """The same for a spreadsheet, safe to open in one.
-
-    A cell that begins like a formula gets an apostrophe in front: a message must not be able to
-    run something on an officer's machine. The JSON Lines file has the text unchanged.
-    """
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\r\n")
-    writer.writerow(("message", "sent_at", "sender", "reported", "exhibits", "text"))
-    for message in conversation.messages:
-        writer.writerow(
-            _cell(value)
-            for value in (
-                message.id,
-                _time(message.sent_at),
-                message.sender,
-                "yes" if message.is_reported else "no",
-                " ".join(message.exhibits),
-                message.text,
-            )
-        )
-    return b"\xef\xbb\xbf" + stream.getvalue().encode("utf-8", "backslashreplace")
-
-
-def _message(message: Message) -> dict[str, Any]:
-    return _known(
-        {
-            "id": message.id,
-            "sender": message.sender,
-            "sent_at": _time(message.sent_at),
-            "text": message.text,
-            "exhibits": list(message.exhibits),
-            "reported": message.is_reported,
-        }
-    )
-
-
-def _cell(value: str) -> str:
-    return f"'{value}" if value.lstrip()[:1] in ("=", "+", "-", "@") else value
 
 
 def case_graph(spec: PackageSpec, originals: Sequence[Original]) -> dict[str, Any]:
@@ -423,17 +259,3 @@ def case_graph(spec: PackageSpec, originals: Sequence[Original]) -> dict[str, An
         },
         "@graph": [investigation, *objects],
     }
-
-
-def _known(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields that say something. False, zero and None given on purpose inside lists stay."""
-    return {name: value for name, value in fields.items() if value not in ("", None, [], ())}
-
-
-def _time(moment: datetime | None) -> str:
-    return utc_text(moment) if moment is not None else ""
-
-
-def _json(document: dict[str, Any]) -> bytes:
-    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
-    return (text + "\n").encode("utf-8", "backslashreplace")

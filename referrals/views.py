@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -24,14 +24,19 @@ from core.audit_events import AuditEvent
 from core.errors import Invalid
 from referrals import access, actions
 from referrals.completeness import measure
-from referrals.describing import exhibit_name
+from referrals.describing import exhibit_name, left_out
 from referrals.forms import Draft, ExhibitForm, FilterForm, OpenForm, ReasonForm
 from referrals.models import Exhibit, Referral, ReferralState
+from referrals.proposals import places, proposals
 from referrals.workflow import Step, steps_shown, why_not
 
 PER_PAGE = 25
 LISTS = ("exhibits", "accounts")
 """What a referral has many of; each is shown, and saved, a page at a time (``?exhibits=2``)."""
+MANY = 5
+"""With more accounts without a part than this, one answer for all the rest is offered."""
+SHOWN = 100
+"""Reports or groups that a page lists; it says how many more there are. All of them leave."""
 LINES = 50
 """Exhibits or accounts on one page: four fields each stay far below what a form may send."""
 
@@ -117,7 +122,7 @@ def _record_view(request: HttpRequest, referral: Referral) -> None:
 def save(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     """Save the draft; with ``next=request`` ask for approval in the same breath."""
     referral = access.get_referral_for(person_of(request), referral_id)
-    draft = _draft(request, referral, bound=True)
+    draft = _draft(request, referral, request.POST)
     shown = {name: request.GET[name] for name in LISTS if name in request.GET}
     if not draft.is_valid():
         return _page(request, referral, draft=draft, status=422)
@@ -140,7 +145,8 @@ def save(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
         try:
             actions.request_approval(referral, version=referral.version, actor=person_of(request))
         except actions.NotComplete as refused:
-            return _page(request, referral, incomplete=refused.message, status=409)
+            draft = _saved(request, referral)
+            return _page(request, referral, draft=draft, incomplete=refused.message, status=409)
         messages.success(request, "Approval was asked for. A second person will look at it.")
         return redirect("referrals:detail", referral.pk)
     messages.success(request, "Draft saved.")
@@ -162,14 +168,25 @@ def _exhibits(request: HttpRequest, referral: Referral) -> Page[Exhibit]:
     return _list_page(request, "exhibits", rows)
 
 
-def _draft(request: HttpRequest, referral: Referral, *, bound: bool = False) -> Draft:
-    accounts = referral.named_accounts.select_related("account").order_by("position", "pk")
+def _saved(request: HttpRequest, referral: Referral) -> Draft:
+    """Return the draft as it was just saved, with a sentence at each part on this page that approval waits for."""
+    data = request.POST.copy()
+    data["version"] = str(referral.version)
+    draft = _draft(request, referral, data)
+    if draft.is_valid():
+        draft.say_missing_parts()
+    return draft
+
+
+def _draft(request: HttpRequest, referral: Referral, data: QueryDict | None = None) -> Draft:
+    accounts = referral.named_accounts.select_related("account", "role_set_by")
+    accounts = accounts.order_by("position", "pk")
     return Draft(
         referral,
         exhibits=_exhibits(request, referral),
         accounts=_list_page(request, "accounts", accounts),
         user=person_of(request),
-        data=request.POST if bound else None,
+        data=data,
     )
 
 
@@ -199,6 +216,8 @@ def _page(
             "may_edit": may_edit,
             "exhibits": [_exhibit(row, seen, form) for row, form in draft.exhibits],
             "exhibit_page": draft.exhibit_page,
+            "account_lines": _account_lines(referral, draft),
+            "page_without_part": _page_without_part(referral) if incomplete else "",
             **_contents(request, referral),
             "return_form": ReasonForm(),
             "revise_form": ReasonForm(what="What the correction is", id="revise"),
@@ -216,16 +235,45 @@ def _exhibit(row: Exhibit, seen: dict[Any, Any], form: ExhibitForm | None = None
     }
 
 
+def _page_without_part(referral: Referral) -> str:
+    return str(access.page_without_part(referral, lines=LINES) or "")
+
+
+def _account_lines(referral: Referral, draft: Draft) -> list[dict[str, Any]]:
+    """Return each account with its form, what the rows propose for it and where it stands in the case's group."""
+    ids = [row.account_id for row, _ in draft.accounts]
+    proposed, placed = proposals(referral, ids), places(referral.case, ids)
+    return [
+        {
+            "row": row,
+            "form": form,
+            "proposal": None if row.role_set_by_id else proposed.get(row.account_id),
+            "place": placed.get(row.account_id, ""),
+        }
+        for row, form in draft.accounts
+    ]
+
+
 def _contents(request: HttpRequest, referral: Referral) -> dict[str, Any]:
-    """Return the meter, the accounts that go in with how much is known of each, and the texts."""
+    """Return the meter, and what goes in: accounts with how much is known of each, groups, reports, texts."""
     facts = actions.read_facts(referral)
-    named = referral.named_accounts.filter(is_included=True).select_related("account")
+    named = referral.named_accounts.filter(is_included=True).select_related(
+        "account", "role_set_by"
+    )
+    reports, groups = access.reports_in(referral), access.groups_in(referral)
     page = _list_page(request, "accounts", named.order_by("position", "pk"))
     known = access.known_of([row.account_id for row in page])
     return {
         "meter": measure(facts),
         "account_page": page,
         "accounts": [(row, known[row.account_id]) for row in page],
+        "reports": reports[:SHOWN],
+        "report_count": reports.count(),
+        "groups": groups[:SHOWN],
+        "group_count": groups.count(),
+        "members": access.members_in(referral),
+        "left_out": left_out(referral),
+        "many_without_part": facts.accounts_without_part > MANY,
         "text_count": facts.messages,
     }
 

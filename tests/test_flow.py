@@ -144,6 +144,7 @@ def test_a_report_ends_as_one_webhook_and_one_package(
     lines += [line for _, line in page.context["draft"].accounts]
     for line in lines:
         said |= {line.add_prefix(name): line[name].value() or "" for name in line.fields}
+    said |= {f"account-{named.pk}-role": "suspect" for named in referral.named_accounts.all()}
     drafts.post(opened["Location"], said)
     referral.refresh_from_db()
     assert referral.state == ReferralState.AWAITING_APPROVAL

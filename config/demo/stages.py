@@ -312,9 +312,13 @@ def draft_referral(run: Run) -> str:
         raise DemoFailed("the new agency cannot be chosen")
     page = browser.send(page, page.form(having="recipient"), recipient=option[1])
     run.referral_url = _REFERRAL_LINK.findall(page.url)[0]
+    form = page.form(having="narrative")
+    # Nobody but a person says which part an account plays; here it is the one that sent both pictures.
+    parts = {name: "suspect" for name in form.values if re.fullmatch(r"account-\d+-role", name)}
     browser.send(
         page,
-        page.form(having="narrative"),
+        form,
+        **parts,
         legal_basis="Demo: report of apparent abuse by a provider",
         narrative=(
             "Two drawn pictures that stand on the sample list were reported by two people within a "

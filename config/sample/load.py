@@ -256,7 +256,13 @@ def _referrals() -> str:
                 urgency_reason="",
                 include_messages=True,
                 exhibits={},
-                accounts={},
+                accounts={
+                    named.pk: referrals.AccountChange(
+                        role="suspect" if named.account_id == case.account_id else "not said",
+                        is_included=True,
+                    )
+                    for named in referral.named_accounts.all()
+                },
             ),
             version=referral.version,
             actor=author,

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.guards import require
@@ -53,7 +54,7 @@ class ExhibitChange:
 
 @dataclass(frozen=True, slots=True)
 class AccountChange:
-    """What the author said about one account."""
+    """What the author said about one account; an empty ``role`` says nothing yet."""
 
     role: str
     is_included: bool
@@ -72,6 +73,8 @@ class DraftChanges:
     include_messages: bool
     exhibits: dict[int, ExhibitChange]
     accounts: dict[int, AccountChange]
+    others: str = ""
+    """The part of every account that goes into the package and has none after this; empty says nothing."""
 
 
 def locked(referral: Referral, *, step: Step, version: int | None = None) -> Referral:
@@ -246,12 +249,15 @@ def update_draft(
             setattr(referral, field, value)
             touched.append(field)
     touched += _save_exhibits(referral, changes.exhibits)
-    touched += _save_accounts(referral, changes.accounts)
+    touched += _save_accounts(referral, changes, actor)
     # Whoever saves it, changed or not, answers for all of it, and cannot be the second person.
     if not touched and referral.edited_by_id == actor.pk:
         return referral
     referral.edited_by = actor
-    referral.version += 1
+    if touched:
+        referral.version += (
+            1  # The same words are the same version: nobody's copy of them is outdated.
+        )
     try:
         with transaction.atomic():
             referral.save()
@@ -284,14 +290,25 @@ def _save_exhibits(referral: Referral, changes: dict[int, ExhibitChange]) -> lis
     return touched
 
 
-def _save_accounts(referral: Referral, changes: dict[int, AccountChange]) -> list[str]:
+def _save_accounts(referral: Referral, changes: DraftChanges, actor: User) -> list[str]:
+    """Save which accounts go in and which part each plays, with who said so now."""
     touched = []
-    for named in referral.named_accounts.select_for_update().filter(pk__in=changes):
-        change = changes[named.pk]
-        if (named.role, named.is_included) != (change.role, change.is_included):
-            named.role, named.is_included = change.role, change.is_included
-            named.save()
-            touched.append(f"account {named.position}")
+    for named in referral.named_accounts.select_for_update().filter(pk__in=changes.accounts):
+        change = changes.accounts[named.pk]
+        is_said = named.role_set_by_id is not None or not named.role
+        if is_said and (named.role, named.is_included) == (change.role, change.is_included):
+            continue
+        named.is_included = change.is_included
+        if not is_said or named.role != change.role:
+            named.role = change.role
+            named.role_set_by = actor if change.role else None
+            named.role_set_at = Now() if change.role else None
+        named.save()
+        touched.append(f"account {named.position}")
+    if changes.others:
+        left = referral.named_accounts.filter(is_included=True, role="")
+        if left.update(role=changes.others, role_set_by=actor, role_set_at=Now()):
+            touched.append("accounts without a part")
     return touched
 
 
@@ -345,6 +362,7 @@ def read_facts(referral: Referral) -> Facts:
         all=Count("pk"), with_port=Count("port")
     )
     accounts = named.aggregate(
+        without_part=Count("pk", filter=Q(role_set_at=None)),
         suspects=Count("pk", filter=Q(role=AccountRole.SUSPECT)),
         profiles=Count("pk", filter=~Q(account__profile_url="")),
         join_dates=Count("account__joined_at"),
@@ -366,6 +384,7 @@ def read_facts(referral: Referral) -> Facts:
         messages=_items(referral.case).filter(kind=ItemKind.TEXT).count()
         if referral.include_messages
         else 0,
+        accounts_without_part=accounts["without_part"],
         suspects=accounts["suspects"],
         phones=known.get(IdentifierKind.PHONE, 0),
         emails=known.get(IdentifierKind.EMAIL, 0),

@@ -1,4 +1,4 @@
-"""What a case gives to a draft: its media as exhibits, its accounts by the part they play.
+"""What a case gives to a draft: its media as exhibits, its accounts. Which part these play is for a person to say.
 
 A case may have many thousand items. Each verb here is one statement that the database answers from its own rows:
 nothing is read into the application, and a request makes as many queries for ten items as for ten thousand.
@@ -10,11 +10,8 @@ from typing import Any
 
 from django.db import connection
 
-from referrals.models import AccountRole, Referral
+from referrals.models import Referral
 from reports.models import ItemKind
-
-OWNERS = 50
-"""Owners and administrators of a reported group that a draft names by itself."""
 
 _EXHIBITS = """
 INSERT INTO referrals_exhibit (referral_id, item_id, position, is_included, relevance, note, left_out_reason)
@@ -32,17 +29,17 @@ WITH joined AS (
     SELECT item.sender_id, item.account_id, caseitem.position, caseitem.id
     FROM moderation_caseitem AS caseitem JOIN reports_item AS item ON item.id = caseitem.item_id
     WHERE caseitem.case_id = %(case)s
-), found (account_id, role, a, b, c) AS (
-    SELECT %(subject)s::uuid, %(suspect)s, 0, 0::bigint, 0::bigint
-    UNION ALL SELECT sender_id, %(not_said)s, 1, position, id * 2 FROM joined
-    UNION ALL SELECT account_id, %(not_said)s, 1, position, id * 2 + 1 FROM joined
-    UNION ALL (SELECT account_id, %(not_said)s, 2, 0, id FROM reports_membership
-               WHERE group_id = %(group)s AND role IN ('owner', 'admin') ORDER BY id LIMIT %(owners)s)
+), found (account_id, a, b, c) AS (
+    SELECT %(subject)s::uuid, 0, 0::bigint, 0::bigint
+    UNION ALL SELECT sender_id, 1, position, id * 2 FROM joined
+    UNION ALL SELECT account_id, 1, position, id * 2 + 1 FROM joined
+    UNION ALL SELECT account_id, 2, 0, id FROM reports_membership
+              WHERE group_id = %(group)s AND role IN ('owner', 'admin') AND left_at IS NULL
 ), once AS (
     SELECT DISTINCT ON (account_id) * FROM found WHERE account_id IS NOT NULL ORDER BY account_id, a, b, c
 )
 INSERT INTO referrals_referralaccount (referral_id, account_id, role, is_included, position)
-SELECT %(referral)s, once.account_id, once.role, true,
+SELECT %(referral)s, once.account_id, '', true,
        (SELECT coalesce(max(position), 0) FROM referrals_referralaccount WHERE referral_id = %(referral)s)
            + row_number() OVER (ORDER BY a, b, c)
 FROM once
@@ -51,8 +48,8 @@ WHERE NOT EXISTS (SELECT 1 FROM referrals_referralaccount AS known
 """
 _COPIED = (
     """
-INSERT INTO referrals_referralaccount (referral_id, account_id, role, is_included, position)
-SELECT %(new)s, account_id, role, is_included, position
+INSERT INTO referrals_referralaccount (referral_id, account_id, role, role_set_by_id, role_set_at, is_included, position)
+SELECT %(new)s, account_id, role, role_set_by_id, role_set_at, is_included, position
 FROM referrals_referralaccount WHERE referral_id = %(old)s
 """,
     """
@@ -74,7 +71,8 @@ def add_exhibits(referral: Referral) -> int:
 def add_accounts(referral: Referral) -> int:
     """Add the accounts of the case that are not in the draft yet; return how many.
 
-    The subject comes first, as suspect; then who sent or owns an item; then who runs the reported group.
+    The subject comes first, then who sent or owns an item, then who runs the reported group now. Whoever left it
+    or runs it no more is among its members in the package, with the day, and is not named as one who runs it.
     """
     case = referral.case
     return _run(
@@ -84,9 +82,6 @@ def add_accounts(referral: Referral) -> int:
             "case": case.pk,
             "subject": case.account_id,
             "group": case.group_id,
-            "suspect": AccountRole.SUSPECT.value,
-            "not_said": AccountRole.NOT_SAID.value,
-            "owners": OWNERS,
         },
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
@@ -13,7 +13,7 @@ from referrals.package.refusals import PackageRefused
 
 REFERENCE = re.compile(r"ESC-\d{4}-\d{6}")
 EXHIBIT_ID = re.compile(r"EX-\d{4,6}")
-ROLES = ("suspect", "victim", "recipient", "witness", "not said")
+ROLES = ("suspect", "victim", "recipient", "reporter", "witness", "not said")
 
 
 def signature_namespace(domain: str) -> str:
@@ -114,12 +114,17 @@ class Exhibit:
     md5: str
     open: Callable[[], BinaryIO]
     item_id: str = ""
+    platform_id: str = ""  # the platform's own id of the photo, message or file
     surface: str = ""  # profile photo, reported message, …
-    account_id: str = ""  # platform id of the account it belongs to
+    account_id: str = ""  # platform id of the account that sent it, or that it belongs to
+    group_id: str = ""  # platform id of the group that it stood in
+    report: str = ""  # R-000047; nothing for what was found by scanning
+    source: str = ""  # who told us of it
     source_url: str = ""
-    uploaded_at: datetime | None = None  # to the platform
+    uploaded_at: datetime | None = None  # when it was sent or set on the platform
     upload_ip: str = ""
     upload_port: int | None = None
+    is_public: bool | None = None  # None: nobody said
     received_at: datetime | None = None  # by us
     relevance: str = ""
     annotations: tuple[str, ...] = ()
@@ -144,26 +149,113 @@ class NetworkEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """What a field said before it was changed, and when we learnt of the change."""
+
+    field: str
+    value: str
+    until: datetime
+    is_shortened: bool = False  # the log keeps the beginning of a long text only
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """A telephone number, e-mail address, device, profile address or anything else that names an account."""
+
+    kind: str
+    value: str
+    detail: Mapping[str, object] = field(default_factory=dict)
+    verified: bool | None = None  # None: the platform did not say
+    first_seen_at: datetime | None = None
+    last_seen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """An account's place in a group, now or once: whoever has left is no member."""
+
+    group_id: str
+    account_id: str
+    name: str  # of the group among an account's places, of the account among a group's members
+    role: str
+    joined_at: datetime | None = None
+    left_at: datetime | None = None
+    earlier: tuple[Earlier, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """One account of the platform, as the platform described it."""
 
     platform_id: str
-    role: str  # one of ROLES
+    role: str  # one of ROLES: the part that a person at the sender said it plays
+    role_said_by: str = ""  # pseudonym
+    role_said_at: datetime | None = None
+    username: str = ""
     display_name: str = ""
-    usernames: tuple[str, ...] = ()
-    phones: tuple[str, ...] = ()
-    emails: tuple[str, ...] = ()
-    profile_urls: tuple[str, ...] = ()
-    devices: tuple[str, ...] = ()
-    joined_at: datetime | None = None
-    groups: tuple[str, ...] = ()  # "name (id), role, joined …" in words
+    profile_text: str = ""
+    profile_url: str = ""
+    country: str = ""
+    language: str = ""
+    platform_status: str = ""
+    joined_at: datetime | None = None  # the platform
+    first_seen_at: datetime | None = None  # by us
+    identifiers: tuple[Identifier, ...] = ()
+    memberships: tuple[Membership, ...] = ()
     network: tuple[NetworkEvent, ...] = ()
-    notes: str = ""
+    earlier: tuple[Earlier, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An invite link that led into a group at some time."""
+
+    link: str
+    first_seen_at: datetime | None = None
+    is_present: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One group of the platform, as it is now, and what it was called before.
+
+    `members` is None for a group that the case is not about: its members are left out.
+    """
+
+    platform_id: str
+    name: str = ""
+    description: str = ""
+    member_count: int | None = None
+    created_at: datetime | None = None  # on the platform
+    platform_status: str = ""
+    first_seen_at: datetime | None = None  # by us
+    links: tuple[Link, ...] = ()
+    members: tuple[Membership, ...] | None = None
+    earlier: tuple[Earlier, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One report of the case: a claim of somebody, as it came."""
+
+    number: str  # R-000047
+    source: str
+    source_kind: str
+    reason: str  # the reporter's code
+    received_at: datetime  # by us
+    occurred_at: datetime | None = None  # what it is about, as the report says
+    external_id: str = ""  # the source's own id
+    reporter_account: str = ""  # platform id
+    reporter_ref: str = ""  # the source's own reference to a person
+    entered_by: str = ""  # pseudonym, for a report that staff typed in
+    description: str = ""
+    about: str = ""  # platform id of the account or group
+    about_then: Mapping[str, str] = field(default_factory=dict)  # what it was called when it came
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation."""
+    """One message of a conversation, or another text of the case."""
 
     id: str
     sender: str  # platform id of an account
@@ -171,11 +263,23 @@ class Message:
     text: str
     exhibits: tuple[str, ...] = ()  # exhibit ids attached to it
     is_reported: bool = False
+    item_id: str = ""
+    platform_id: str = ""
+    surface: str = ""
+    report: str = ""
+    source: str = ""
+    original_name: str = ""
+    source_url: str = ""
+    upload_ip: str = ""
+    upload_port: int | None = None
+    is_public: bool | None = None
+    received_at: datetime | None = None  # by us
+    is_left_out: bool = False  # there was one here; its place is kept and nothing else
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Context around the reported content. One JSONL and one CSV file each."""
+    """Context around the reported content, in the order in which the sender listed it. One JSONL and one CSV each."""
 
     id: str
     title: str
@@ -204,6 +308,10 @@ class CaseFacts:
     policy: str  # name and version
     decided_by: str  # pseudonym
     narrative: str  # paragraphs separated by blank lines
+    incident_type: str = ""
+    incident_at: datetime | None = None
+    subject_when_opened: Mapping[str, str] = field(default_factory=dict)
+    messages_included: bool = True
     enforcements: tuple[str, ...] = ()
     timeline: tuple[TimelineEntry, ...] = ()
 
@@ -225,6 +333,9 @@ class PackageSpec:
     custody: CustodyLog
     signer: Signer
     escrow: str  # our own age recipient
+    reports: tuple[Report, ...] = ()
+    groups: tuple[Group, ...] = ()
+    left_out: tuple[str, ...] = ()  # sentences: what is known of the case and not in the package
     supersedes: str = ""  # ESC-2026-000123-r1 when this is -r2
     anchor: Mapping[str, str] | None = None  # the signed statement that fixes the custody tree
     custody_root_signature: str = ""  # SSHSIG over custody.root_statement, if the tree is signed

@@ -70,7 +70,14 @@ TAG_FILES = (
 )
 ALLOWED_OUTSIDE_DATA = frozenset((*TAG_FILES, SIGNATURE, TIMESTAMP))
 EXHIBITS = "data/metadata/exhibits.json"
-NAMING_DOCUMENTS = (EXHIBITS, "data/metadata/accounts.json", "data/legal/basis.json")
+NAMING_DOCUMENTS = (
+    EXHIBITS,
+    "data/metadata/case.json",
+    "data/metadata/reports.json",
+    "data/metadata/accounts.json",
+    "data/metadata/groups.json",
+    "data/legal/basis.json",
+)
 CASE_GRAPH = "data/metadata/case.jsonld"
 CUSTODY_LINES = "data/custody/audit.jsonl"
 CUSTODY_CHAIN = "data/custody/audit.chain"
@@ -1158,7 +1165,12 @@ def _check_time(
 
 
 def _utc_seconds(text: str) -> float:
-    return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
+    """Seconds since 1970; packages write the fraction of a second where it is known."""
+    match = re.fullmatch(r"([0-9T:-]{19})(\.[0-9]{1,9})?Z", text)
+    if not match:
+        raise ValueError(text)
+    whole = calendar.timegm(time.strptime(match.group(1), "%Y-%m-%dT%H:%M:%S"))
+    return whole + float(match.group(2) or 0)
 
 
 # --- Ed25519 (RFC 8032, section 5.1.7), for machines without ssh-keygen --------------------------

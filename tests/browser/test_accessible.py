@@ -175,7 +175,10 @@ def refer(casework: Casework, reviewer: User, legal: User, second: User, number:
             urgency_reason="",
             include_messages=True,
             exhibits={},
-            accounts={},
+            accounts={
+                named.pk: referrals.AccountChange(role="not said", is_included=True)
+                for named in referral.named_accounts.all()
+            },
         ),
         version=referral.version,
         actor=legal,

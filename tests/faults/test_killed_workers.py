@@ -152,7 +152,10 @@ def approved(casework: Casework, reviewer: User, legal: User, legal2: User) -> R
             urgency_reason="",
             include_messages=True,
             exhibits={},
-            accounts={},
+            accounts={
+                named.pk: referrals.AccountChange(role="not said", is_included=True)
+                for named in referral.named_accounts.all()
+            },
         ),
         version=referral.version,
         actor=legal,

@@ -105,7 +105,10 @@ class Desk:
             "urgency_reason": "",
             "include_messages": True,
             "exhibits": {},
-            "accounts": {},
+            "accounts": {
+                named.pk: actions.AccountChange(role="suspect", is_included=named.is_included)
+                for named in referral.named_accounts.filter(role="")
+            },
         }
         return actions.update_draft(
             referral,

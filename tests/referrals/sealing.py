@@ -97,6 +97,10 @@ def spec(**changes: Any) -> package.PackageSpec:
         ),
         "exhibits": (exhibit(1, PICTURE, reveals=(seen,)), exhibit(2, NOTE)),
         "accounts": (package.Account("acc-1", "suspect", display_name="Blue Lantern"),),
+        "reports": (
+            package.Report("R-000001", "Members", "User reports", "csam", BAGGED_AT, about="acc-1"),
+        ),
+        "groups": (package.Group("grp-1", "Lanterns"),),
         "conversations": (
             package.Conversation(
                 "cv-1",

@@ -71,7 +71,14 @@ def test_a_renamed_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["data/metadata/exhibits.json", "data/metadata/accounts.json", "data/legal/basis.json"],
+    [
+        "data/metadata/exhibits.json",
+        "data/metadata/case.json",
+        "data/metadata/reports.json",
+        "data/metadata/accounts.json",
+        "data/metadata/groups.json",
+        "data/legal/basis.json",
+    ],
 )
 def test_a_document_of_another_package_is_refused_even_when_signed(
     path: str, tmp_path: Path

@@ -103,7 +103,10 @@ def test_the_package_holds_what_the_layout_promises_and_no_more() -> None:
         "data/media/EX-0001.bin",
         "data/media/EX-0002.bin",
         "data/metadata/exhibits.json",
+        "data/metadata/case.json",
+        "data/metadata/reports.json",
         "data/metadata/accounts.json",
+        "data/metadata/groups.json",
         "data/metadata/case.jsonld",
         "data/metadata/messages/conversation-0001.jsonl",
         "data/metadata/messages/conversation-0001.csv",
@@ -422,7 +425,19 @@ def test_any_text_at_all_gives_a_package_that_verifies(
     facts = spec()
     made = spec(
         exhibits=(exhibit(1, NOTE, original_name=name, relevance=text, source_url=text),),
-        accounts=(package.Account(text or "a", "suspect", display_name=name, phones=(text,)),),
+        accounts=(
+            package.Account(
+                text or "a",
+                "suspect",
+                display_name=name,
+                identifiers=(package.Identifier(name, text, {text: name}),),
+                memberships=(package.Membership(text, name, text, name, BAGGED_AT),),
+                earlier=(package.Earlier(name, text, BAGGED_AT),),
+            ),
+        ),
+        groups=(package.Group(name, text, text, links=(package.Link(text),), members=()),),
+        reports=(package.Report(name, text, name, text, BAGGED_AT, about_then={text: name}),),
+        left_out=(text,),
         conversations=(
             package.Conversation(name, text, (package.Message(name, text, None, text, (), True),)),
         ),
@@ -445,7 +460,7 @@ def test_a_message_cannot_become_a_formula_in_a_spreadsheet() -> None:
             )
         )
     )
-    assert rows[2][-1] == '\'=HYPERLINK("x")'
+    assert rows[2][rows[0].index("text")] == '\'=HYPERLINK("x")'
     lines = files["data/metadata/messages/conversation-0001.jsonl"].decode().splitlines()
     assert json.loads(lines[2])["text"] == '=HYPERLINK("x")'
 

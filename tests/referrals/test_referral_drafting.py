@@ -42,7 +42,7 @@ def test_a_decided_case_waits_on_the_list_and_becomes_a_draft(desk: Desk, author
     assert answer["Location"] == page("detail", referral)
     assert (referral.state, referral.drafted_by) == ("draft", desk.author)
     assert [row.position for row in referral.exhibits.all()] == [1]
-    assert [row.role for row in referral.named_accounts.all()] == ["suspect"]
+    assert [row.role for row in referral.named_accounts.all()] == [""]
     assert events(referral) == ["referral.opened"]
     assert new(case) not in author.get(reverse("referrals:list")).content.decode()
 

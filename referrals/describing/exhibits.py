@@ -1,0 +1,95 @@
+"""Exhibits: the originals of a case, what is known of each, and who looked at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import BinaryIO
+
+from core import vault
+from hashing.models import Flag
+from moderation.models import Reveal as RevealRow
+from referrals import package
+from referrals.models import Exhibit, Referral
+
+Watch = Callable[[int], None]
+"""Called with the number of bytes just read of an original."""
+
+
+def exhibit_name(position: int) -> str:
+    """Return an exhibit's name in the package, such as ``EX-0001``."""
+    return f"EX-{position:04d}"
+
+
+class Watched:
+    """A stream that tells how much was read of it."""
+
+    def __init__(self, stream: BinaryIO, watch: Watch) -> None:
+        self._stream, self._watch = stream, watch
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._watch(len(data))
+        return data
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def __enter__(self) -> Watched:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def describe_exhibit(row: Exhibit, referral: Referral, watch: Watch) -> package.Exhibit:
+    """Return one exhibit. Raises PackageRefused when it has no original."""
+    item = row.item
+    blob = item.blob
+    if blob is None:
+        raise package.PackageRefused(f"Exhibit {exhibit_name(row.position)} has no original.")
+    owner = item.sender or item.account
+    flags = Flag.objects.filter(item=item, superseded_at=None).order_by("created_at")
+    reveals = (
+        RevealRow.objects.filter(case=referral.case, item=item)
+        .select_related("user")
+        .order_by("issued_at")
+    )
+    return package.Exhibit(
+        id=exhibit_name(row.position),
+        original_name=item.original_name,
+        media_type=blob.media_type or "application/octet-stream",
+        size=blob.size,
+        sha256=blob.sha256,
+        md5=blob.md5,
+        open=lambda: Watched(vault.open(blob), watch),  # type: ignore[return-value,arg-type]
+        item_id=str(item.pk),
+        platform_id=item.external_id,
+        surface=item.get_surface_display(),
+        account_id=owner.external_id if owner else "",
+        group_id=item.group.external_id if item.group else "",
+        report=str(item.report) if item.report else "",
+        source=item.source.name,
+        source_url=item.source_url,
+        uploaded_at=item.content_at,
+        upload_ip=item.uploaded_ip or "",
+        upload_port=item.uploaded_port,
+        is_public=item.is_public,
+        received_at=item.received_at,
+        relevance=row.get_relevance_display(),
+        annotations=(row.note,) if row.note else (),
+        findings=tuple(
+            package.Finding(flag.detector, flag.summary, flag.created_at) for flag in flags
+        ),
+        reveals=tuple(
+            package.Reveal(
+                id=str(seen.pk),
+                person=seen.user.pseudonym,
+                purpose=seen.get_purpose_display(),
+                opened_at=seen.issued_at,
+                served_at=seen.used_at,
+                shown_seconds=None if seen.shown_ms is None else seen.shown_ms / 1000,
+                whole=seen.is_complete,
+            )
+            for seen in reveals
+        ),
+    )

@@ -1,0 +1,415 @@
+"""The documents of ``data/metadata``: what programs at the agency read about the case.
+
+Every function turns the description into a document that goes in as JSON, JSON Lines or CSV. What nobody told is
+left out rather than shown empty; what is known and not handed over is said in ``left_out`` of ``case.json``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from referrals.custody import utc_text
+
+if TYPE_CHECKING:
+    from referrals.package.description import (
+        Account,
+        Conversation,
+        Earlier,
+        Exhibit,
+        Group,
+        Membership,
+        Message,
+        Original,
+        PackageSpec,
+        Report,
+    )
+
+ORDER = (
+    "as the sender listed them in its report; sent_at may be missing and was not used for the order"
+)
+_HISTORY = "What a field said before, until we were told otherwise. The value beside it is the present one."
+
+
+def case(spec: PackageSpec) -> dict[str, Any]:
+    """``case.json``: what happened, as the sender sees it, and what is not in the package."""
+    facts = spec.case
+    return known(
+        {
+            "package": spec.package_id,
+            "case": facts.id,
+            "category": facts.category,
+            "severity": facts.severity,
+            "subject": facts.subject,
+            "subject_when_opened": dict(facts.subject_when_opened),
+            "incident": known({"type": facts.incident_type, "at": time_text(facts.incident_at)}),
+            "summary": facts.narrative,
+            "urgency_and_authority": spec.legal_basis.authority,
+            "opened_at": utc_text(facts.opened_at),
+            "decided_at": utc_text(facts.decided_at),
+            "decided_by": facts.decided_by,
+            "outcome": facts.outcome,
+            "policy": facts.policy,
+            "steps_taken": list(facts.enforcements),
+            "timeline": [
+                {"at": utc_text(entry.at), "what": entry.text} for entry in facts.timeline
+            ],
+            "messages_included": facts.messages_included,
+            "left_out": list(spec.left_out),
+        }
+    )
+
+
+def reports(spec: PackageSpec) -> dict[str, Any]:
+    """``reports.json``: who said what, as it came. Claims, not findings."""
+    return {"package": spec.package_id, "reports": [_report(report) for report in spec.reports]}
+
+
+def _report(report: Report) -> dict[str, Any]:
+    return known(
+        {
+            "number": report.number,
+            "source": report.source,
+            "source_kind": report.source_kind,
+            "external_id": report.external_id,
+            "reason": report.reason,
+            "description": report.description,
+            "occurred_at": time_text(report.occurred_at),
+            "received_at": utc_text(report.received_at),
+            "reporter": known({"account": report.reporter_account, "ref": report.reporter_ref}),
+            "entered_by": report.entered_by,
+            "about": known({"platform_id": report.about, "when_received": dict(report.about_then)}),
+        }
+    )
+
+
+def exhibits(spec: PackageSpec, originals: Sequence[Original]) -> dict[str, Any]:
+    """``exhibits.json``."""
+    return {
+        "package": spec.package_id,
+        "viewing_rule": (
+            "viewed_by_a_person is true when the log of reveals shows that the whole original was"
+            " served to a signed-in person; viewing.reveals lists what it was computed from."
+            " False means that nobody at the sender opened the file through its systems."
+        ),
+        "exhibits": [_exhibit(original) for original in originals],
+    }
+
+
+def _exhibit(original: Original) -> dict[str, Any]:
+    exhibit = original.exhibit
+    return known(
+        {
+            "id": exhibit.id,
+            "path": original.path,
+            "original_name": exhibit.original_name,
+            "media_type": exhibit.media_type,
+            "size": exhibit.size,
+            "md5": exhibit.md5.lower(),
+            "sha1": original.sha1,
+            "sha256": original.sha256,
+            "sha512": original.sha512,
+            "item": exhibit.item_id,
+            "platform_id": exhibit.platform_id,
+            "surface": exhibit.surface,
+            "account": exhibit.account_id,
+            "group": exhibit.group_id,
+            "report": exhibit.report,
+            "source": exhibit.source,
+            "source_url": exhibit.source_url,
+            "uploaded_at": time_text(exhibit.uploaded_at),
+            "upload_ip": exhibit.upload_ip,
+            "upload_port": exhibit.upload_port,
+            "is_public": exhibit.is_public,
+            "received_at": time_text(exhibit.received_at),
+            "relevance": exhibit.relevance,
+            "annotations": list(exhibit.annotations),
+            "findings": [
+                known(
+                    {
+                        "detector": found.detector,
+                        "summary": found.summary,
+                        "at": time_text(found.at),
+                    }
+                )
+                for found in exhibit.findings
+            ],
+            "viewed_by_a_person": exhibit.was_viewed,
+            "viewing": _viewing(exhibit),
+        }
+    )
+
+
+def _viewing(exhibit: Exhibit) -> dict[str, Any]:
+    served = [reveal.served_at for reveal in exhibit.reveals if reveal.served_at and reveal.whole]
+    return known(
+        {
+            "computed_from": f"{len(exhibit.reveals)} entries of the log of reveals",
+            "first_viewed_at": time_text(min(served)) if served else "",
+            "last_viewed_at": time_text(max(served)) if served else "",
+            "reveals": [
+                {
+                    "id": reveal.id,
+                    "person": reveal.person,
+                    "purpose": reveal.purpose,
+                    "opened_at": utc_text(reveal.opened_at),
+                    "served_at": time_text(reveal.served_at) or None,
+                    "shown_seconds": reveal.shown_seconds,
+                    "whole": reveal.whole,
+                }
+                for reveal in exhibit.reveals
+            ],
+        }
+    )
+
+
+def accounts(spec: PackageSpec) -> dict[str, Any]:
+    """``accounts.json``."""
+    return {
+        "package": spec.package_id,
+        "earlier": _HISTORY,
+        "accounts": [_account(account) for account in spec.accounts],
+    }
+
+
+def _account(account: Account) -> dict[str, Any]:
+    return known(
+        {
+            "platform_id": account.platform_id,
+            "part": known(
+                {
+                    "is": account.role,
+                    "said_by": account.role_said_by,
+                    "said_at": time_text(account.role_said_at),
+                }
+            ),
+            "username": account.username,
+            "display_name": account.display_name,
+            "profile_text": account.profile_text,
+            "profile_url": account.profile_url,
+            "country": account.country,
+            "language": account.language,
+            "platform_status": account.platform_status,
+            "joined_at": time_text(account.joined_at),
+            "known_to_us_since": time_text(account.first_seen_at),
+            "identifiers": [
+                known(
+                    {
+                        "kind": each.kind,
+                        "value": each.value,
+                        "detail": dict(each.detail),
+                        "verified": each.verified,
+                        "first_seen_at": time_text(each.first_seen_at),
+                        "last_seen_at": time_text(each.last_seen_at),
+                    }
+                )
+                for each in account.identifiers
+            ],
+            "groups": [
+                {"group": place.group_id, **_membership(place)} for place in account.memberships
+            ],
+            "ip_events": [
+                known(
+                    {
+                        "at": utc_text(event.at),
+                        "ip": event.ip,
+                        "port": event.port,
+                        "kind": event.kind,
+                        "device": event.device,
+                    }
+                )
+                for event in account.network
+            ],
+            "earlier": _earlier(account.earlier),
+        }
+    )
+
+
+def groups(spec: PackageSpec) -> dict[str, Any]:
+    """``groups.json``: the groups, all links that led into them, and the members of those that the case is about."""
+    return {
+        "package": spec.package_id,
+        "earlier": _HISTORY,
+        "members": "Whoever has left_at is no member any more.",
+        "groups": [_group(group) for group in spec.groups],
+    }
+
+
+def _group(group: Group) -> dict[str, Any]:
+    found = known(
+        {
+            "platform_id": group.platform_id,
+            "name": group.name,
+            "description": group.description,
+            "member_count": group.member_count,
+            "created_at": time_text(group.created_at),
+            "platform_status": group.platform_status,
+            "known_to_us_since": time_text(group.first_seen_at),
+            "invite_links": [
+                known(
+                    {
+                        "link": link.link,
+                        "is_present": link.is_present,
+                        "known_to_us_since": time_text(link.first_seen_at),
+                    }
+                )
+                for link in group.links
+            ],
+            "earlier": _earlier(group.earlier),
+        }
+    )
+    if group.members is None:
+        return found | {"members_left_out": True}
+    return found | {
+        "members": [
+            {"account": member.account_id, **_membership(member)} for member in group.members
+        ]
+    }
+
+
+def _membership(place: Membership) -> dict[str, Any]:
+    return known(
+        {
+            "name": place.name,
+            "role": place.role,
+            "is_present": place.left_at is None,
+            "joined_at": time_text(place.joined_at),
+            "left_at": time_text(place.left_at),
+            "earlier": _earlier(place.earlier),
+        }
+    )
+
+
+def _earlier(changes: Sequence[Earlier]) -> list[dict[str, Any]]:
+    return [
+        {
+            "field": each.field,
+            "value": each.value,
+            "until": utc_text(each.until),
+            **({"only_the_beginning": True} if each.is_shortened else {}),
+        }
+        for each in changes
+    ]
+
+
+def messages_jsonl(spec: PackageSpec, conversation: Conversation) -> bytes:
+    """One JSON object per message; the first line describes the conversation."""
+    head = {
+        "conversation": conversation.id,
+        "messages": len(conversation.messages),
+        "order": ORDER,
+        "package": spec.package_id,
+        "title": conversation.title,
+    }
+    lines = [
+        head,
+        *(
+            {"position": position, **_message(message)}
+            for position, message in enumerate(conversation.messages, start=1)
+        ),
+    ]
+    return "".join(
+        json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n" for line in lines
+    ).encode("utf-8", "backslashreplace")
+
+
+_COLUMNS = (
+    "position",
+    "message",
+    "sent_at",
+    "received_at",
+    "sender",
+    "reported",
+    "exhibits",
+    "text",
+    "surface",
+    "report",
+    "source_url",
+    "upload_ip",
+    "upload_port",
+    "public",
+    "original_name",
+)
+
+
+def messages_csv(conversation: Conversation) -> bytes:
+    """The same for a spreadsheet, safe to open in one.
+
+    A cell that begins like a formula gets an apostrophe in front: a message must not be able to
+    run something on an officer's machine. The JSON Lines file has the text unchanged.
+    """
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\r\n")
+    writer.writerow(_COLUMNS)
+    for position, message in enumerate(conversation.messages, start=1):
+        writer.writerow(
+            _cell(value)
+            for value in (
+                str(position),
+                message.id,
+                time_text(message.sent_at),
+                time_text(message.received_at),
+                message.sender,
+                "yes" if message.is_reported else "no",
+                " ".join(message.exhibits),
+                "[left out of this package]" if message.is_left_out else message.text,
+                message.surface,
+                message.report,
+                message.source_url,
+                message.upload_ip,
+                "" if message.upload_port is None else str(message.upload_port),
+                "" if message.is_public is None else "yes" if message.is_public else "no",
+                message.original_name,
+            )
+        )
+    return b"\xef\xbb\xbf" + stream.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _message(message: Message) -> dict[str, Any]:
+    if message.is_left_out:
+        return {"left_out": True}
+    return known(
+        {
+            "id": message.id,
+            "item": message.item_id,
+            "platform_id": message.platform_id,
+            "sender": message.sender,
+            "sent_at": time_text(message.sent_at),
+            "received_at": time_text(message.received_at),
+            "text": message.text,
+            "exhibits": list(message.exhibits),
+            "reported": message.is_reported,
+            "surface": message.surface,
+            "report": message.report,
+            "source": message.source,
+            "original_name": message.original_name,
+            "source_url": message.source_url,
+            "upload_ip": message.upload_ip,
+            "upload_port": message.upload_port,
+            "is_public": message.is_public,
+        }
+    )
+
+
+def _cell(value: str) -> str:
+    return f"'{value}" if value.lstrip()[:1] in ("=", "+", "-", "@") else value
+
+
+def known(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that say something. False, zero and None given on purpose inside lists stay."""
+    return {name: value for name, value in fields.items() if value not in ("", None, [], (), {})}
+
+
+def time_text(moment: datetime | None) -> str:
+    """Return a time as documents write it, or nothing when nobody knows it."""
+    return utc_text(moment) if moment is not None else ""
+
+
+def as_json(document: dict[str, Any]) -> bytes:
+    """Return a document as the bytes of its file."""
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
+    return (text + "\n").encode("utf-8", "backslashreplace")
