@@ -216,7 +216,7 @@ def test_all_of_seventy_admins_are_named_and_one_answer_may_stand_for_all(
     referral = opened(desk, case)
     assert referral.named_accounts.count() == 70
     shown = text_of(author.get(page("detail", referral)))
-    assert "Part of all below who have none yet" in shown
+    assert "Part of all who have none yet" in shown
     first = referral.named_accounts.all()[0]
     said = form(
         referral, next="request", others="not said", **{f"account-{first.pk}-role": "suspect"}
