@@ -29,6 +29,7 @@ __all__ = [
     "Unavailable",
     "could_not_scan",
     "not_scanned",
+    "some_frames",
 ]
 
 AGAIN_LATER = "unavailable"
@@ -189,6 +190,24 @@ def could_not_scan(what: str, reason: str, *, code: str, detail: str = "") -> Fi
         summary=f"{what} could not be scanned: {reason}"[:300],
         evidence=evidence | {"detail": detail} if detail else evidence,
     )
+
+
+def some_frames(looked: int, total: int) -> list[Finding]:
+    """Return the note that a detector looked at some frames of an animation, or nothing if it looked at all.
+
+    A note: how many frames it is given is the detector's setting, and whether a listed picture is among the others is
+    known all the same.
+    """
+    if looked >= total:
+        return []
+    return [
+        Finding(
+            kind=FlagKind.NOTE,
+            score=0.0,
+            summary=f"Looked at {looked} of {total} frames of the animation, evenly spread.",
+            evidence={"code": "sampled", "looked": looked, "total": total},
+        )
+    ]
 
 
 _KIND_NAMES = {"video": "Video", "image": "A picture", "text": "Text"}

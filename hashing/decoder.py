@@ -76,6 +76,7 @@ class Wanted:
         self.pixels = int(wishes["pixels"])
         self.frames = int(wishes["frames"])
         self.frames_walked = int(wishes["frames_walked"])
+        self.shown = int(wishes.get("shown", 0))
         self.seconds = float(wishes["seconds"])
         self.memory = int(wishes["memory"])
         self.algorithms = frozenset(str(name) for name in wishes["algorithms"])
@@ -136,7 +137,7 @@ def _answer(data: bytes, wanted: Wanted) -> None:
 def _send_picture(data: bytes, wanted: Wanted) -> None:
     from PIL import Image
 
-    from hashing import digests, pixels
+    from hashing import pixels
 
     form = form_of(data, "image")
     mode = "RGB" if wanted.with_pixels else "L"
@@ -150,7 +151,9 @@ def _send_picture(data: bytes, wanted: Wanted) -> None:
         orientation = pixels.orientation(image)
         if pixels.turns_sideways(orientation):
             width, height = height, width
-        for index in sample(total, wanted.frames):
+        shown = set(sample(total, wanted.shown)) if wanted.with_pixels else set()
+        before, sent = None, 0
+        for index in range(total):
             if total > 1:
                 image.seek(index)
                 _check_size(image, wanted)  # The pages of a TIFF differ in size.
@@ -162,16 +165,31 @@ def _send_picture(data: bytes, wanted: Wanted) -> None:
                 name = "JPEG" if image.format == "MPO" else image.format
                 facts = {"format": name, "width": width, "height": height, "frames_total": total}
                 _send(HEADER, json.dumps(facts).encode())
-            frame: dict[str, Any] = {"index": index, "width": small.width, "height": small.height}
-            if wanted.algorithms:
-                found = digests.of_frame(index, small, wanted.algorithms)
-                frame["digests"] = found.values() | {
-                    "quality": found.quality,
-                    "turned": found.turned,
-                }
-            head = json.dumps(frame).encode()
-            body = small.tobytes() if wanted.with_pixels else b""
-            _send(FRAME, FRAME_HEAD.pack(len(head)) + head + body)
+            points = pixels.points(small) if total > 1 else None
+            if index not in shown and not pixels.differ(before, points):
+                continue
+            if sent >= wanted.frames:
+                raise CannotDecode(
+                    f"no more than {wanted.frames} unlike frames are hashed", "too_many_frames"
+                )
+            before, sent = points, sent + 1
+            _send_frame(index, small, wanted, is_shown=index in shown)
+
+
+def _send_frame(index: int, small: Any, wanted: Wanted, *, is_shown: bool) -> None:
+    from hashing import digests
+
+    frame: dict[str, Any] = {
+        "index": index,
+        "width": small.width,
+        "height": small.height,
+        "is_shown": is_shown,
+    }
+    if wanted.algorithms:
+        found = digests.of_frame(index, small, wanted.algorithms)
+        frame["digests"] = found.values() | {"quality": found.quality, "turned": found.turned}
+    head = json.dumps(frame).encode()
+    _send(FRAME, FRAME_HEAD.pack(len(head)) + head + (small.tobytes() if is_shown else b""))
 
 
 def _send_video(data: bytes, wanted: Wanted) -> None:

@@ -89,8 +89,10 @@ class Limits:
 
     bytes: int = 100 * 1024 * 1024
     pixels: int = 64_000_000
-    frames: int = 16
-    """Frames returned of an animation: the first and others evenly spread."""
+    frames: int = 512
+    """Frames of an animation that are hashed: each that is unlike the one that was hashed before it."""
+    shown: int = 16
+    """Frames whose pixels are returned, if pixels are wanted: the first, the last and an even spread."""
     frames_walked: int = 5_000
     """Frames that an animation may have in all."""
     seconds: float = 20.0
@@ -102,20 +104,22 @@ class Limits:
 class Frame:
     """One frame: its place in the animation (0 for a still), pixels and digests as far as asked for.
 
-    ``pixels`` are RGB, at most 512 x 512.
+    ``pixels`` are RGB, at most 512 x 512; a single black one where ``is_shown`` is false.
     """
 
     index: int
     pixels: Image.Image
     digests: FrameDigests | None = None
+    is_shown: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
     """A decoded picture. ``width`` and ``height`` are of the original, after its EXIF orientation.
 
-    ``problem`` is a sentence when some frames of an animation could not be decoded: the frames that are
-    here are good, the rest was not seen.
+    ``frames`` are those whose pixels were wanted, a few of an animation; ``digests`` are of every frame that is unlike
+    the one before. ``problem`` is a sentence when some frames of an animation could not be looked at: what is here is
+    good, the rest was not seen.
     """
 
     format: str
@@ -123,12 +127,8 @@ class Picture:
     height: int
     frames_total: int
     frames: tuple[Frame, ...]
+    digests: tuple[FrameDigests, ...] = ()
     problem: str = ""
-
-    @property
-    def digests(self) -> tuple[FrameDigests, ...]:
-        """The digests of every frame that was looked at."""
-        return tuple(frame.digests for frame in self.frames if frame.digests is not None)
 
 
 def decode(
@@ -152,7 +152,7 @@ def digest(
 ) -> Picture:
     """Digest a picture without its pixels: about twice as quick, because colour is not decoded.
 
-    The frames hold digests and a single black pixel each. Raises as ``decode`` does.
+    The frames hold a single black pixel each. Raises as ``decode`` does.
     """
     return _ask(source, limits or Limits(), algorithms, with_pixels=False)
 
@@ -173,6 +173,7 @@ def _ask(
         "pixels": limits.pixels,
         "frames": limits.frames,
         "frames_walked": limits.frames_walked,
+        "shown": limits.shown,
         "seconds": limits.seconds,
         "memory": limits.memory,
         "algorithms": sorted(set(algorithms) & set(PERCEPTUAL)),
@@ -180,8 +181,10 @@ def _ask(
     }
     parse = functools.partial(_frame, with_pixels=with_pixels)
     facts, frames, problem = converse(wishes, data, limits, parse)
-    picture = _picture(facts, tuple(frames))
-    return replace(picture, problem=_partly(picture, problem.reason)) if problem else picture
+    picture = _picture(facts, tuple(frames), with_pixels=with_pixels)
+    if problem is None:
+        return picture
+    return replace(picture, problem=_partly(frames[-1].index, picture.frames_total, problem.reason))
 
 
 def _heic(
@@ -193,18 +196,21 @@ def _heic(
         _ask(each, limits, algorithms, with_pixels=with_pixels)
         for each in pictures[: heic.MOST_PICTURES]
     ]
-    frames = tuple(
-        replace(
-            picture.frames[0],
-            index=index,
-            digests=picture.frames[0].digests and replace(picture.frames[0].digests, frame=index),
-        )
+    frames = tuple(replace(picture.frames[0], index=index) for index, picture in enumerate(looked))
+    hashed = tuple(
+        replace(picture.digests[0], frame=index)
         for index, picture in enumerate(looked)
+        if picture.digests
     )
     rest = len(pictures) > len(looked)
     problem = f"only the first {len(looked)} of its pictures were looked at" if rest else ""
     return replace(
-        looked[0], format="HEIF", frames_total=len(pictures), frames=frames, problem=problem
+        looked[0],
+        format="HEIF",
+        frames_total=len(pictures),
+        frames=frames,
+        digests=hashed,
+        problem=problem,
     )
 
 
@@ -429,14 +435,18 @@ atexit.register(_end_with_the_process)
 
 
 # ── Answers, checked ──────────────────────────────────────────────────────────────────────────
-def _picture(facts: dict[str, Any], frames: tuple[Frame, ...]) -> Picture:
+def _picture(facts: dict[str, Any], frames: tuple[Frame, ...], *, with_pixels: bool) -> Picture:
+    shown = tuple(frame for frame in frames if frame.is_shown) if with_pixels else frames
+    if not shown:
+        raise CannotDecode(*_CRASHED)  # The first frame is always among those that are shown.
     try:
         return Picture(
             format=str(facts["format"]),
             width=int(facts["width"]),
             height=int(facts["height"]),
             frames_total=int(facts["frames_total"]),
-            frames=frames,
+            frames=shown,
+            digests=tuple(frame.digests for frame in frames if frame.digests is not None),
         )
     except (KeyError, TypeError, ValueError):
         raise CannotDecode(*_CRASHED) from None
@@ -455,13 +465,14 @@ def _frame(body: bytes, *, with_pixels: bool) -> Frame:
         index, width, height = (int(facts[name]) for name in ("index", "width", "height"))
         said = facts.get("digests")
         found = digests_of(index, said) if said else None
+        is_shown = facts["is_shown"] is True
     except (ValueError, KeyError, TypeError, IndexError):
         raise CannotDecode(*_CRASHED) from None
-    if not with_pixels:
+    if not (with_pixels and is_shown):
         return Frame(index, Image.new("RGB", (1, 1)), found)
     if not (0 < width <= SIDE and 0 < height <= SIDE and len(raw) == width * height * 3):
         raise CannotDecode(*_CRASHED)
-    return Frame(index, Image.frombytes("RGB", (width, height), raw), found)
+    return Frame(index, Image.frombytes("RGB", (width, height), raw), found, is_shown=True)
 
 
 def digests_of(index: int, said: dict[str, Any]) -> FrameDigests:
@@ -488,7 +499,5 @@ def facts_of(body: bytes) -> dict[str, Any]:
     return facts
 
 
-def _partly(picture: Picture, why: str) -> str:
-    return (
-        f"only {len(picture.frames)} of its {picture.frames_total} frames could be looked at: {why}"
-    )
+def _partly(last: int, total: int, why: str) -> str:
+    return f"{last + 1} of {total} frames looked at, in their order: {why}"

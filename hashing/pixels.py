@@ -10,12 +10,27 @@ from __future__ import annotations
 import logging
 from typing import cast
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageCms
 
-__all__ = ["SIDE", "UnreadableColour", "orientation", "small", "turn", "turns_sideways"]
+__all__ = [
+    "SIDE",
+    "UnreadableColour",
+    "differ",
+    "orientation",
+    "points",
+    "small",
+    "turn",
+    "turns_sideways",
+]
 
 SIDE = 512
 """Longest side of what comes out."""
+
+_POINTS = (32, 32)
+_CHANGED = 1.0
+"""Mean change of brightness (of 255) from which two frames of an animation are unlike: far less than changes a digest."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -75,6 +90,17 @@ def small(image: Image.Image, mode: str) -> Image.Image:
     if pixels.mode not in {"RGB", "L"}:
         pixels = pixels.convert("RGB")
     return pixels if pixels.mode == mode else pixels.convert(mode)
+
+
+def points(pixels: Image.Image) -> npt.NDArray[np.int16]:
+    """Return what ``small`` gave as 32 x 32 grey points, to be compared by ``differ``."""
+    grey = pixels if pixels.mode == "L" else pixels.convert("L")
+    return np.asarray(grey.resize(_POINTS, Image.Resampling.BOX)).astype(np.int16)
+
+
+def differ(before: npt.NDArray[np.int16] | None, now: npt.NDArray[np.int16] | None) -> bool:
+    """Return whether a frame shows something else than the one that was hashed before; yes if there was none."""
+    return before is None or now is None or float(np.abs(now - before).mean()) > _CHANGED
 
 
 def _even_samples(image: Image.Image) -> Image.Image:

@@ -14,6 +14,7 @@ from hashing.contract import (
     ScanItem,
     Unavailable,
     could_not_scan,
+    some_frames,
 )
 from hashing.external import NoAnswer, Service
 from hashing.images import CannotDecode, sample
@@ -103,6 +104,7 @@ class External:
 
     def scan(self, item: ScanItem) -> list[Finding]:
         """Raises Unavailable when there is no answer that counts, VaultDamage."""
+        partly: list[Finding] = []
         if item.media is None:
             picture, frames = None, []
         else:
@@ -112,6 +114,7 @@ class External:
                 return [could_not_scan("The picture", refused.reason, code=refused.code)]
             wanted = int(self._setting.settings["frames"])
             frames = [picture.frames[at] for at in sample(len(picture.frames), wanted)]
+            partly = some_frames(len(frames), picture.frames_total)
         actions.pass_breaker(self._setting)
         try:
             service = self._opened()
@@ -137,7 +140,7 @@ class External:
                 detail=none.message,
             ) from None
         actions.note_success(self._setting)
-        return findings_of(self._setting, model, found)
+        return [*findings_of(self._setting, model, found), *partly]
 
     def _opened(self) -> Service:
         if self._service is None:

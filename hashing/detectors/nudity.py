@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hashing.contract import Finding, FlagKind, ModelCard, ScanItem, Unavailable, could_not_scan
+from hashing.contract import (
+    Finding,
+    FlagKind,
+    ModelCard,
+    ScanItem,
+    Unavailable,
+    could_not_scan,
+    some_frames,
+)
 from hashing.images import CannotDecode, sample
 from hashing.models import Category, DetectorSetting
 from hashing.settings_schema import Setting
@@ -98,8 +106,9 @@ class Nudity:
         chosen = [picture.frames[at] for at in sample(len(picture.frames), self._frames)]
         scores = [(score_of(frame.pixels), frame.index) for frame in chosen]
         best, index = max(scores, key=lambda pair: (pair[0], -pair[1]))
+        partly = some_frames(len(chosen), picture.frames_total)
         if best < self._threshold:
-            return []
+            return partly
         where = f"Frame {index + 1} of {picture.frames_total}" if picture.frames_total > 1 else "It"
         evidence: dict[str, Any] = {
             "model": self.version,
@@ -119,7 +128,8 @@ class Nudity:
                 summary=f"{where} probably shows nudity: open_nsfw says {best:.2f} of 1. "
                 "It does not know age; nudity alone is not abuse.",
                 evidence=evidence,
-            )
+            ),
+            *partly,
         ]
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from hashing import actions, opinions, plugins
-from hashing.contract import AGAIN_LATER, Finding, ScanItem, Unavailable, could_not_scan
+from hashing.contract import (
+    AGAIN_LATER,
+    Finding,
+    ScanItem,
+    Unavailable,
+    could_not_scan,
+    some_frames,
+)
 from hashing.detectors.external import findings_of
 from hashing.images import CannotDecode, Frame, sample
 from hashing.models import Category, DetectorSetting
@@ -34,12 +41,14 @@ class Plugin:
         """Raises Unavailable when the plug-in does not answer, VaultDamage."""
         about: dict[str, Any] = {"kind": item.kind, "surface": item.surface, "text": item.text}
         frames: list[Frame] = []
+        partly: list[Finding] = []
         if item.media is not None:
             try:
                 picture = item.media.picture()
             except CannotDecode as refused:
                 return [could_not_scan("The picture", refused.reason, code=refused.code)]
             frames = [picture.frames[at] for at in sample(len(picture.frames), MOST_FRAMES)]
+            partly = some_frames(len(frames), picture.frames_total)
             about |= {"width": picture.width, "height": picture.height}
         actions.pass_breaker(self._setting)
         values = self._setting.settings
@@ -68,7 +77,7 @@ class Plugin:
                 code=AGAIN_LATER if failed.code == "not_started" else f"plugin_{failed.code}",
             ) from None
         actions.note_success(self._setting)
-        return findings_of(self._setting, model, found)
+        return [*findings_of(self._setting, model, found), *partly]
 
     def _here(self) -> Installed:
         if self._installed is None:

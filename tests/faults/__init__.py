@@ -18,6 +18,8 @@ Pictures
     takes the decoder over          hashing/test_sandbox.py::test_nothing_is_reached_from_the_decoder
     a sandbox that is not complete  hashing/test_sandbox.py::test_a_decoder_that_misses_something_is_refused_where_all_is_required
     animated                        hashing/test_scanning.py::test_a_listed_picture_inside_an_animation_is_found
+    one frame of sixty              hashing/test_scanning.py::test_one_listed_frame_of_sixty_is_found
+    more frames than are hashed     hashing/test_scanning.py::test_an_animation_that_was_not_seen_to_its_end_is_partly_scanned
     endless animation               hashing/test_images.py::test_an_endless_animation_is_refused
     zero bytes, by the API          reports/test_api_reports.py::test_an_empty_file_is_named_at_its_field
     zero bytes, by hand             reports/test_entry_pages.py::test_an_empty_file_is_named_and_the_others_stay

@@ -45,9 +45,9 @@ def test_every_odd_picture_ends_in_digests_or_a_reason() -> None:
             counts["digested"] += 1
             assert picture.digests, name
             assert all(len(digest.pdq) == 64 for digest in picture.digests), name
-            assert bool(picture.problem) == (
-                len(picture.digests) < min(picture.frames_total, Limits().frames)
-            ), name
+            assert not picture.problem or "frames looked at" in picture.problem, name
+            is_still = picture.frames_total == 1
+            assert not (is_still and picture.problem), name
     assert not crashed
     assert sum(counts.values()) >= 1000
     assert counts["digested"] >= 650, counts

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,11 @@ from core.audit import SYSTEM
 from core.audit_check import check as audit_check
 from core.jobs import JobFailed
 from core.models import AuditEntry, Blob
-from hashing import actions, images, jobs, lookup
+from hashing import actions, answering, images, jobs, lookup
 from hashing.contract import Detector, Finding, ScanItem
 from hashing.detectors import DETECTORS
-from hashing.models import Algorithm, Category, Digest, Flag, FlagKind, HashList
+from hashing.media import Media
+from hashing.models import Algorithm, Category, Digest, FileLookup, Flag, FlagKind, HashList
 from reports.actions import record_scan_state
 from reports.models import Item, ItemKind, RouteState, ScanState
 from tests import pictures
@@ -35,8 +38,6 @@ Put = Callable[..., Item]
 
 def list_picture(hash_list: HashList, data: bytes) -> dict[str, str]:
     """Put every digest of a picture on a list; return them."""
-    import io
-
     from hashing import digests
 
     file = digests.of_file(io.BytesIO(data))
@@ -138,6 +139,32 @@ def test_a_listed_picture_inside_an_animation_is_found(scanned: Put, known: Hash
     (pdq,) = [flag for flag in flags if flag.evidence["algorithm"] == "pdq"]
     assert (pdq.evidence["frame"], pdq.evidence["frames_total"]) == (4, 6)
     assert pdq.summary.startswith("Frame 5 of 6 looks like a picture on")
+
+
+def test_one_listed_frame_of_sixty_is_found(scanned: Put, known: HashList) -> None:
+    image = pictures.draw(12)
+    list_picture(known, pictures.encode(image))
+    flags = flags_of(scanned(pictures.animated_gif(60, listed=(30, image)), "image/gif"))
+    (pdq,) = [flag for flag in flags if flag.evidence["algorithm"] == "pdq"]
+    assert pdq.evidence["frame"] == 30
+
+
+def test_an_animation_that_was_not_seen_to_its_end_is_partly_scanned(
+    scanned: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the case, and in the answers to whoever asks about the file."""
+    monkeypatch.setattr("hashing.jobs.scans.Limits", partial(images.Limits, frames=4))
+    data = pictures.animated_gif(9)
+    item = scanned(data, "image/gif")
+    (flag,) = flags_of(item)
+    assert (item.scan_state, flag.kind) == (ScanState.PARTLY, FlagKind.COULD_NOT_SCAN)
+    assert "4 of 9 frames looked at" in flag.summary
+    media = Media(lambda: io.BytesIO(data), limits=images.Limits(frames=4))
+    asked = FileLookup(name="moving.gif", kind="image", with_matches=True)
+    answer = answering.of_file(asked, media)
+    assert "4 of 9 frames looked at" in answer["problem"]
+    (found,) = answer["findings"]
+    assert (found["kind"], found["evidence"]["code"]) == ("could_not_scan", "partly_decoded")
 
 
 def test_a_picture_without_detail_matches_only_weakly(scanned: Put, known: HashList) -> None:
