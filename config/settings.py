@@ -143,6 +143,8 @@ HOLDFAST_DISK_RESERVE_BYTES = env_int("HOLDFAST_DISK_RESERVE_BYTES", 64 * 1024 *
 HOLDFAST_DIGESTS = frozenset(env_list("HOLDFAST_DIGESTS", ["pdq", "phash", "dhash"]))
 # Whether HEIC pictures are decoded, by a program of the operating system: 1, or its path (hashing.heic).
 HOLDFAST_HEIC = env_program("HOLDFAST_HEIC")
+# Whether films that OpenCV cannot show are watched by the system's ffmpeg: 1, or its path (hashing.film_program).
+HOLDFAST_FFMPEG = env_program("HOLDFAST_FFMPEG")
 HOLDFAST_KEYRING = Path(os.environ.get("HOLDFAST_KEYRING", VAR_DIR / "keys" / "masterkeys.json"))
 
 # This machine's copy of the index over known digests: a cache, made again from the vault.

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Info, register
 
-from hashing import heic, sandbox
+from hashing import film_program, heic, sandbox
 from hashing.digests import PERCEPTUAL
 
 
@@ -53,6 +53,22 @@ def heic_converter_is_there(**_: Any) -> list[CheckMessage]:
                 f"HOLDFAST_HEIC is on, but {missing} is not installed.",
                 hint="Install the distribution's converter (Debian: libheif-examples), or set HOLDFAST_HEIC=0.",
                 id="hashing.E003",
+            )
+        ]
+    return []
+
+
+@register()
+def the_systems_ffmpeg_is_there(**_: Any) -> list[CheckMessage]:
+    """hashing.E004: switched on without ffmpeg, every interlaced or HDR film would wait for a person."""
+    try:
+        film_program.program()
+    except LookupError as missing:
+        return [
+            Error(
+                f"HOLDFAST_FFMPEG is on, but {missing} is not installed.",
+                hint="Install the distribution's package ffmpeg (5.1 or newer), or set HOLDFAST_FFMPEG=0.",
+                id="hashing.E004",
             )
         ]
     return []

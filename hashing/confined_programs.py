@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +53,7 @@ _START = (
 )
 _LARGEST_STATUS = 16 * 1024
 _LARGEST_TALK = 64 * 1024
+_PIECE = 1 << 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +81,17 @@ class NotRun(Exception):
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run left: the ``wanted`` files that are not empty, the beginning of its output, what was missing."""
+    """What a run left: the ``wanted`` files that are not empty, the beginning of its output, what was missing.
+
+    ``complained`` is the beginning of its standard error, where that was wanted: to be looked at, never to be shown.
+    ``failed`` says how it ended, where its output was read as it came.
+    """
 
     files: dict[str, bytes]
     said: bytes
     gaps: tuple[Gap, ...] = field(default=())
+    complained: bytes = b""
+    failed: NotRun | None = None
 
 
 def run(
@@ -95,8 +102,13 @@ def run(
     wanted: Collection[str] = (),
     limits: Limits | None = None,
     readable: Collection[str] = LIBRARIES,
+    reading: Callable[[bytes], bool] | None = None,
 ) -> Ran:
     """Run a program confined, and return what it wrote. Raises NotRun, and ValueError for a misuse.
+
+    ``reading`` is given its standard output piece by piece, however long that is, and returns whether it wants more;
+    what it raises ends the program and passes through. Then its standard error is kept too, and a program that was
+    started never raises NotRun: ``Ran.failed`` tells, beside what it wrote until then.
 
     ``program`` is the absolute path of a machine program (no script). ``arguments`` may name the files ``given``
     and ``wanted`` by their bare names: they are in its current folder. A file that it was not given a name for
@@ -119,13 +131,16 @@ def run(
         raise NotRun("not_started", "is not installed") from None
     with ExitStack() as stack:
         folder = stack.enter_context(_folder())
-        files = {name: stack.enter_context(_memory(name)) for name in [*names, "said"]}
+        files = {
+            name: stack.enter_context(_memory(name)) for name in [*names, "said", "complained"]
+        }
         for name, content in given.items():
             _fill(files[name], content)
         for name in names:
             Path(folder, name).symlink_to(f"/proc/self/fd/{files[name]}")
         status, told = os.pipe()
         stack.callback(os.close, status)
+        outlet, inlet = os.pipe() if reading else (-1, -1)
         how = {
             "program": real,
             "interpreter": interpreter,
@@ -143,16 +158,26 @@ def run(
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-B", "-c", _START, str(_ROOT), json.dumps(how)],
                 stdin=subprocess.DEVNULL,
-                stdout=files["said"],
-                stderr=subprocess.DEVNULL,
+                stdout=inlet if reading else files["said"],
+                stderr=files["complained"] if reading else subprocess.DEVNULL,
                 pass_fds=(told, *(files[name] for name in names)),
                 env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
                 start_new_session=True,
             )
         finally:
             os.close(told)
+            if reading:
+                os.close(inlet)
+                stack.callback(os.close, outlet)
+        deadline = time.monotonic() + limits.seconds
+        gaps, failed = (), None
         try:
-            gaps = _finish(process, status, limits)
+            if reading is None or _read(outlet, reading, limits, deadline):
+                gaps = _finish(process, status, limits, deadline)
+        except NotRun as ended:
+            if reading is None:
+                raise
+            failed = ended
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -161,12 +186,26 @@ def run(
             {name: content for name in wanted if (content := _content(files[name], limits.output))},
             _content(files["said"], _LARGEST_TALK),
             gaps,
+            _content(files["complained"], _LARGEST_TALK),
+            failed,
         )
 
 
-def _finish(process: subprocess.Popen[bytes], status: int, limits: Limits) -> tuple[Gap, ...]:
+def _read(outlet: int, reading: Callable[[bytes], bool], limits: Limits, deadline: float) -> bool:
+    """Hand on what comes out of a pipe. Returns whether it was read to its end. Raises NotRun at the deadline."""
+    while _until(outlet, deadline, limits):
+        piece = os.read(outlet, _PIECE)
+        if not piece:
+            return True
+        if not reading(piece):
+            return False
+    return False
+
+
+def _finish(
+    process: subprocess.Popen[bytes], status: int, limits: Limits, deadline: float
+) -> tuple[Gap, ...]:
     """Wait for the end; return the gaps that the launcher told of. Raises NotRun."""
-    deadline = time.monotonic() + limits.seconds
     told = b""
     while piece := _until(status, deadline, limits) and os.read(status, _LARGEST_STATUS):
         told += piece

@@ -61,12 +61,16 @@ MOST_MEMORY = 4 * 1024 * 1024 * 1024
 
 
 class CannotDecode(Exception):
-    """The picture was not decoded. ``reason`` is a sentence for a person, ``code`` is for programs."""
+    """The picture was not decoded. ``reason`` is a sentence for a person, ``code`` is for programs.
+
+    ``facts`` are what was learnt of it all the same, such as its width and height.
+    """
 
     def __init__(self, reason: str, code: str) -> None:
         super().__init__(reason)
         self.reason = reason
         self.code = code
+        self.facts: dict[str, Any] = {}
 
 
 class Wanted:

@@ -7,16 +7,12 @@ in the sandbox (``hashing.confined_programs``). Without, a person looks: a pictu
 
 from __future__ import annotations
 
-import functools
-import re
 import shutil
-import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 from django.conf import settings
 
-from hashing import confined_programs
+from hashing import confined_programs, system_package
 from hashing.confined_programs import NotRun
 from hashing.decoder import HEIC_IS_OFF, CannotDecode
 
@@ -46,7 +42,10 @@ def converter() -> Converter | None:
     path = next((found for name in names if (found := shutil.which(name))), None)
     if path is None:
         raise LookupError(" or ".join(names))
-    return Converter(path, _version(path))
+    version = system_package.version_of(
+        path, debian="libheif1", rpm="libheif", says=r"libheif version: (\S+)"
+    )
+    return Converter(path, version)
 
 
 def is_ready() -> bool:
@@ -103,21 +102,3 @@ def to_jpegs(data: bytes, *, seconds: float, memory: int) -> list[bytes]:
     if not written or set(written) != set(ran.files):
         raise CannotDecode("the HEIC converter did not write each of its pictures", "heic_failed")
     return [ran.files[name] for name in written]
-
-
-@functools.cache
-def _version(path: str) -> str:
-    """Return the package's version, with the distribution's own number of corrections, else the library's."""
-    for command in (
-        ["dpkg-query", "--show", "--showformat=${Version}", "libheif1"],
-        ["rpm", "--query", "--queryformat", "%{VERSION}-%{RELEASE}", "libheif"],
-    ):
-        if program := shutil.which(command[0]):
-            asked = subprocess.run(
-                [program, *command[1:]], capture_output=True, text=True, check=False, timeout=10
-            )
-            if asked.returncode == 0 and asked.stdout.strip():
-                return asked.stdout.strip()
-    said = subprocess.run([path, "-h"], capture_output=True, text=True, check=False, timeout=10)
-    version = re.search(r"libheif version: (\S+)", said.stdout + said.stderr)
-    return version[1] if version else f"unknown ({Path(path).name} does not say)"

@@ -358,6 +358,7 @@ class _Decoder:
             elif kind == FAILED:
                 # It said so itself and goes on; only memory that ran out leaves it in a doubtful state.
                 refused = _refusal(body)
+                refused.facts = facts or {}
                 self.is_spent = refused.code in {"too_much_memory", "decoder_failed"}
                 if facts is None or not frames or refused.code in UNBELIEVABLE:
                     raise refused

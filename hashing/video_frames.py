@@ -23,7 +23,22 @@ from PIL import Image
 
 from hashing import ffmpeg_log, film_memory, film_tracks
 
-__all__ = ["TINY", "Picked", "Picks", "Unwatchable", "step_of", "walk", "warm"]
+__all__ = [
+    "DECODERS",
+    "LOOKS",
+    "POINTS",
+    "SIDE",
+    "TINY",
+    "UNSEEN",
+    "Picked",
+    "Picks",
+    "Unwatchable",
+    "between_bars",
+    "step_of",
+    "untold",
+    "walk",
+    "warm",
+]
 
 SIDE = 512
 POINTS = 28
@@ -54,6 +69,7 @@ most of its holes are found: forms of games and old cameras, which come to a lib
 Grey = npt.NDArray[np.uint8]
 
 
+_DAMAGED = ("the file is damaged or cut off", "damaged")
 _UNCONVERTED = (
     "its frames are interlaced, or of a form that is not converted here",
     "interlaced",
@@ -149,7 +165,7 @@ def walk(
             yield Picked(
                 round(at, 3),
                 Image.fromarray(grey),
-                _between_bars(cv2, grey),
+                between_bars(grey),
                 _points(cv2, grey, size),
                 size,
             )
@@ -169,10 +185,9 @@ def _end(data: bytes, demuxer: str, picks: Picks, looks: _Looks, *, is_damaged: 
         found.append(_UNCONVERTED)
     elif not picks.count:
         found.append(("the video has no frame that can be decoded", "no_frames"))
-    if is_damaged or (demuxer == "flv" and not _ends_with_a_tag(data)):
-        found.append(("the file is damaged or cut off", "damaged"))
-    if (tracks := film_tracks.video_tracks(data, demuxer)) > 1:
-        found.append((f"it has {tracks} video tracks, and one was looked at", "several_tracks"))
+    if is_damaged:
+        found.append(_DAMAGED)
+    found += [each for each in untold(data, demuxer) if each not in found]
     if looks.are_mapped:
         found.append(_MAPPED)
     if found:
@@ -297,6 +312,16 @@ class _Looks:
         return bool(is_read) and np.array_equal(believed, colour)
 
 
+def untold(data: bytes, demuxer: str) -> list[tuple[str, str]]:
+    """Return what FFmpeg does not tell of a film that was not all seen: sentences with codes."""
+    found = []
+    if demuxer == "flv" and not _ends_with_a_tag(data):
+        found.append(_DAMAGED)
+    if (tracks := film_tracks.video_tracks(data, demuxer)) > 1:
+        found.append((f"it has {tracks} video tracks, and one was looked at", "several_tracks"))
+    return found
+
+
 def _grab(film: Any) -> bool:
     """Decode the next frame. Returns False at the end of the film, not at a hole in it: OpenCV stops at every packet
     that cannot be decoded, and goes on when asked again.
@@ -383,7 +408,7 @@ def _grey(cv2: Any, colour: Any) -> Grey:
     return np.asarray(cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
 
 
-def _between_bars(cv2: Any, grey: Grey) -> Image.Image | None:
+def between_bars(grey: Grey) -> Image.Image | None:
     """Return the picture between black bars, or None if there are none."""
     rows, columns = grey.max(axis=1) > BAR, grey.max(axis=0) > BAR
     if rows.all() and columns.all():

@@ -14,12 +14,19 @@ scene has as many votes as a busy one. Values in, values out.
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from core.media_types import sniff
+from hashing import film_program, video_frames
 from hashing.decoder import FRAME_HEAD, CannotDecode
-from hashing.digests import FrameDigests
+from hashing.digests import FrameDigests, of_frame
 from hashing.images import Limits, converse, digests_of, facts_of
 
 __all__ = [
@@ -34,6 +41,8 @@ __all__ = [
     "watch",
 ]
 
+_ELSEWHERE = frozenset({"interlaced", "hdr", "unwritten", "no_frames", "wrong_type"})
+"""Codes of films that the system's ffmpeg is asked for, where it is switched on."""
 LISTED_EVERY = 0.5
 SEEN_EVERY = 0.25
 STORYBOARD = 9
@@ -109,8 +118,14 @@ def watch(source: bytes | BinaryIO, *, every: float, limits: VideoLimits | None 
         )
     if not data:
         raise CannotDecode("the file is empty", "empty")
+    began = time.monotonic()
+    try:
+        can_go_elsewhere = film_program.program() is not None
+    except LookupError:
+        can_go_elsewhere = False
     wishes = {
         "is_video": True,
+        "elsewhere": can_go_elsewhere,
         "every": every,
         "longest": limits.longest,
         "pixels": limits.pixels,
@@ -122,7 +137,15 @@ def watch(source: bytes | BinaryIO, *, every: float, limits: VideoLimits | None 
         "with_pixels": False,
     }
     bounds = Limits(frames=limits.frames, seconds=limits.seconds)
-    facts, frames, why = converse(wishes, data, bounds, _frame)
+    try:
+        facts, frames, why = converse(wishes, data, bounds, _frame)
+        if can_go_elsewhere and why is not None and why.code in _ELSEWHERE:
+            raise why
+    except CannotDecode as refused:
+        if not (can_go_elsewhere and refused.code in _ELSEWHERE):
+            raise
+        left = max(limits.seconds - (time.monotonic() - began), 10.0)
+        return _elsewhere(data, refused, every=every, limits=limits, seconds=left)
     last = frames[-1].at_ms
     return Watched(
         width=int(facts.get("width", 0)),
@@ -131,6 +154,79 @@ def watch(source: bytes | BinaryIO, *, every: float, limits: VideoLimits | None 
         frames=tuple(frames),
         problem=_told(why, last) if why else "",
     )
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What is kept of a look at a film by the system's ffmpeg, until its time is known."""
+
+    digests: FrameDigests
+    cropped: FrameDigests | None
+    points: bytes
+    tiny: npt.NDArray[np.uint8]
+
+
+def _elsewhere(
+    data: bytes, refused: CannotDecode, *, every: float, limits: VideoLimits, seconds: float
+) -> Watched:
+    """Watch a film that OpenCV ``refused`` by the system's ffmpeg. Raises CannotDecode."""
+    form = sniff(data)
+    if form is None or not form.demuxer:
+        raise refused
+    size = (int(refused.facts.get("width", 0)), int(refused.facts.get("height", 0)))
+
+    def keep(grey: Image.Image) -> _Kept:
+        inner = video_frames.between_bars(np.asarray(grey))
+        shape = _storyboard_size(size if all(size) else grey.size)
+        return _Kept(
+            of_frame(0, grey, ("pdq",)),
+            of_frame(0, inner, ("pdq",)) if inner is not None else None,
+            grey.resize(shape, Image.Resampling.BOX).tobytes(),
+            np.asarray(grey.resize((video_frames.TINY,) * 2, Image.Resampling.BOX)),
+        )
+
+    try:
+        seen = film_program.watch(
+            data,
+            demuxer=form.demuxer,
+            longest=limits.longest,
+            most=limits.frames,
+            pixels=limits.pixels,
+            seconds=seconds,
+            memory=limits.memory,
+            keep=keep,
+        )
+    except film_program.NotWatched as failed:
+        raise CannotDecode(
+            f"{refused.reason}; the system's ffmpeg {failed.reason}", failed.code
+        ) from None
+    picks = video_frames.Picks(every, limits.frames)
+    frames = tuple(
+        VideoFrame(
+            round(at * 1000),
+            replace(kept.digests, frame=round(at * 1000)),
+            kept.cropped and replace(kept.cropped, frame=round(at * 1000)),
+            kept.points,
+            size if all(size) else (video_frames.POINTS, video_frames.POINTS),
+        )
+        for at, kept in seen.looks
+        if picks.wants(at, kept.tiny)
+    )
+    last = round(seen.looks[-1][0] * 1000)
+    faults = [*seen.faults, *video_frames.untold(data, form.demuxer)]
+    why = CannotDecode("; ".join(reason for reason, _ in faults), faults[0][1]) if faults else None
+    return Watched(
+        width=size[0],
+        height=size[1],
+        duration_ms=last + round(1000 / max(float(refused.facts.get("rate", 25)), 0.1)),
+        frames=frames,
+        problem=_told(why, last) if why else "",
+    )
+
+
+def _storyboard_size(size: tuple[int, int]) -> tuple[int, int]:
+    scale = video_frames.POINTS / max(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _told(why: CannotDecode, last: int) -> str:

@@ -1,4 +1,4 @@
-"""What the tests need from the machine: a Chromium, nginx, the stock ``age`` command, libheif's converter.
+"""What the tests need from the machine: a Chromium, nginx, the stock ``age`` command, libheif's converter, ffmpeg.
 
 As root a missing one is installed as a Debian package; otherwise the test fails with the sentence that
 says what to do. Nothing is skipped: a run without them would prove less than it claims.
@@ -95,6 +95,18 @@ def heif_converter() -> str:
         return found
     pytest.fail(
         "The tests of HEIC need libheif's converter: sudo apt-get install -y libheif-examples "
+        "(Debian, Ubuntu).",
+        pytrace=False,
+    )
+
+
+@functools.cache
+def ffmpeg() -> str:
+    """Return the path of the system's ``ffmpeg``."""
+    if found := _first("ffmpeg") or (_install("ffmpeg") and _first("ffmpeg")):
+        return found
+    pytest.fail(
+        "The tests of interlaced and HDR films need the ffmpeg command: sudo apt-get install -y ffmpeg "
         "(Debian, Ubuntu).",
         pytrace=False,
     )

@@ -37,6 +37,10 @@ Videos
     colours that were turned        hashing/test_film_forms.py::test_a_film_whose_colours_were_turned_into_others_says_so
     times that stand still          hashing/test_film_forms.py::test_a_film_whose_times_stand_still_is_looked_at_all_the_same
     any frame rate                  hashing/test_peers_videos.py::test_every_second_that_a_peer_listed_is_seen
+    interlaced, HDR, odd codecs     hashing/test_film_program.py::test_a_film_that_opencv_cannot_show_is_seen_as_its_ordinary_twin_is
+    ffmpeg hangs, or sees too much  hashing/test_film_program.py::test_its_limits_of_time_and_pixels_hold
+    ffmpeg gives nonsense           hashing/test_film_program.py::test_pixels_that_do_not_fit_their_frame_end_it
+    ffmpeg is not there             hashing/test_film_program.py::test_one_that_is_not_there_is_named_at_the_start_and_nothing_is_hidden
     a second video track            hashing/test_damaged_videos.py::test_a_second_video_track_is_not_passed_over_in_silence
     a lying container               hashing/test_videos.py::test_a_file_that_only_says_it_is_a_video_goes_to_a_person
     longer than allowed             hashing/test_videos.py::test_a_film_beyond_the_limits_is_looked_at_within_them

@@ -103,9 +103,11 @@ def test_an_animation_is_looked_at_in_several_frames(
     scanned: Put, setting: DetectorSetting
 ) -> None:
     actions.change_detector(setting, settings={"frames": 3}, actor=SYSTEM)
-    (flag,) = flags_of(scanned(pictures.animated_gif(), "image/gif"))
+    flag, note = flags_of(scanned(pictures.animated_gif(), "image/gif"))
     assert flag.evidence["frames_checked"] == 3
     assert flag.summary.startswith("Frame ")
+    assert note.kind == FlagKind.NOTE
+    assert note.summary == "Looked at 3 of 6 frames of the animation, evenly spread."
 
 
 def test_what_cannot_be_decoded_is_flagged(scanned: Put, setting: DetectorSetting) -> None:

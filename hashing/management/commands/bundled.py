@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from core import bundled
-from hashing import heic
+from hashing import film_program, heic
 
 
 class Command(BaseCommand):
@@ -37,6 +37,7 @@ class Command(BaseCommand):
             if is_bad or options["why"]:
                 self.stdout.write(f"    {sentence}")
         self.stdout.write(heic.described())
+        self.stdout.write(film_program.described())
         if bad and options["check"]:
             raise CommandError(
                 f"{bad} native libraries are too old or not known. Update their wheels (make lock), or look for "
