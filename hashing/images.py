@@ -184,7 +184,8 @@ def _ask(
     picture = _picture(facts, tuple(frames), with_pixels=with_pixels)
     if problem is None:
         return picture
-    return replace(picture, problem=_partly(frames[-1].index, picture.frames_total, problem.reason))
+    count = f"{frames[-1].index + 1} of {picture.frames_total}"
+    return replace(picture, problem=f"{count} frames looked at, in their order: {problem.reason}")
 
 
 def _heic(
@@ -202,8 +203,9 @@ def _heic(
         for index, picture in enumerate(looked)
         if picture.digests
     )
-    rest = len(pictures) > len(looked)
-    problem = f"only the first {len(looked)} of its pictures were looked at" if rest else ""
+    problem = ""
+    if len(pictures) > len(looked):
+        problem = f"only the first {len(looked)} of its pictures were looked at"
     return replace(
         looked[0],
         format="HEIF",
@@ -498,7 +500,3 @@ def facts_of(body: bytes) -> dict[str, Any]:
     if not isinstance(facts, dict):
         raise CannotDecode(*_CRASHED)
     return facts
-
-
-def _partly(last: int, total: int, why: str) -> str:
-    return f"{last + 1} of {total} frames looked at, in their order: {why}"
