@@ -170,7 +170,8 @@ def run(
                 os.close(inlet)
                 stack.callback(os.close, outlet)
         deadline = time.monotonic() + limits.seconds
-        gaps, failed = (), None
+        gaps: tuple[Gap, ...] = ()
+        failed = None
         try:
             if reading is None or _read(outlet, reading, limits, deadline):
                 gaps = _finish(process, status, limits, deadline)

@@ -206,14 +206,9 @@ def _heic(
     problem = ""
     if len(pictures) > len(looked):
         problem = f"only the first {len(looked)} of its pictures were looked at"
-    return replace(
-        looked[0],
-        format="HEIF",
-        frames_total=len(pictures),
-        frames=frames,
-        digests=hashed,
-        problem=problem,
-    )
+    total = len(pictures)
+    whole = replace(looked[0], format="HEIF", frames_total=total, frames=frames, digests=hashed)
+    return replace(whole, problem=problem)
 
 
 def converse(
