@@ -20,6 +20,7 @@ from accounts.models import User
 from accounts.permissions import Permission
 from core import audit
 from core.audit_events import AuditEvent
+from core.foreign import plain_dashes
 from core.models import AuditEntry
 
 ENTRIES_ON_A_PAGE = 50
@@ -90,7 +91,7 @@ def case_meant(text: str) -> str:
     except ValueError:
         pass
     for path in settings.HOLDFAST_CASE_NUMBERS:
-        if (found := import_string(path)(text.upper())) is not None:
+        if (found := import_string(path)(plain_dashes(text).upper())) is not None:
             return str(found)
     return ""
 

@@ -91,7 +91,8 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "accounts.context.permissions",
                 "core.context.environment",
-            ]
+            ],
+            "builtins": ["core.templatetags.strangers"],
         },
     }
 ]

@@ -10,7 +10,7 @@ import re
 import uuid
 from datetime import timedelta
 
-from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import Http404
 from guardian.models import UserObjectPermission
@@ -290,22 +290,6 @@ def has_trusted_report() -> Exists:
     return Exists(
         Report.objects.filter(case_reports__case=OuterRef("pk"), source__trust=TrustLevel.TRUSTED)
     )
-
-
-NUMBER = re.compile(r"^\s*(?:c-?)?0*(\d{1,15})\s*$", re.IGNORECASE)
-
-
-def search_cases(user: User, text: str) -> QuerySet[Case]:
-    """Find cases by case number (``C-000012``, ``12``) or by the subject's id on the platform."""
-    wanted = text.strip()
-    if not wanted:
-        return Case.objects.none()
-    found = Q(account__external_id__iexact=wanted) | Q(group__external_id__iexact=wanted)
-    if match := NUMBER.match(wanted):
-        found |= Q(number=int(match.group(1)))
-    if (key := _uuid(wanted)) is not None:
-        found |= Q(pk=key) | Q(account=key) | Q(group=key)
-    return cases_for(user).filter(found).order_by("status", F("opened_at").desc())
 
 
 def related_cases(user: User, case: Case) -> QuerySet[Case]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -13,11 +14,12 @@ from django.urls import reverse
 from accounts.models import SignIn, User
 from accounts.permissions import Permission
 from core.context import current
+from core.foreign import spelt
 from hashing.film import film_of
 from hashing.list_access import own_lists_for
 from hashing.models import HashList
 from hashing.risk_access import score_of
-from moderation import access, actions, evidence, presence, workflow
+from moderation import access, actions, evidence, other_cases, presence, why, workflow
 from moderation.actions.claims import lease
 from moderation.forms import DecideForm, MoveForm, NoteForm, ReasonForm
 from moderation.models import (
@@ -89,13 +91,15 @@ def context(
         order="the newest first",
     )
     reasons_window = window(
-        "reasons", asked, size=MOST_REASONS, total=case.reasons.count(), order="the gravest first"
+        "reasons",
+        asked,
+        size=MOST_REASONS,
+        total=why.merged(case).count(),
+        order="the gravest first",
     )
     events, events_window = timeline(case, asked)
     _mark_shown(cards, shown_text)
-    related = _with_outcome(access.related_cases(user, case)[:20])
-    sharing = _with_outcome(access.cases_sharing_media(user, case)[:20])
-    pending = _others_pending(user, case)
+    others = other_cases.about(user, case)
     decision = (
         case.decisions.filter(undone_at=None)
         .select_related("policy_version__policy", "made_by")
@@ -106,11 +110,7 @@ def context(
     return {
         "case": case,
         "subject": case.subject,
-        "reasons": list(
-            case.reasons.select_related("rule").order_by("-severity", "-score", "pk")[
-                reasons_window.start : reasons_window.stop
-            ]
-        ),
+        "reasons": why.merged(case)[reasons_window.start : reasons_window.stop],
         "reasons_window": reasons_window,
         "reason_line": _reason_line(case),
         "works": works,
@@ -118,7 +118,10 @@ def context(
         "held_by": holding,
         "mine": mine if is_open else None,
         "lost": _lost(case, user) if is_open and mine is None else "",
-        "may_take_over": works and is_open and user.may(Permission.CASES_TAKE_OVER),
+        "may_take_over": works
+        and is_open
+        and holding is not None
+        and user.may(Permission.CASES_TAKE_OVER),
         "may_move": works and is_open and user.may(Permission.CASES_MOVE),
         "viewers": presence.seen(case.pk, user.pseudonym),
         "cards": cards,
@@ -136,12 +139,7 @@ def context(
         "reports_window": reports_window,
         "subject_facts": _subject_facts(case),
         "snapshot_changes": _snapshot_changes(case),
-        "earlier_cases": related,
-        "sharing": sharing,
-        "others_pending": pending,
-        "others_pending_title": "1 other case about this subject is open"
-        if pending == 1
-        else f"{pending} other cases about this subject are open",
+        **others,
         "events": events,
         "events_window": events_window,
         "decision": decision,
@@ -234,9 +232,7 @@ def _mark_shown(cards: list[evidence.Card], shown_text: str) -> None:
 
 
 def _reason_line(case: Case) -> str:
-    return " ".join(
-        reason.text for reason in case.reasons.order_by("-severity", "-score", "pk")[:3]
-    )
+    return " ".join(spelt(reason["said"]) for reason in why.merged(case)[:3])
 
 
 def _lost(case: Case, user: User) -> str:
@@ -276,7 +272,7 @@ def _subject_facts(case: Case) -> list[tuple[str, Any]]:
     return [
         ("Group", group.external_id),
         ("Name", group.name),
-        ("Description", group.description),
+        ("Description", Masked(group.description) if group.description else ""),
         ("Members", group.member_count),
         ("Created", _day(group.created_on_platform_at)),
         ("Status on the platform", group.platform_status),
@@ -296,14 +292,22 @@ _SNAPSHOT_WORDS = {
 }
 
 
-def _snapshot_changes(case: Case) -> list[tuple[str, str]]:
+def _snapshot_changes(case: Case) -> list[tuple[str, Any]]:
     """Return what the subject was called when the case was opened and is not any more."""
     changed = []
     for field, word in _SNAPSHOT_WORDS.items():
         before = case.subject_snapshot.get(field)
         if before and before != getattr(case.subject, field, before):
-            changed.append((word, str(before)))
+            is_text = field in {"description", "profile_text"}
+            changed.append((word, Masked(str(before)) if is_text else str(before)))
     return changed
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """A text that a page shows only when it is asked for, like the texts among the evidence."""
+
+    text: str
 
 
 def _day(at: Any) -> str:
@@ -317,22 +321,6 @@ def _own_lists(user: User, case: Case, decision: Decision | None) -> list[HashLi
     if decision.outcome == Outcome.NOT_VIOLATING or not access.may_work(user, case):
         return []
     return list(own_lists_for(user))
-
-
-def _others_pending(user: User, case: Case) -> int:
-    return access.related_cases(user, case).exclude(status=CaseStatus.DECIDED).count()
-
-
-def _with_outcome(cases: Any) -> list[tuple[Case, str]]:
-    """Pair cases with what was decided on them."""
-    rows = list(cases.select_related("queue"))
-    decided = {
-        decision.case_id: Outcome(decision.outcome).label
-        for decision in Decision.objects.filter(case__in=rows, published_at__isnull=False).order_by(
-            "published_at"
-        )
-    }
-    return [(row, decided.get(row.pk, row.get_status_display())) for row in rows]
 
 
 def queue_rows(cases: Any) -> Any:

@@ -10,10 +10,12 @@ from typing import Any
 from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Coalesce, Length
 from django.urls import reverse
+from django.utils.html import format_html
 
 from accounts.models import User
 from accounts.permissions import Permission
 from core.errors import in_words
+from core.foreign import spelt
 from hashing.detectors.terms import steps_in_words
 from hashing.models import Flag, FlagKind
 from hashing.videos import clock
@@ -203,7 +205,16 @@ def _description(item: Item, preview: Preview | None, length: int) -> str:
 def _facts(item: Item, digests: list[tuple[str, str]]) -> list[tuple[str, Any]]:
     facts: list[tuple[str, Any]] = []
     if item.sender is not None:
-        facts.append(("Sent by", f"{item.sender} ({item.sender.external_id})"))
+        facts.append(
+            (
+                "Sent by",
+                format_html(
+                    "<bdi>{}</bdi> (<bdi>{}</bdi>)",
+                    spelt(str(item.sender)),
+                    spelt(item.sender.external_id),
+                ),
+            )
+        )
     if item.content_at is not None:
         facts.append(("On the platform since", f"{item.content_at:%Y-%m-%d %H:%M} UTC"))
     facts.append(("Received", f"{item.received_at:%Y-%m-%d %H:%M} UTC"))

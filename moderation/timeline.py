@@ -89,7 +89,8 @@ def _event(entry: AuditEntry, decisions: dict[str, Decision]) -> Event:
 
 
 def _material(data: dict[str, Any]) -> str:
-    items = len(data.get("items") or [])
+    # Those that the case shows: what a reporter wrote joins only where something was found in it.
+    items = len((data.get("joined") if "joined" in data else data.get("items")) or [])
     parts = ["one report"] if data.get("report") else []
     if items:
         parts.append("1 item" if items == 1 else f"{items} items")

@@ -316,6 +316,10 @@ class Report(models.Model):
                 condition=Q(route_state__in=["waiting", "failed"]),
                 name="reports_waiting_for_routing",
             ),
+            # People search for a case by the id that the platform gave a report, whichever source sent it.
+            models.Index(
+                fields=["external_id"], condition=~Q(external_id=""), name="reports_by_external_id"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -410,6 +414,9 @@ class Item(models.Model):
             # Detection counts and scores the texts of the last days.
             models.Index(
                 fields=["received_at"], condition=Q(kind="text"), name="items_texts_by_time"
+            ),
+            models.Index(
+                fields=["external_id"], condition=~Q(external_id=""), name="items_by_external_id"
             ),
         ]
 

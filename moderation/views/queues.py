@@ -21,6 +21,7 @@ from accounts.searches import searched, stored_search
 from core.errors import Invalid, Refused
 from core.views import wants_problem
 from moderation import access, actions, case_page
+from moderation.case_search import search_cases
 from moderation.forms import GrantForm, QueueFilterForm, SearchForm, add_errors
 from moderation.models import Case, CaseStatus, CategoryGrant, Queue
 from moderation.views.answers import see
@@ -87,7 +88,7 @@ def search(request: HttpRequest) -> HttpResponse:
     user = person_of(request)
     form = SearchForm(searched(request))
     text = form.cleaned_data["q"] if form.is_valid() else ""
-    cases = access.search_cases(user, text)
+    cases = search_cases(user, text)
     page = Paginator(case_page.queue_rows(cases), ROWS_ON_A_PAGE).get_page(request.GET.get("page"))
     if text:
         actions.record_search(text, found=page.paginator.count, actor=user)

@@ -817,13 +817,16 @@
     );
     const drop = document.createElement("button");
     drop.type = "button";
-    drop.className = "button button--small button--quiet";
+    drop.className = "button button--small";
     drop.textContent = "Discard what I entered";
     drop.addEventListener("click", () => {
       dropDrafts(form);
       location.reload();
     });
-    $(".banner__body", note).append(drop);
+    const actions = document.createElement("div");
+    actions.className = "actions";
+    actions.append(drop);
+    note.append(actions);
     place.prepend(note);
     if (dialog && !dialog.open) openDialog(dialog);
     note.focus();

@@ -132,7 +132,14 @@ class TestFilters:
             drafted_by=legal,
         )
         report = case.case_reports.get().report
-        for typed in (str(case), str(case).lower(), str(report), str(referral), "ESC-2026-000007"):
+        for typed in (
+            str(case),
+            f"C\u2013{case.number}",
+            str(case).lower(),
+            str(report),
+            str(referral),
+            "ESC-2026-000007",
+        ):
             answer = find(desk, reverse("accounts:audit"), {"case": typed})
             chains = {entry.chain for entry in answer.context["slice"].entries}
             assert chains == {f"case:{case.pk}"}, typed

@@ -138,6 +138,8 @@ People
     sent, and no answer that takes  design/test_script.py::test_only_an_ordinary_page_after_it_means_that_a_form_was_taken
     V let go as another character   design/test_script.py::test_letting_go_of_the_key_covers_whatever_character_it_gives_by_then
     a score that rises by a verdict hashing/test_risk_cases.py::test_a_confirmed_decision_makes_no_case_about_what_it_decided
+    a name that turns its line      moderation/test_strangers.py::test_no_page_lets_a_strangers_name_into_its_own_line
+    a name that shows nothing       moderation/test_strangers.py::test_an_invisible_name_is_shown_by_its_code_point_and_its_id
     one decision sent eight times   test_concurrency.py::test_one_form_sent_eight_times_at_once_decides_once
     only the password is known      test_permissions.py::test_a_session_without_a_second_factor_reaches_nothing
     a stolen password, set-up race  accounts/test_own_account.py::test_setting_up_ends_sessions_that_saw_only_the_password

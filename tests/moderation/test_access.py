@@ -10,6 +10,9 @@ from django.urls import reverse
 from core.audit import SYSTEM
 from moderation import access, actions
 from moderation.models import Case, Outcome, Queue
+from referrals import actions as referrals
+from reports.actions import submit_report, upsert_account
+from reports.payloads import AccountPayload, ReportPayload
 from tests.casework import Casework, decide_form, grant_all, url
 from tests.cast import find
 
@@ -170,6 +173,73 @@ def test_one_hit_of_a_search_opens_the_case(held: Case, at_work: Any) -> None:
         answer = find(at_work, search, {"q": text})
         assert answer.status_code == 302, text
         assert answer["Location"] == url("case", held)
+
+
+def test_a_case_is_found_by_every_number_that_people_have(
+    casework: Casework, robin: Any, legal: Any, outsider: Any, session_of: Any
+) -> None:
+    source = casework.source()
+    payload = ReportPayload.model_validate(
+        {
+            "external_id": "their-report-7",
+            "subject": {"account": "somebody"},
+            "reason": "csam",
+            "items": [
+                {
+                    "external_id": "their-message-9",
+                    "surface": "reported_message",
+                    "text": "invented",
+                }
+            ],
+        }
+    )
+    report = submit_report(source, payload=payload, actor=SYSTEM)
+    case = casework.routed(report)
+    said = AccountPayload.model_validate(
+        {
+            "identifiers": [
+                {"kind": "phone", "value": "+31612345678"},
+                {"kind": "email", "value": "somebody@mail.example"},
+            ]
+        }
+    )
+    upsert_account(source, "somebody", payload=said, actor=SYSTEM)
+    casework.published(case, by=robin)
+    agency = referrals.create_recipient(name="Invented", keys="", actor=grant_all(legal))
+    referral = referrals.open_referral(case, recipient=agency, actor=legal)
+    number, reported, referred = (f"{each.number:06d}" for each in (case, report, referral))
+    robins, ottos = session_of(robin), session_of(outsider)
+    for wanted in (
+        f"C\u2013{number}",  # the dash of a letter
+        f"c-{case.number}",
+        f"R-{reported}",
+        f"r\u2011{reported}",
+        "their-report-7",
+        "their-message-9",
+        "+31 6 12 34 56 78",
+        "0031612345678",
+        "Somebody@mail.example",
+        f"ESC-{referral.year}-{referred}",
+        f"esc\u2013{referral.year}\u2013{referred}-r1",
+    ):
+        answer = find(robins, reverse("moderation:search"), {"q": wanted})
+        assert answer.status_code == 302, wanted
+        assert answer["Location"] == url("case", case)
+        page = find(ottos, reverse("moderation:search"), {"q": wanted})
+        assert "No case found" in page.content.decode(), wanted
+
+
+def test_a_number_of_something_else_finds_nothing(held: Case, at_work: Any) -> None:
+    search = reverse("moderation:search")
+    for text in (
+        "R-999999",
+        "ESC-2026-999999",
+        "+31 6 99 99 99 99",
+        "nobody@mail.example",
+        "markerword",
+    ):
+        page = find(at_work, search, {"q": text}).content.decode()
+        assert "No case found" in page, text
 
 
 def test_a_search_is_recorded_without_what_was_typed(held: Case, at_work: Any) -> None:

@@ -7,12 +7,21 @@ from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils.html import escape
 
 from core import vault
+from hashing.models import RiskScore
 from moderation import actions
-from moderation.models import Case, PolicyVersion, Preview, PreviewState, RoutingRule
+from moderation.models import (
+    Case,
+    PolicyVersion,
+    Preview,
+    PreviewState,
+    RoutingReason,
+    RoutingRule,
+)
 from reports.models import ItemKind
-from tests.casework import Casework, hash_finding, url, verdict
+from tests.casework import Casework, hash_finding, term_finding, url, verdict
 from tests.pictures import jpeg
 
 pytestmark = pytest.mark.django_db
@@ -191,8 +200,90 @@ def test_another_open_case_about_the_subject_is_pointed_out(
 ) -> None:
     other = casework.routed(casework.report("subject-of-the-case", reason="grooming"))
     page = read(at_work, url("case", held))
-    assert "1 other case about this subject is open" in page
-    assert url("case", other) in page
+    assert "1 other case about <bdi>subject-of-the-case</bdi> is open" in page
+    banner = page[page.index('id="others-open"') : page.index('id="decide"')]
+    assert url("case", other) in banner
+    assert f"severity--{other.severity}" in banner
+    assert "opened <time" in banner
+    assert page.index('id="others-open"') < page.index('id="evidence-title"')
+
+
+def test_what_was_decided_about_the_subject_is_said_before_it_is_decided_again(
+    held: Case, casework: Casework, robin: Any, at_work: Any
+) -> None:
+    said = verdict(held)
+    said["case_version"] = Case.objects.get(pk=held.pk).version
+    decision = actions.send_now(actions.decide(held, actor=robin, **said), actor=robin)
+    assert actions.publish_decision(decision)
+    again = casework.routed(casework.report("subject-of-the-case", reason="csam"))
+    page = read(at_work, url("case", again))
+    assert "Already decided about <bdi>subject-of-the-case</bdi>" in page
+    banner = page[page.index('id="others-decided"') : page.index('id="evidence-title"')]
+    assert str(held) in banner
+    assert "Confirm and refer" in banner
+    assert 'id="others-decided"' not in read(at_work, url("case", held)), "it is decided itself"
+
+
+def test_another_case_is_listed_once_and_tells_that_it_holds_the_same_media(
+    casework: Casework, at_work: Any
+) -> None:
+    picture = jpeg(11, (96, 64))
+    case = casework.case("somebody", pictures=[picture])
+    other = casework.routed(
+        casework.report("somebody", pictures=[picture], reason="grooming"), term_finding((0, 1))
+    )
+    assert other != case
+    page = read(at_work, url("case", case))
+    linked = page[page.index('id="pane-linked"') :]
+    assert linked.count(url("case", other)) == 1
+    assert "the very same media" in linked
+    assert "Holding the very same media" not in linked
+
+
+def test_a_case_is_taken_over_only_from_somebody(
+    held: Case, casework: Casework, lena: Any, session_of: Any
+) -> None:
+    lenas = session_of(lena)
+    assert 'id="take-over"' in read(lenas, url("case", held))
+    assert 'id="take-over"' not in read(lenas, url("case", casework.case()))
+
+
+def test_a_reason_is_said_once_and_one_risk_number_stands_on_the_page(
+    held: Case, casework: Casework, at_work: Any
+) -> None:
+    first = held.reasons.order_by("pk")[0]
+    for text in (
+        first.text,
+        "Its risk score asks for a look: 94 of 100 (+40: 2 items are known material; and 3 more).",
+        "Its risk score asks for a look: 75 of 100 (+30: 1 decision confirmed a violation).",
+    ):
+        RoutingReason.objects.create(case=held, text=text, severity=first.severity, score=0.9)
+    RiskScore.objects.create(account=held.account, score=77)
+    page = read(at_work, url("case", held))
+    why = page[page.index("Why this case is here") : page.index('id="pane-reports"')]
+    assert why.count(str(escape(first.text))) == 1
+    assert why.count("Its risk score asks for a look") == 1
+    assert re.findall(r"(\d+) of 100", page) == ["77"]
+
+
+def test_nothing_matched_is_not_said_where_something_is_known(
+    held: Case, casework: Casework, at_work: Any
+) -> None:
+    quiet = casework.routed(casework.report("quiet-one", reason="csam", texts=["invented"]))
+    assert "Nothing matched" in read(at_work, url("case", quiet))
+    RiskScore.objects.create(account=quiet.account, score=40)
+    page = read(at_work, url("case", quiet))
+    assert "Nothing matched" not in page
+    assert "stands under Risk" in page
+
+
+def test_the_timeline_counts_what_the_case_shows(casework: Casework, at_work: Any) -> None:
+    report = casework.report(
+        "somebody", pictures=[jpeg(3, (96, 64)), jpeg(4, (96, 64))], description="What I saw."
+    )
+    case = casework.routed(report, hash_finding())
+    assert report.items.count() == 3, "what the reporter wrote is one of them"
+    assert "one report with 2 items" in read(at_work, url("case", case))
 
 
 def test_cases_with_the_very_same_media_are_linked(casework: Casework, at_work: Any) -> None:
