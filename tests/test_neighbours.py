@@ -31,6 +31,7 @@ from hashing.models import (
 )
 from hashing.term_access import rules_of
 from moderation import actions
+from moderation.access import claims_of
 from moderation.actions import attempts, decisions, endpoint_breakers
 from moderation.jobs import make_preview
 from moderation.models import (
@@ -210,3 +211,15 @@ def test_the_list_of_classifiers_names_the_version_in_force_and_not_an_earlier_o
             threshold=0.5,
         )
     assert classifiers_for(policy_admin).get().active_number == 2
+
+
+def test_a_lease_on_a_case_that_is_no_longer_theirs_to_see_is_not_listed(
+    casework: Casework, reviewer: User
+) -> None:
+    grant_all(reviewer)
+    kept, hidden = casework.case("kept"), casework.case("hidden", reason="spam", pictures=[])
+    assert kept.category != hidden.category
+    for case in (kept, hidden):
+        actions.claim(case, actor=reviewer)
+    actions.revoke_category(hidden.category, of=reviewer, actor=SYSTEM)
+    assert [claim.case_id for claim in claims_of(reviewer)] == [kept.pk]

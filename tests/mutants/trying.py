@@ -41,16 +41,22 @@ def codes(code: CodeType) -> Iterator[tuple[str, CodeType]]:
 
 def changed(before: str, after: str, file: str) -> Iterator[tuple[str, int, CodeType]]:
     """Yield what differs between two sources with the same functions: name, how many of this name came before, new code."""
-    old = list(codes(compile(before, file, "exec", dont_inherit=True)))
-    new = list(codes(compile(after, file, "exec", dont_inherit=True)))
+    old, new = (
+        # What lies inside another function is a constant of that one, and the body of a class has run.
+        [
+            (name, code)
+            for name, code in codes(compile(source, file, "exec", dont_inherit=True))
+            if "<locals>" not in name and code.co_flags & inspect.CO_OPTIMIZED
+        ]
+        for source in (before, after)
+    )
     if [name for name, _ in old] != [name for name, _ in new]:
         raise ValueError("the mutant has other functions")
     seen: dict[str, int] = {}
     for (name, one), (_, other) in zip(old, new, strict=True):
         number = seen.get(name, 0)
         seen[name] = number + 1
-        # What lies inside another function is a constant of that one, which differs as well; the body of a class has run.
-        if one != other and "<locals>" not in name and one.co_flags & inspect.CO_OPTIMIZED:
+        if one != other:
             yield name, number, other
 
 
