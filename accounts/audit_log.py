@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from core import audit
 from core.audit_events import AuditEvent
 from core.foreign import plain_dashes
 from core.models import AuditEntry
+from core.tables import csv_line
 
 ENTRIES_ON_A_PAGE = 50
 _CSV_COLUMNS = [
@@ -152,17 +151,14 @@ def as_ndjson(entries: QuerySet[AuditEntry]) -> Iterator[str]:
 
 def as_csv(entries: QuerySet[AuditEntry]) -> Iterator[str]:
     """Yield a CSV table, oldest first. Constant memory."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(_CSV_COLUMNS)
+    rows, size = [csv_line(_CSV_COLUMNS)], 0
     for entry in entries.order_by("id").iterator(chunk_size=1000):
-        row = [_cell(entry, column) for column in _CSV_COLUMNS]
-        writer.writerow(row)
-        if buffer.tell() > 64 * 1024:
-            yield buffer.getvalue()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue()
+        rows.append(csv_line(_cell(entry, column) for column in _CSV_COLUMNS))
+        size += len(rows[-1])
+        if size > 64 * 1024:
+            yield "".join(rows)
+            rows, size = [], 0
+    yield "".join(rows)
 
 
 def _cell(entry: AuditEntry, column: str) -> str:
@@ -171,6 +167,4 @@ def _cell(entry: AuditEntry, column: str) -> str:
         return audit.timestamp(value)
     if column == "data":
         return audit.canonical(value)
-    text = str(value)
-    # A spreadsheet runs cells that begin like this as formulas; an address or label may be a trap.
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+    return str(value)

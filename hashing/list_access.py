@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterator
@@ -17,7 +15,9 @@ from django.shortcuts import get_object_or_404
 
 from accounts.models import User
 from accounts.permissions import Permission
+from core.tables import csv_line
 from hashing import lookup
+from hashing.csv_lists import COLUMNS
 from hashing.models import Digest, Flag, HashEntry, HashImport, HashList
 from reports.models import Item
 
@@ -165,13 +165,11 @@ def export_rows(hash_list: HashList, form: str) -> Iterator[str]:
         .values_list("algorithm", "value", "note", "retired_at", "retired_reason")
     )
     if form == "csv":
-        yield "algorithm,value,note,retired_at,retired_reason\n"
+        yield csv_line(COLUMNS)
     for algorithm, value, note, retired_at, reason in entries.iterator(chunk_size=5000):
         retired = retired_at.isoformat() if retired_at else ""
         if form == "csv":
-            out = io.StringIO()
-            csv.writer(out).writerow([algorithm, value, _plain(note), retired, _plain(reason)])
-            yield out.getvalue()
+            yield csv_line((algorithm, value, note, retired, reason))
         else:
             document = {"algorithm": algorithm, "value": value, "note": note}
             if retired:
@@ -181,14 +179,5 @@ def export_rows(hash_list: HashList, form: str) -> Iterator[str]:
 
 def problems_as_csv(file_import: HashImport) -> str:
     """Return the bad rows that were kept of an import, as CSV."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(["row", "reason"])
-    for problem in file_import.problems:
-        writer.writerow([problem["row"], _plain(problem["reason"])])
-    return out.getvalue()
-
-
-def _plain(cell: str) -> str:
-    # A spreadsheet takes a cell that begins so for a formula.
-    return f"'{cell}" if cell[:1] in {"=", "+", "-", "@"} else cell
+    rows = [csv_line((each["row"], each["reason"])) for each in file_import.problems]
+    return "".join([csv_line(("row", "reason")), *rows])

@@ -1,38 +1,79 @@
-"""Reading hash lists of any size, row by row. Values in, values out.
+"""Reading hash lists of any size, row by row: for the page, the command, the worker and exchanges alike.
 
-Read are CSV with or without a heading, lines of "type hash" as ThreatExchange's file exchange has them, NDJSON, and
+Values in, values out. Read are CSV with or without a heading, lines of "type hash" as ThreatExchange's file exchange has them, NDJSON, and
 a JSON array or an object whose ``entries``, ``data``, ``hashes`` or ``signals`` is one. Objects name the algorithm
 (``algorithm``, ``type``, ``signal_type``, ``hash_type``), the digest (``value``, ``hash``, ``digest``, ``indicator``,
-``signal_str``) and a note. Memory does not grow with the file.
+``signal_str``), a note, and ``retired_at`` with ``retired_reason``. Memory does not grow with the file.
 """
 
 from __future__ import annotations
 
 import codecs
-import csv
-import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from hashing.csv_lists import NOTE_LENGTH, Problem, Row, heading, normalised
+from core.tables import LONGEST_LINE, Table, lines, restored
+from hashing.csv_lists import (
+    FIRST_ORDER,
+    Parsed,
+    Problem,
+    Row,
+    checked,
+    fits,
+    heading,
+    ignored_of,
+)
 
-__all__ = ["LONGEST_LINE", "read_rows"]
+__all__ = ["parse", "read_rows"]
 
-LONGEST_LINE = 64 * 1024
 _PIECE = 1 << 16
+MOST_IGNORED = 20
 _ARRAYS = ("entries", "data", "hashes", "signals")
 _TYPE = ("algorithm", "type", "signal_type", "hash_type", "hashtype", "signaltype")
-_VALUE = ("value", "hash", "digest", "hash_value", "indicator", "signal_str", "signal", "hashvalue")
+_VALUE = (
+    "value",
+    "hash",
+    "digest",
+    "hash_value",
+    "indicator",
+    "signal_str",
+    "signal_val",
+    "signal",
+    "hashvalue",
+)
 _NOTE = ("note", "notes", "comment", "description")
 
 
-def read_rows(stream: BinaryIO) -> Iterator[Row | Problem]:
+def parse(stream: BinaryIO, *, most_rows: int) -> Parsed:
+    """Read a whole file. Raises ValueError with a sentence when it is not readable as a list at all."""
+    parsed = Parsed()
+    seen: set[tuple[str, str]] = set()
+    ignored: dict[str, None] = {}
+    for each in read_rows(stream, ignored):
+        if len(parsed.rows) + parsed.refused >= most_rows:
+            raise ValueError(f"The file has more than {most_rows:,} rows.")
+        if isinstance(each, Problem):
+            parsed.refuse(each)
+        elif (each.algorithm, each.value) in seen:
+            parsed.duplicates += 1
+        else:
+            seen.add((each.algorithm, each.value))
+            parsed.rows.append(each)
+    if not parsed.rows and not parsed.refused:
+        raise ValueError("The file holds no rows.")
+    parsed.ignored = tuple(ignored)
+    return parsed
+
+
+def read_rows(stream: BinaryIO, ignored: dict[str, None] | None = None) -> Iterator[Row | Problem]:
     """Yield every row, good or bad, in order; numbers count lines or entries from 1.
 
-    Raises ValueError with a sentence when the file is not readable as a list at all.
+    The names of columns that are not read are put in ``ignored``. Raises ValueError with a sentence when the file is
+    not readable as a list at all.
     """
+    ignored = {} if ignored is None else ignored
     text = _text(stream)
     head = ""
     for piece in text:
@@ -44,19 +85,23 @@ def read_rows(stream: BinaryIO) -> Iterator[Row | Problem]:
         raise ValueError("The file is empty.")
     rest = _joined(head, text)
     if beginning[0] == "[":
-        yield from _of_objects(_elements(rest))
+        yield from _of_objects(_elements(rest), ignored)
     elif beginning[0] == "{" and not _is_ndjson(beginning):
-        yield from _of_objects(_elements(_after_array_begins(rest)))
+        yield from _of_objects(_elements(_after_array_begins(rest)), ignored)
     elif beginning[0] == "{":
-        yield from _of_objects(_json_lines(rest))
+        yield from _of_objects(_json_lines(rest), ignored)
     else:
-        yield from _of_lines(rest)
+        yield from _of_table(rest, ignored)
 
 
 def _text(stream: BinaryIO) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     try:
         while piece := stream.read(_PIECE):
+            if piece[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+                raise ValueError(
+                    "The file is not text in UTF-8 but in UTF-16, as Excel’s “Unicode text” is: save it as “CSV UTF-8”."
+                )
             if text := decoder.decode(piece):
                 yield text
         if text := decoder.decode(b"", final=True):
@@ -70,21 +115,6 @@ def _joined(head: str, rest: Iterator[str]) -> Iterator[str]:
     yield from rest
 
 
-def _lines(pieces: Iterator[str]) -> Iterator[tuple[int, str]]:
-    """Yield (number, line) without line ends. Raises ValueError for one that never ends."""
-    pending, number = "", 0
-    for piece in pieces:
-        pending += piece
-        *whole, pending = re.split(r"\r\n|\n|\r(?!$)", pending)
-        for line in whole:
-            number += 1
-            yield number, line
-        if len(pending) > LONGEST_LINE:
-            raise ValueError(f"Line {number + 1} is longer than {LONGEST_LINE:,} characters.")
-    if pending.strip():
-        yield number + 1, pending
-
-
 def _is_ndjson(beginning: str) -> bool:
     first = beginning.splitlines()[0]
     try:
@@ -94,52 +124,41 @@ def _is_ndjson(beginning: str) -> bool:
     return isinstance(said, dict) and not any(isinstance(said.get(key), list) for key in _ARRAYS)
 
 
-# ── Lines ─────────────────────────────────────────────────────────────────────────────────────
-def _of_lines(pieces: Iterator[str]) -> Iterator[Row | Problem]:
-    order = {"algorithm": 0, "value": 1, "note": 2}
-    separator = ""
-    for number, line in _lines(pieces):
-        if not line.strip() or line.lstrip().startswith("#"):
+# ── Tables ────────────────────────────────────────────────────────────────────────────────────
+def _of_table(pieces: Iterator[str], ignored: dict[str, None]) -> Iterator[Row | Problem]:
+    table = Table(pieces, fits=fits)
+    order = FIRST_ORDER
+    names: list[str] = []
+    for count, (number, cells) in enumerate(table):
+        if count == 0 and (found := heading(cells)) is not None:
+            order, names = found, cells
+            ignored |= dict.fromkeys(ignored_of(cells))
+            # A row may begin with its note, and a note with any sign.
+            table.has_comments = 0 in (order["algorithm"], order["value"])
             continue
-        if not separator:
-            separator = max(",;\t", key=line.count)
-            if not line.count(separator):
-                separator = " "
-            cells = _cells(line, separator)
-            found = heading(cells) if separator != " " else None
-            if found is not None:
-                order = found
-                continue
-        yield _row(number, _cells(line, separator), order)
+        yield _row(number, cells, order, names)
 
 
-def _cells(line: str, separator: str) -> list[str]:
-    if separator == " ":
-        return line.split(None, 2)
-    try:
-        return next(csv.reader(io.StringIO(line), delimiter=separator))
-    except (csv.Error, StopIteration):
-        return [line]
-
-
-def _row(number: int, cells: list[str], order: dict[str, int]) -> Row | Problem:
-    cell = {name: cells[at].strip() for name, at in order.items() if at < len(cells)}
-    return _checked(number, cell.get("algorithm", ""), cell.get("value", ""), cell.get("note", ""))
-
-
-def _checked(number: int, algorithm: str, value: str, note: str) -> Row | Problem:
-    try:
-        known, digest = normalised(algorithm, value)
-    except ValueError as wrong:
-        return Problem(number, str(wrong))
-    if len(note) > NOTE_LENGTH:
-        return Problem(number, f"The note is longer than {NOTE_LENGTH} characters.")
-    return Row(number, known, digest, note.replace("\x00", ""))
+def _row(
+    number: int, cells: Sequence[str], order: Mapping[str, int], names: Sequence[str] = ()
+) -> Row | Problem:
+    said = {name: restored(cells[at].strip()) for name, at in order.items() if at < len(cells)}
+    used = set(order.values())
+    others = {
+        name: cells[at] for at, name in enumerate(names) if at not in used and at < len(cells)
+    }
+    if any(cell.strip() for cell in cells[len(names) if names else len(order) :]):
+        columns = len(names) or len(order)
+        return Problem(
+            number,
+            f"The row has {len(cells)} cells, the table {columns} columns: is a separator inside a note? Then quote the note.",
+        )
+    return checked(number, said, others)
 
 
 # ── JSON ──────────────────────────────────────────────────────────────────────────────────────
 def _json_lines(pieces: Iterator[str]) -> Iterator[Any]:
-    for number, line in _lines(pieces):
+    for number, line in lines(pieces):
         if line.strip():
             try:
                 yield json.loads(line)
@@ -191,22 +210,40 @@ def _elements(pieces: Iterator[str]) -> Iterator[Any]:
         yield element
 
 
-def _of_objects(elements: Iterator[Any]) -> Iterator[Row | Problem]:
+def _of_objects(elements: Iterator[Any], ignored: dict[str, None]) -> Iterator[Row | Problem]:
     for number, element in enumerate(elements, start=1):
         if isinstance(element, Problem):
             yield element
         elif isinstance(element, dict):
-            lowered = {str(key).lower(): value for key, value in element.items()}
-            yield _checked(
-                number, _first(lowered, _TYPE), _first(lowered, _VALUE), _first(lowered, _NOTE)
-            )
+            yield _of_object(number, element, ignored)
         elif isinstance(element, list) and 2 <= len(element) <= 3:
-            yield _row(
-                number, [str(part) for part in element], {"algorithm": 0, "value": 1, "note": 2}
-            )
+            yield _row(number, [_text_of(part) for part in element], FIRST_ORDER)
         else:
             yield Problem(number, "An entry is an object with algorithm and value.")
 
 
+def _of_object(number: int, element: dict[Any, Any], ignored: dict[str, None]) -> Row | Problem:
+    lowered = {str(key).lower(): value for key, value in element.items()}
+    found = {
+        "algorithm": _first(lowered, _TYPE),
+        "value": _first(lowered, _VALUE),
+        "note": _first(lowered, _NOTE),
+        "retired_at": _first(lowered, ("retired_at",)),
+        "retired_reason": _first(lowered, ("retired_reason",)),
+    }
+    known = {*_TYPE, *_VALUE, *_NOTE, "retired_at", "retired_reason"}
+    others = {key: _text_of(value) for key, value in lowered.items() if key not in known}
+    if len(ignored) < MOST_IGNORED:
+        ignored |= dict.fromkeys(ignored_of(others))
+    return checked(number, found, others)
+
+
+def _text_of(value: Any) -> str:
+    """Return what a JSON value says, as it would be written in a table."""
+    if value is None or value is False or value in ([], {}):
+        return ""
+    return str(value).strip()
+
+
 def _first(said: dict[str, Any], names: tuple[str, ...]) -> str:
-    return next((str(said[name]) for name in names if said.get(name) is not None), "")
+    return next((_text_of(said[name]) for name in names if said.get(name) is not None), "")

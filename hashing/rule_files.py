@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterable
 
 from core.errors import Invalid
+from core.tables import csv_line, restored
 from hashing.rule_lines import Rule, RuleKind, parse_rule
 
 __all__ = ["COLUMNS", "MOST_TERMS", "csv_of", "lines_of_csv", "parse_terms"]
@@ -85,7 +86,7 @@ def lines_of_csv(text: str) -> list[str]:
     """
     first = text.partition("\n")[0]
     separator = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     lines: list[str] = []
     order: dict[str, int] = {}
     try:
@@ -121,7 +122,7 @@ def _columns(row: list[str]) -> dict[str, int]:
 
 
 def _line(row: list[str], order: dict[str, int]) -> str:
-    cell = {name: row[at].strip() for name, at in order.items() if at < len(row)}
+    cell = {name: restored(row[at].strip()) for name, at in order.items() if at < len(row)}
     rule = " ".join(cell.get("rule", "").splitlines()).replace("\t", " ")
     if not rule:
         return ""
@@ -132,20 +133,18 @@ def _line(row: list[str], order: dict[str, int]) -> str:
         options.append(f"lang={','.join(languages.replace(',', ' ').split())}")
     if level := cell.get("level"):
         options.append(f"level={level}")
-    line = f"{rule} {{{' '.join(options)}}}" if options else rule
+    written = f"{rule} {{{' '.join(options)}}}" if options else rule
     note = " ".join(cell.get("note", "").split())
-    return f"{line}\t{note}" if note else line
+    return f"{written}\t{note}" if note else written
 
 
 def csv_of(rules: Iterable[Rule]) -> str:
     """Return rules as CSV that can be imported again."""
-    file = io.StringIO(newline="")
-    writer = csv.writer(file)
-    writer.writerow(COLUMNS)
+    found = [csv_line(COLUMNS)]
     for rule in rules:
         score = f"{rule.score:g}" if rule.score is not None else ""
-        writer.writerow([str(rule), score, " ".join(rule.languages), rule.level, rule.note])
-    return file.getvalue()
+        found.append(csv_line((str(rule), score, " ".join(rule.languages), rule.level, rule.note)))
+    return "".join(found)
 
 
 def kinds_of(rules: Iterable[Rule]) -> dict[RuleKind, int]:

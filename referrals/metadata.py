@@ -6,13 +6,12 @@ left out rather than shown empty; what is known and not handed over is said in `
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from core.tables import csv_line
 from referrals.custody import utc_text
 
 if TYPE_CHECKING:
@@ -339,34 +338,31 @@ _COLUMNS = (
 def messages_csv(conversation: Conversation) -> bytes:
     """The same for a spreadsheet, safe to open in one.
 
-    A cell that begins like a formula gets an apostrophe in front: a message must not be able to
-    run something on an officer's machine. The JSON Lines file has the text unchanged.
+    A cell that begins like a formula gets an apostrophe in front (``core.tables``): a message must not be able to
+    run something on an officer's machine. README.txt says so; the JSON Lines file has the text unchanged.
     """
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\r\n")
-    writer.writerow(_COLUMNS)
-    for position, message in enumerate(conversation.messages, start=1):
-        writer.writerow(
-            _cell(value)
-            for value in (
-                str(position),
-                message.id,
-                time_text(message.sent_at),
-                time_text(message.received_at),
-                message.sender,
-                "yes" if message.is_reported else "no",
-                " ".join(message.exhibits),
-                "[left out of this package]" if message.is_left_out else message.text,
-                message.surface,
-                message.report,
-                message.source_url,
-                message.upload_ip,
-                "" if message.upload_port is None else str(message.upload_port),
-                "" if message.is_public is None else "yes" if message.is_public else "no",
-                message.original_name,
-            )
+    rows = [
+        (
+            str(position),
+            message.id,
+            time_text(message.sent_at),
+            time_text(message.received_at),
+            message.sender,
+            "yes" if message.is_reported else "no",
+            " ".join(message.exhibits),
+            "[left out of this package]" if message.is_left_out else message.text,
+            message.surface,
+            message.report,
+            message.source_url,
+            message.upload_ip,
+            "" if message.upload_port is None else str(message.upload_port),
+            "" if message.is_public is None else "yes" if message.is_public else "no",
+            message.original_name,
         )
-    return b"\xef\xbb\xbf" + stream.getvalue().encode("utf-8", "backslashreplace")
+        for position, message in enumerate(conversation.messages, start=1)
+    ]
+    text = "".join(csv_line(row) for row in (_COLUMNS, *rows))
+    return b"\xef\xbb\xbf" + text.encode("utf-8", "backslashreplace")
 
 
 def _message(message: Message) -> dict[str, Any]:
@@ -393,10 +389,6 @@ def _message(message: Message) -> dict[str, Any]:
             "is_public": message.is_public,
         }
     )
-
-
-def _cell(value: str) -> str:
-    return f"'{value}" if value.lstrip()[:1] in ("=", "+", "-", "@") else value
 
 
 def known(fields: Mapping[str, Any]) -> dict[str, Any]:

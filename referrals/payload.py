@@ -72,7 +72,11 @@ def readme(spec: PackageSpec) -> str:
     )
     supersedes = f"\nIt replaces {spec.supersedes}. Please stop using that one.\n"
     conversations = (
-        "    data/metadata/messages/    conversation context, JSON Lines and CSV\n"
+        "    data/metadata/messages/    conversation context, JSON Lines and CSV; the CSV is for\n"
+        "                               spreadsheets: a cell that begins like a formula (with = + - @,\n"
+        "                               also in full width, a tab or a line end, behind white space or\n"
+        "                               apostrophes) has one apostrophe added in front. Take that one\n"
+        "                               away to undo it; the JSON Lines have every text unchanged\n"
         if spec.conversations
         else ""
     )

@@ -17,7 +17,7 @@ from accounts.permissions import Permission
 from core import audit
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
-from hashing import csv_lists
+from hashing import csv_lists, list_files
 from hashing.csv_lists import Problem
 from hashing.models import Category, HashEntry, HashImport, HashList
 
@@ -69,7 +69,7 @@ class ImportResult:
     """What an import came to. When ``is_done`` is false nothing was kept.
 
     ``known`` entries were on the list already (``retired`` of them stay retired), ``duplicates`` stood in the
-    file before; ``problems`` are the first 200 of ``refused`` rows.
+    file before; ``problems`` are the first 200 of ``refused`` rows; ``ignored`` columns were not read.
     """
 
     is_done: bool
@@ -80,6 +80,7 @@ class ImportResult:
     duplicates: int
     refused: int
     problems: tuple[Problem, ...]
+    ignored: tuple[str, ...] = ()
 
 
 @transaction.atomic
@@ -173,15 +174,15 @@ def import_csv(
     skip_bad_rows: bool = False,
     most_rows: int = MOST_ROWS,
 ) -> ImportResult:
-    """Add the entries of a CSV file (algorithm, value, note) to a list.
+    """Add the entries of a file, of whatever form ``list_files`` reads, to a list.
 
-    All or nothing: with one bad row nothing is kept and every problem is named, unless
+    A row that is marked as retired comes in retired, with its time and reason. All or nothing: with one bad row nothing is kept and every problem is named, unless
     ``skip_bad_rows``. An entry that was retired stays retired: somebody took it off for a reason. Raises
     Invalid when the file is not readable at all. Can be undone by retiring the entries.
     """
     require(actor, Permission.HASHING_LISTS_EDIT)
     try:
-        parsed = csv_lists.parse(stream, most_rows=most_rows)
+        parsed = list_files.parse(stream, most_rows=most_rows)
     except ValueError as unreadable:
         raise Invalid({"file": [str(unreadable)]}) from None
     total = len(parsed.rows) + parsed.refused + parsed.duplicates
@@ -196,6 +197,7 @@ def import_csv(
             duplicates=parsed.duplicates,
             refused=parsed.refused,
             problems=problems,
+            ignored=parsed.ignored,
         )
     person = actor if isinstance(actor, User) else None
     with transaction.atomic():
@@ -208,6 +210,7 @@ def import_csv(
             refused=parsed.refused,
             duplicates=parsed.duplicates,
             problems=[{"row": each.number, "reason": each.reason} for each in problems],
+            ignored_columns=list(parsed.ignored),
             imported_by=person,
         )
         rows = iter(parsed.rows)
@@ -219,6 +222,8 @@ def import_csv(
                         algorithm=row.algorithm,
                         value=row.value,
                         note=row.note,
+                        retired_at=row.retired_at,
+                        retired_reason=row.retired_reason,
                         imported_in=known_import,
                         added_by=person,
                         # The list is locked: what the trigger would look up for each row.
@@ -256,6 +261,7 @@ def import_csv(
         duplicates=parsed.duplicates,
         refused=parsed.refused,
         problems=problems,
+        ignored=parsed.ignored,
     )
 
 
@@ -278,6 +284,7 @@ def put_entry(
     """Do what ``add_entry`` does for a verb that asked its own permission. Undone by ``retire_entry``."""
     try:
         algorithm, value = csv_lists.normalised(algorithm, value)
+        csv_lists.check_listable(algorithm, value)
     except ValueError as problem:
         raise Invalid({"value": [str(problem)]}) from None
     if len(note) > csv_lists.NOTE_LENGTH:

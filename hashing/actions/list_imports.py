@@ -133,7 +133,12 @@ def keep_import(file_import: HashImport) -> AbstractContextManager[None]:
 
 @transaction.atomic
 def stage_rows(
-    file_import: HashImport, rows: Sequence[Row], problems: Sequence[Problem], *, read_bytes: int
+    file_import: HashImport,
+    rows: Sequence[Row],
+    problems: Sequence[Problem],
+    *,
+    read_bytes: int,
+    ignored: Sequence[str] = (),
 ) -> bool:
     """Keep the next rows of an import beside the list; return False when it was cancelled or taken by others."""
     known = (
@@ -146,17 +151,28 @@ def stage_rows(
     with (
         connection.cursor() as cursor,
         cursor.copy(
-            "COPY hashing_stagedrow (file_import_id, algorithm, value, note) FROM STDIN"
+            "COPY hashing_stagedrow (file_import_id, algorithm, value, note, retired_at, "
+            "retired_reason) FROM STDIN"
         ) as copy,
     ):
         for row in rows:
-            copy.write_row((file_import.pk, row.algorithm, row.value, row.note))
+            copy.write_row(
+                (
+                    file_import.pk,
+                    row.algorithm,
+                    row.value,
+                    row.note,
+                    row.retired_at,
+                    row.retired_reason,
+                )
+            )
     room = PROBLEMS_KEPT - len(known.problems)
     kept = [{"row": each.number, "reason": each.reason} for each in problems[: max(room, 0)]]
     HashImport.objects.filter(pk=known.pk).update(
         rows=F("rows") + len(rows) + len(problems),
         refused=F("refused") + len(problems),
         problems=[*known.problems, *kept],
+        ignored_columns=list(ignored),
         read_bytes=read_bytes,
         due_at=Now() + LEASE,
     )
@@ -188,8 +204,9 @@ def finish_import(file_import: HashImport, *, actor: Actor = audit.SYSTEM) -> Ha
         with connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO hashing_hashentry (hash_list_id, algorithm, value, note, "
-                "imported_in_id, added_by_id, list_version, retired_reason) "
-                "SELECT DISTINCT ON (algorithm, value) %s, algorithm, value, note, %s, %s, %s, '' "
+                "imported_in_id, added_by_id, list_version, retired_at, retired_reason) "
+                "SELECT DISTINCT ON (algorithm, value) %s, algorithm, value, note, %s, %s, %s, "
+                "retired_at, retired_reason "
                 "FROM hashing_stagedrow WHERE file_import_id = %s "
                 "ORDER BY algorithm, value, id ON CONFLICT DO NOTHING",
                 [

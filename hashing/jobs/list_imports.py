@@ -59,16 +59,21 @@ class _Counted:
 def _stage(file_import: HashImport, stream: _Counted) -> bool:
     rows: list[Row] = []
     problems: list[Problem] = []
-    for each in read_rows(stream):  # type: ignore[arg-type]  # It reads, and nothing else is asked of it.
+    ignored: dict[str, None] = {}
+    for each in read_rows(stream, ignored):  # type: ignore[arg-type]  # It reads, and nothing else is asked of it.
         if isinstance(each, Row):
             rows.append(each)
         else:
             problems.append(each)
         if len(rows) + len(problems) >= BATCH:
-            if not actions.stage_rows(file_import, rows, problems, read_bytes=stream.count):
+            if not actions.stage_rows(
+                file_import, rows, problems, read_bytes=stream.count, ignored=list(ignored)
+            ):
                 return False
             rows, problems = [], []
-    return actions.stage_rows(file_import, rows, problems, read_bytes=stream.count)
+    return actions.stage_rows(
+        file_import, rows, problems, read_bytes=stream.count, ignored=list(ignored)
+    )
 
 
 def sweep_imports() -> int:

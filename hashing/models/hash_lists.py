@@ -173,6 +173,7 @@ class HashImport(models.Model):
     refused = models.PositiveIntegerField(default=0)
     duplicates = models.PositiveIntegerField(default=0)
     problems = models.JSONField(default=list)
+    ignored_columns = models.JSONField(default=list, help_text="Columns that were not read.")
     imported_by = models.ForeignKey(
         "accounts.User", null=True, on_delete=models.PROTECT, related_name="+"
     )
@@ -203,6 +204,8 @@ class StagedRow(models.Model):
     algorithm = models.CharField(max_length=8)
     value = models.CharField(max_length=64)
     note = models.CharField(max_length=500, blank=True)
+    retired_at = models.DateTimeField(null=True, blank=True)
+    retired_reason = models.CharField(max_length=500, blank=True)
 
 
 class HashEntry(models.Model):

@@ -256,4 +256,6 @@ def _in_words(result: actions.ImportResult) -> str:
         parts.append(f"{result.duplicates:,} twice in the file")
     if result.refused:
         parts.append(f"{result.refused:,} bad rows left out")
+    if result.ignored:
+        parts.append(f"columns that were not read: {', '.join(result.ignored)}")
     return f"{result.rows:,} rows read: {'; '.join(parts)}."

@@ -14,7 +14,7 @@ from accounts.models import User
 from core.audit import SYSTEM
 from core.errors import Invalid, Refused
 from core.models import AuditEntry
-from hashing import actions, csv_lists, term_access
+from hashing import actions, csv_lists, list_files, term_access
 from hashing.models import Category, HashEntry, HashImport, HashList, TermChange, TermList
 from hashing.sealing import ListSeal
 
@@ -24,7 +24,7 @@ PDQ, PHASH = "d" * 64, "e" * 16
 
 def parse(text: str | bytes, most_rows: int = 1000) -> csv_lists.Parsed:
     data = text if isinstance(text, bytes) else text.encode()
-    return csv_lists.parse(io.BytesIO(data), most_rows=most_rows)
+    return list_files.parse(io.BytesIO(data), most_rows=most_rows)
 
 
 def take(hash_list: HashList, text: str | bytes, **more: Any) -> actions.ImportResult:
@@ -73,12 +73,12 @@ def test_bad_rows_are_named_by_line_and_reason(line: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "holds no rows"),
+        (b"", "is empty"),
         (b"algorithm,value\n", "holds no rows"),
         (b"\xff\xfe\x00m\x00d", "not text in UTF-8"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\xff", "not text in UTF-8"),
         (b"value,note\nabc,def\n", "names no column “algorithm”"),
-        (b'md5,"' + b"a" * 200_000, "not readable as CSV"),
+        (b'md5,"' + b"a" * 200_000, "Line 1 is longer than"),
     ],
 )
 def test_files_that_are_no_lists_are_refused(data: bytes, words: str) -> None:

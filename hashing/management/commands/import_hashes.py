@@ -57,3 +57,5 @@ class Command(BaseCommand):
             f"({result.retired} retired), {result.duplicates} twice in the file, "
             f"{result.refused} left out."
         )
+        if result.ignored:
+            self.stdout.write(f"Columns that were not read: {', '.join(result.ignored)}.")
