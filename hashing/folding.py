@@ -30,6 +30,7 @@ from hashing.folding_tables import (
     Table,
     codes_of,
     continues,
+    gaps,
     is_decoration,
     is_invisible,
     properties,
@@ -47,6 +48,7 @@ __all__ = [
     "fold",
     "is_invisible",
     "level_of",
+    "squeezed",
     "steps_of",
 ]
 
@@ -224,6 +226,34 @@ def fold(text: str, steps: Steps = LEVELS["folded"]) -> Folded:
                 kept=kept,
             )
     return Folded(text, plain, steps, stretches=stretches, counts=counts, sorted_=sorted_)
+
+
+def squeezed(plain: str, steps: Steps) -> tuple[str, _Places | None]:
+    """Return a folded text with one space wherever words are apart, and where each character stood (None: there).
+
+    White space always parts words; with ``Step.GAPS`` whatever is no part of one does, of any kind and number.
+    """
+    if not plain:
+        return plain, None
+    codes, capped = _capped(plain)
+    gap = gaps(with_signs=Step.GAPS in steps).take(capped)
+    if codes.dtype != np.uint8:
+        # A mark behind a gap decorates no letter: an accent that stands alone is a space with a mark.
+        mark = properties()[3].take(capped)
+        if mark.any():
+            base = np.maximum.accumulate(np.where(mark, 0, np.arange(len(codes))))
+            gap |= mark & gap[base]
+    kept = np.ones(len(codes), bool)
+    kept[1:] = ~(gap[1:] & gap[:-1])
+    if kept.all():
+        out, places = codes.copy(), None
+        out[gap] = 0x20
+    else:
+        places = np.flatnonzero(kept)
+        out = codes[places]
+        out[gap[places]] = 0x20
+    text = out.tobytes().decode("ascii") if out.dtype == np.uint8 else text_of(out)
+    return text, places
 
 
 _ASCII_SIGNS = {ord(sign): letter for sign, letter in LEET.items() if sign.isascii()}

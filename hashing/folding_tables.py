@@ -20,6 +20,7 @@ __all__ = [
     "Table",
     "codes_of",
     "continues",
+    "gaps",
     "is_decoration",
     "is_invisible",
     "properties",
@@ -37,13 +38,14 @@ class Step(StrEnum):
     SIGNS = "signs"
     REPEATS = "repeats"
     SPACED = "spaced"
+    GAPS = "gaps"
 
 
 Steps = frozenset[Step]
 
 LEVELS: dict[str, Steps] = {
     "exact": frozenset(),
-    "folded": frozenset({Step.CASE}),
+    "folded": frozenset({Step.CASE, Step.GAPS}),
     "evasive": frozenset(Step),
 }
 """Named sets of steps. ``exact`` still takes canonically equivalent writings as one (UAX #15)."""
@@ -271,6 +273,17 @@ _UNSPACED = (
     (0xFF66, 0xFF9F),  # Half-width Katakana
     (0x20000, 0x323AF),
 )
+
+
+@functools.lru_cache
+def gaps(*, with_signs: bool) -> NDArray[np.bool_]:
+    """Return for each code point whether it may stand between the words of a phrase: white space, or all but words."""
+    if with_signs:
+        found = ~properties()[0]
+        # Letters only to a reader: flags and squares part words, unless look-alikes made letters of them before.
+        found[[ord("_"), *(ord(char) for char in SQUARED | GREY)]] = True
+        return found
+    return np.array([chr(code).isspace() for code in range(LIMIT + 1)])
 
 
 @functools.lru_cache(maxsize=1)

@@ -47,6 +47,7 @@ STEP_CHOICES = [
     (Step.SIGNS.value, "Digits and signs for letters: 4 and @ as a"),
     (Step.REPEATS.value, "Repeated letters: helloooo as hello"),
     (Step.SPACED.value, "Letters set apart: m a r k e r as marker"),
+    (Step.GAPS.value, "Signs between the words of a phrase: marker-word as marker word"),
 ]
 
 

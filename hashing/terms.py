@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from enum import StrEnum
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import ahocorasick
 
-from hashing.folding import LEVELS, Folded, Step, Steps, fold
+from hashing.folding import LEVELS, Folded, Step, Steps, fold, squeezed
+from hashing.lookalikes import LEET
 
 __all__ = ["Bound", "Match", "Matcher", "explain"]
 
@@ -49,8 +50,15 @@ class _Listed(NamedTuple, Generic[Key]):
     has_letter: bool
 
 
+_SIGNS = frozenset(sign for sign in LEET if not sign.isalnum())
+
+
 class Matcher(Generic[Key]):
-    """Many terms under the same folding steps, compiled into one automaton."""
+    """Many terms under the same folding steps, compiled into one automaton, and one more for phrases.
+
+    A phrase is a term of several words. Between them any white space may stand, and with ``Step.GAPS`` signs of any
+    kind and number: phrases are looked for in the text with one space for all of these (``folding.squeezed``).
+    """
 
     def __init__(
         self,
@@ -61,22 +69,31 @@ class Matcher(Generic[Key]):
         self._takes_signs = Step.SIGNS in steps
         self._takes_spaced = Step.SPACED in steps
         by_text: dict[str, list[_Listed[Key]]] = {}
+        phrases: dict[str, list[_Listed[Key]]] = {}
+        again: list[tuple[Key, str, Bound]] = []
         self._open: set[int] = set()
         """Lengths of terms that need not begin and end a word."""
         for key, text, *bounds in terms:
             bound = bounds[0] if bounds else Bound.WORD
+            has_letter = any(char.isalpha() for char in text)
+            phrase = self._phrase(text)
+            if phrase:
+                listed = _Listed(key, bound, phrase, False, has_letter)  # noqa: FBT003 — a field
+                phrases.setdefault(self._scanned(phrase), []).append(listed)
+                again.append((key, text, bound))
             for written, is_spaced in self._writings(text):
-                has_letter = any(char.isalpha() for char in text)
+                if phrase and not is_spaced:
+                    continue
                 listed = _Listed(key, bound, written, is_spaced, has_letter)
                 by_text.setdefault(self._scanned(written), []).append(listed)
                 if bound != Bound.WORD:
                     self._open.add(len(written))
-        self._automaton = ahocorasick.Automaton()
-        for written, some in by_text.items():
-            self._automaton.add_word(written, (len(written), some))
-        if by_text:
-            self._automaton.make_automaton()
-        self._is_empty = not by_text
+        self._automaton = _compiled(by_text)
+        self._phrases = _compiled(phrases)
+        # A sign behind a word may stand for a letter or part two words: where it may, phrases are tried both ways.
+        self._plain: Matcher[Key] | None = None
+        if again and self._takes_signs and Step.GAPS in steps:
+            self._plain = Matcher(again, steps - {Step.SIGNS, Step.SPACED})
 
     def _writings(self, text: str) -> list[tuple[str, bool]]:
         folded = fold(text, self._steps).text
@@ -91,6 +108,13 @@ class Matcher(Generic[Key]):
                 found.append((letters, True))
         return found
 
+    def _phrase(self, text: str) -> str:
+        """Return a term of several words as it is looked for; nothing for one word."""
+        if len(text.split()) < 2:
+            return ""
+        phrase = squeezed(fold(text, self._steps).text, self._steps)[0].strip()
+        return phrase if " " in phrase else ""
+
     def _scanned(self, folded: str) -> str:
         if not self._takes_signs:
             return folded
@@ -99,18 +123,55 @@ class Matcher(Generic[Key]):
     @property
     def stats(self) -> dict[str, int]:
         """Return what the automaton says of its size: ``nodes_count``, ``total_size`` in bytes and more."""
-        return self._automaton.get_stats() if not self._is_empty else {"total_size": 0}
+        found = {"total_size": 0}
+        for automaton in (self._automaton, self._phrases):
+            for name, size in automaton.get_stats().items() if automaton else ():
+                found[name] = found.get(name, 0) + size
+        if self._plain is not None:
+            found["total_size"] += self._plain.stats["total_size"]
+        return found
 
     def find(self, text: str) -> list[Match[Key]]:
         """Return every occurrence in order of its place; overlapping terms are all reported."""
-        if self._is_empty or not text:
+        if not (self._automaton or self._phrases) or not text:
             return []
         return self.find_in(fold(text, self._steps))
 
     def find_in(self, folded: Folded) -> list[Match[Key]]:
         """Return the same for a text that was folded with this matcher's steps."""
-        if self._is_empty or not folded.text:
+        if not folded.text:
             return []
+        matches = self._words_in(folded) if self._automaton else []
+        if self._phrases:
+            matches += self._phrases_in(folded)
+            if self._plain is not None and not _SIGNS.isdisjoint(folded.original):
+                matches = list(dict.fromkeys([*matches, *self._plain.find(folded.original)]))
+        return sorted(matches, key=lambda match: (match.start, match.end))
+
+    def _phrases_in(self, folded: Folded) -> list[Match[Key]]:
+        matches: list[Match[Key]] = []
+        text, places = squeezed(folded.text, self._steps)
+        for last, (length, some) in self._phrases.iter(self._scanned(text)):
+            first = last - length + 1
+            start = first if places is None else int(places[first])
+            end = (last if places is None else int(places[last])) + 1
+            begins, ends = folded.boundaries[start], folded.boundaries[end]
+            matches += [
+                Match(listed.key, *folded.span(start, end))
+                for listed in some
+                if self._stands(
+                    listed,
+                    folded,
+                    start,
+                    end,
+                    begins=begins,
+                    ends=ends,
+                    written=text[first : last + 1],
+                )
+            ]
+        return matches
+
+    def _words_in(self, folded: Folded) -> list[Match[Key]]:
         matches: list[Match[Key]] = []
         bounds: bytes | None = None
         only_words = not self._open
@@ -129,7 +190,15 @@ class Matcher(Generic[Key]):
                 Match(listed.key, *folded.span(start, end))
                 for listed in some
                 if not listed.is_spaced
-                and self._stands(listed, folded, start, end, begins=begins, ends=ends)
+                and self._stands(
+                    listed,
+                    folded,
+                    start,
+                    end,
+                    begins=begins,
+                    ends=ends,
+                    written=folded.text[start:end],
+                )
             ]
         for stretch in folded.stretches:
             for last, (length, some) in self._automaton.iter(self._scanned(stretch.text)):
@@ -139,7 +208,7 @@ class Matcher(Generic[Key]):
                         begin, _ = folded.span(stretch.at[start], stretch.at[start] + 1)
                         _, until = folded.span(stretch.at[last], stretch.at[last] + 1)
                         matches.append(Match(listed.key, begin, until))
-        return sorted(matches, key=lambda match: (match.start, match.end))
+        return matches
 
     def _stands(
         self,
@@ -150,6 +219,7 @@ class Matcher(Generic[Key]):
         *,
         begins: int,
         ends: int,
+        written: str,
     ) -> bool:
         bound = listed.bound
         if not begins and bound in {Bound.WORD, Bound.PREFIX}:
@@ -161,7 +231,7 @@ class Matcher(Generic[Key]):
             return False
         if not self._takes_signs:
             return True
-        if not _is_same(listed.folded, folded.text[start:end]):
+        if not _is_same(listed.folded, written):
             return False
         # Figures alone are a number, whatever they could spell.
         begin, until = folded.span(start, end)
@@ -170,6 +240,17 @@ class Matcher(Generic[Key]):
             or any(map(str.isalpha, folded.original[begin:until]))
             or any(ord(char) > 0x2000 for char in folded.original[begin:until])
         )
+
+
+def _compiled(by_text: dict[str, list[_Listed[Key]]]) -> Any:
+    """Return an automaton, or None where there is nothing to look for."""
+    if not by_text:
+        return None
+    automaton = ahocorasick.Automaton()
+    for written, some in by_text.items():
+        automaton.add_word(written, (len(written), some))
+    automaton.make_automaton()
+    return automaton
 
 
 def _is_same(term: str, written: str) -> bool:
@@ -185,7 +266,7 @@ def explain(term: str, written: str, steps: Steps) -> tuple[Step, ...]:
     ``written`` is a match of the term under ``steps``.
     """
     # Nearly always it is as listed, or but for its capitals.
-    for few in (LEVELS["exact"], LEVELS["folded"]):
+    for few in (LEVELS["exact"], frozenset({Step.CASE})):
         if few <= steps and fold(term, few).text == fold(written, few).text:
             return tuple(few)
     needed = set(steps)

@@ -62,7 +62,7 @@ def create_term_list(
     slug: str = "",
     description: str = "",
     surfaces: Iterable[str] = (),
-    steps: Iterable[str] = ("case",),
+    steps: Iterable[str] = ("case", "gaps"),
     score: float = 0.6,
     is_restricted: bool = False,
     terms: str | Iterable[str] = (),

@@ -26,6 +26,7 @@ STEP_WORDS = {
     Step.SIGNS: "signs for letters",
     Step.REPEATS: "repeated letters",
     Step.SPACED: "letters set apart",
+    Step.GAPS: "signs between words",
 }
 """What a writing differed in, for a person."""
 

@@ -53,7 +53,13 @@ Videos
     asks for an unused decoder      hashing/test_hostile_media.py::test_a_decoder_that_is_not_on_the_list_never_runs
 
 Lists, exchanges, the index, risk
+    a phrase with a line break      hashing/test_phrases.py::test_any_white_space_parts_the_words_of_a_phrase
     any bytes as a list             hashing/test_list_lifecycle.py::test_any_bytes_are_rows_problems_or_a_sentence
+    a line break inside a note      hashing/test_tables.py::test_no_row_is_invented_and_none_is_lost
+    a quotation mark without end    hashing/test_tables.py::test_a_file_that_cannot_be_read_is_refused_in_words
+    a column that retires its row   hashing/test_tables.py::test_what_may_take_a_row_out_of_force_is_never_passed_over
+    an export that is imported      hashing/test_tables.py::test_holdfasts_own_export_keeps_retired_entries_retired_and_its_notes
+    a cell that is a formula        hashing/test_tables.py::test_no_cell_that_begins_like_a_formula_is_written_bare
     any bytes as links              hashing/test_links.py::test_any_bytes_are_rows_problems_or_refused_with_a_sentence
     a bad row                       hashing/test_list_lifecycle.py::test_one_bad_row_and_nothing_is_kept_unless_the_good_ones_are_wanted
     killed -9 in an import          faults/test_killed_detection.py::test_killed_while_it_reads_a_list

@@ -231,7 +231,7 @@ def test_no_terms_find_nothing() -> None:
 
 
 def test_levels_have_names_and_unknown_steps_are_refused() -> None:
-    assert level_of(steps_of(["case"])) == "folded"
+    assert level_of(steps_of(["case", "gaps"])) == "folded"
     assert level_of(steps_of(["case", "marks"])) == "custom"
     with pytest.raises(ValueError, match="nowhere"):
         steps_of(["nowhere"])
