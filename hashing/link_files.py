@@ -76,13 +76,13 @@ def read_links(stream: BinaryIO) -> Iterator[LinkRow | LinkProblem]:
             continue
         if columns is None:
             delimiter = next((each for each in ("\t", ";", ",") if each in line), ",")
-            cells = _cells(line, delimiter)
+            cells = _cells(line, delimiter, number)
             names = [cell.strip().lower() for cell in cells]
             if set(names) & _HEADINGS and all(name in _COLUMNS for name in names if name):
                 columns = [_COLUMNS.get(name, "") for name in names]
                 continue
             columns = ["link", "place", "seen_at"]
-        cells = _cells(line, delimiter)
+        cells = _cells(line, delimiter, number)
         if len(cells) > len(columns):
             yield LinkProblem(
                 number, f"The row has {len(cells)} columns; at most {len(columns)} are known."
@@ -102,11 +102,16 @@ def _text(raw: bytes, number: int) -> str:
     return text
 
 
-def _cells(line: str, delimiter: str) -> list[str]:
+def _cells(line: str, delimiter: str, number: int) -> list[str]:
+    """Raises ValueError for a cell that goes on in the next line: what stands there is no row of its own."""
     try:
         return next(csv.reader([line], delimiter=delimiter, strict=True), [])
-    except csv.Error:
-        return [line]  # An unclosed quotation mark: the row is then refused as no link.
+    except csv.Error as broken:
+        if "unexpected end of data" in str(broken):
+            raise ValueError(
+                f"Line {number:,} has a quotation mark that is not closed on it. A cell of a file of links is one line."
+            ) from None
+        return [line]  # The row is then refused as no link.
 
 
 def _from_json(line: str, number: int) -> LinkRow | LinkProblem:

@@ -23,7 +23,7 @@ from core.errors import Invalid, Refused
 from core.jobs import enqueue
 from core.leases import LEASE, kept
 from hashing.actions.hash_lists import content_changed, create_hash_list, raise_version
-from hashing.csv_lists import normalised
+from hashing.csv_lists import check_listable, normalised
 from hashing.exchanges import FIELDS, OPTIONAL, Page
 from hashing.models import (
     Exchange,
@@ -216,7 +216,9 @@ def keep_fetch(exchange: Exchange) -> AbstractContextManager[None]:
 def take_page(exchange: Exchange, run: ExchangeRun, page: Page) -> bool:
     """Put a page's updates on the list and keep its checkpoint, in one transaction. Safe to repeat.
 
-    A digest that is not well formed is counted and named, never stored. A record's digests that it no
+    A digest that is not well formed and a record that cannot be read are counted and named, never stored, and what
+    is known of such a record stays; so does a record of which some value is not known, which is named. An id that
+    stands on a page several times is one record with all its digests. A record's digests that it no
     longer has, and those of a withdrawn record, are retired unless another record of the exchange holds
     them. Returns False when the exchange was paused or is somebody else's by now.
     """
@@ -231,9 +233,17 @@ def take_page(exchange: Exchange, run: ExchangeRun, page: Page) -> bool:
     good: dict[str, list[tuple[str, str, str]]] = {}
     gone: list[str] = []
     rejected: list[dict[str, str]] = []
+    named: list[dict[str, str]] = []
+    unsure: set[str] = set()
     unsupported = 0
     for update in page.updates:
         unsupported += len(update.unsupported)
+        id_ = update.id[:80]
+        named += [{"id": id_, "reason": f"Not known here, and kept: {odd}."} for odd in update.odd]
+        if update.trouble:
+            rejected.append({"id": id_, "reason": update.trouble[:200]})
+            unsure.add(update.id)
+            continue
         if update.is_withdrawn:
             gone.append(update.id)
             good.pop(update.id, None)
@@ -243,16 +253,19 @@ def take_page(exchange: Exchange, run: ExchangeRun, page: Page) -> bool:
             try:
                 if "\n" in value or "\r" in value:
                     raise ValueError("The value holds a line end.")  # noqa: TRY301
-                rows.append((*normalised(algorithm, value), update.note))
+                row = normalised(algorithm, value)
+                check_listable(*row)
+                rows.append((*row, update.note))
             except ValueError as wrong:
-                rejected.append({"id": update.id[:80], "reason": str(wrong)[:200]})
-        good[update.id] = rows
+                rejected.append({"id": id_, "reason": str(wrong)[:200]})
+                unsure.add(update.id)
+        good.setdefault(update.id, []).extend(rows)
         if update.id in gone:
             gone.remove(update.id)
     raise_version(hash_list)
     added = _add(known, run, hash_list, good)
     withdrawn = _withdraw(known, hash_list, [*gone], keep={})
-    withdrawn += _withdraw(known, hash_list, list(good), keep=good)
+    withdrawn += _withdraw(known, hash_list, [id_ for id_ in good if id_ not in unsure], keep=good)
     if page.is_whole:
         old = known.records.exclude(run=run).values_list("remote_id", flat=True).distinct()
         withdrawn += _withdraw(known, hash_list, list(old), keep={})
@@ -267,8 +280,11 @@ def take_page(exchange: Exchange, run: ExchangeRun, page: Page) -> bool:
         records=F("records") + len(page.updates),
         **{name: F(name) + count for name, count in counts.items()},
     )
-    run.rejected_sample = [*run.rejected_sample, *rejected][:_SAMPLE]
-    ExchangeRun.objects.filter(pk=run.pk).update(rejected_sample=run.rejected_sample)
+    # What was refused is named before what is only odd.
+    run.rejected_sample = [*run.rejected_sample, *rejected, *named][:_SAMPLE]
+    ExchangeRun.objects.filter(pk=run.pk).update(
+        rejected_sample=run.rejected_sample, odd=F("odd") + len(named)
+    )
     Exchange.objects.filter(pk=known.pk).update(
         checkpoint=dict(page.checkpoint) or known.checkpoint,
         leased_until=Now() + LEASE,
@@ -365,9 +381,13 @@ def end_fetch(
     run: ExchangeRun,
     *,
     problem: str = "",
+    wait: float = 0.0,
     actor: Actor = audit.SYSTEM,
 ) -> None:
-    """Record how a fetch ended and when the next one is due: by schedule, or after a growing pause."""
+    """Record how a fetch ended and when the next one is due: by schedule, or after a growing pause.
+
+    Not before ``wait`` seconds: the exchange asked for it.
+    """
     known = Exchange.objects.select_for_update(no_key=True).get(pk=exchange.pk)
     ExchangeRun.objects.filter(pk=run.pk).update(ended_at=Now(), problem=problem[:300])
     if known.lease != exchange.lease:
@@ -378,6 +398,7 @@ def end_fetch(
         if problem
         else known.every_minutes
     )
+    pause = max(pause, timedelta(seconds=wait))
     changes: dict[str, Any] = {
         "lease": None,
         "leased_until": None,

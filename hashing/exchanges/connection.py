@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import time
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,33 +21,30 @@ SILENT_SECONDS = 60
 """How long an answer may be silent; a whole answer has ``ANSWER_SECONDS``."""
 ANSWER_SECONDS = 300.0
 _PIECE = 64 * 1024
+_FAILS_AT_TIMES = frozenset({500, 502, 503, 504})
+_AGAIN = (0.2, 0.4, None)
+"""Seconds before a reading that failed at the server is repeated."""
 
 
 def careful(session: requests.Session, *, base: str, allow_private: bool) -> requests.Session:
     """Return a session that contacts the host of ``base`` only and bounds what it takes from it.
 
-    Each request connects to an address that was checked (``core.outbound``). The number of retries that a
-    client set up stays. Raises Trouble from within its requests.
+    Each request connects to an address that was checked (``core.outbound``). A reading that fails at the server is
+    repeated twice at once, unless it says how long to wait: then whoever plans fetches obeys (``asked_to_wait``). A
+    byte order mark before an answer is taken off. Raises Trouble from within its requests.
     """
     session.max_redirects = 0
     session.trust_env = False
-    own = {
-        prefix: adapter for prefix, adapter in session.adapters.items() if base.startswith(prefix)
-    }
-    retries = max(
-        (getattr(adapter, "max_retries", None) for adapter in own.values()),
-        key=lambda each: getattr(each, "total", None) or 0,
-        default=None,
-    )
     session.adapters.clear()
     for prefix in ("http://", "https://"):
-        session.mount(prefix, _Careful(base, retries, allow_private=allow_private))
+        session.mount(prefix, _Careful(base, allow_private=allow_private))
     return session
 
 
 class _Careful(PinnedAdapter):
-    def __init__(self, base: str, retries: Any, *, allow_private: bool) -> None:
-        super().__init__(max_retries=retries or 0, allow_private=allow_private)
+    def __init__(self, base: str, *, allow_private: bool) -> None:
+        # urllib3 would sleep as long as a server says, in the worker.
+        super().__init__(max_retries=0, allow_private=allow_private)
         self._host = urlsplit(base).netloc.lower()
 
     def send(
@@ -61,14 +59,20 @@ class _Careful(PinnedAdapter):
         if urlsplit(request.url or "").netloc.lower() != self._host:
             raise Trouble("It names an address on another host, which is not contacted.")
         until = time.monotonic() + ANSWER_SECONDS
-        answer = super().send(
-            request,
-            stream=True,
-            timeout=(CONNECT_SECONDS, SILENT_SECONDS),
-            verify=verify,
-            cert=cert,
-            proxies=proxies,
-        )
+        for pause in _AGAIN:
+            answer = super().send(
+                request,
+                stream=True,
+                timeout=(CONNECT_SECONDS, SILENT_SECONDS),
+                verify=verify,
+                cert=cert,
+                proxies=proxies,
+            )
+            is_final = request.method != "GET" or answer.status_code not in _FAILS_AT_TIMES
+            if is_final or "Retry-After" in answer.headers or pause is None:
+                break
+            answer.close()
+            time.sleep(pause)
         body = bytearray()
         try:
             for piece in answer.iter_content(_PIECE):
@@ -79,6 +83,7 @@ class _Careful(PinnedAdapter):
                     raise Trouble("It answers too slowly.")
         finally:
             answer.close()
+        body = body.removeprefix(codecs.BOM_UTF8)
         answer._content = bytes(body)  # noqa: SLF001 — what Response.content itself keeps
         answer._content_consumed = True  # noqa: SLF001 — and this with it
         return answer

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
@@ -13,7 +15,7 @@ from urllib3.exceptions import MaxRetryError
 
 from core.outbound import AddressRefused
 
-__all__ = ["Page", "Trouble", "Update", "in_words"]
+__all__ = ["Page", "Trouble", "Update", "asked_to_wait", "in_words"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,9 @@ class Update:
     """What a source now says of one of its records: all its digests, or that it is withdrawn.
 
     ``digests`` are (algorithm, value) as the source wrote them; they are checked where they are stored.
-    ``unsupported`` names kinds of digest that Holdfast cannot compare.
+    ``unsupported`` names kinds of digest that Holdfast cannot compare. ``odd`` names values that are not known
+    here; the record counts all the same. ``trouble`` is a sentence about a record that cannot be read: nothing of it
+    counts, and what is known of it stays.
     """
 
     id: str
@@ -29,6 +33,8 @@ class Update:
     note: str = ""
     is_withdrawn: bool = False
     unsupported: tuple[str, ...] = ()
+    odd: tuple[str, ...] = ()
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,23 @@ class Trouble(Exception):
     """A source cannot be read. The message is a sentence for the person who set it up."""
 
 
+LONGEST_WAIT = 24 * 3600.0
+
+
+def asked_to_wait(failed: BaseException) -> float:
+    """Return how many seconds a source asked to be left alone (RFC 9110, Retry-After), a day at most; 0 for no word."""
+    answer = failed.response if isinstance(failed, requests.HTTPError) else None
+    said = answer.headers.get("Retry-After", "").strip() if answer is not None else ""
+    if said.isdecimal():
+        return min(float(said[:9]), LONGEST_WAIT)
+    try:
+        at = parsedate_to_datetime(said)
+    except (ValueError, TypeError):
+        return 0.0
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return min(max((at - datetime.now(UTC)).total_seconds(), 0.0), LONGEST_WAIT)
+
+
 def in_words(failed: BaseException) -> str:
     """Return what went wrong with a source in a plain sentence, without anything that it sent."""
     if isinstance(failed, Trouble):
@@ -54,6 +77,8 @@ def in_words(failed: BaseException) -> str:
         status = failed.response.status_code
         if status in {401, 403}:
             return f"It refused the credentials ({status})."
+        if asked_to_wait(failed):
+            return f"It asked to be left alone for a while ({status})."
         return f"It answered with an error ({status})."
     if isinstance(failed, requests.TooManyRedirects):
         return "It sends the client to another address, which is not followed."

@@ -1,8 +1,8 @@
-"""The sources themselves. Partner protocols are spoken by ThreatExchange's clients, corrected where they err.
+"""The sources themselves. ThreatExchange's clients speak the partners' protocols; their records are read here
+(``hashing.exchanges.records``), as the clients drop and log what they do not know.
 
-* NCMEC: the client writes local times and marks them as UTC; here they are UTC. MD5 and SHA-1 of pictures and SHA-1 of
-  videos, which its conversion drops, are kept, and capitals do not matter. Downvotes stand in the note.
-* StopNCII: its conversion compares the digest, not the status, with Withdrawn and Deleted; here the status counts.
+* NCMEC: the client writes local times and marks them as UTC; here they are UTC. Windows of time overlap.
+* StopNCII: a page that is cut off is asked for again with fewer records.
 * ThreatExchange: the client reads without its session, so without time limit and following redirects; here with it.
 * None follows redirects or leaves its host; answers are bounded (``hashing.exchanges.connection``).
 """
@@ -16,17 +16,19 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import Element
 
 import requests
 from threatexchange.exchanges.clients.fb_threatexchange.api import ThreatExchangeAPI
 from threatexchange.exchanges.clients.ncmec import hash_api as ncmec
 from threatexchange.exchanges.clients.stopncii import api as stopncii
-from threatexchange.exchanges.clients.techagainstterrorism.api import TATHashListAPI
+from threatexchange.exchanges.clients.techagainstterrorism.api import TATEndpoint, TATHashListAPI
 
 from core.outbound import check_url
 from hashing.csv_lists import Row
 from hashing.exchanges.connection import careful
 from hashing.exchanges.contract import Page, Trouble, Update
+from hashing.exchanges.records import of_json, of_ncmec, of_stopncii, of_tat, of_threatexchange
 from hashing.list_files import read_rows
 
 __all__ = ["ENVIRONMENTS", "FIELDS", "OPTIONAL", "ncmec_client", "pages", "stopncii_client", "test"]
@@ -118,12 +120,11 @@ class _Ncmec(ncmec.NCMECHashAPI):
             super()._get_session(), base=self._base_url, allow_private=self.allow_private
         )
 
-    def get_entries(
-        self, *, start_timestamp: int = 0, end_timestamp: int = 0, next_: str = ""
-    ) -> ncmec.GetEntriesResponse:
-        between = {"from": _utc(start_timestamp), "to": _utc(end_timestamp or int(time.time()))}
-        answer = self._get(ncmec.NCMECEndpoint.entries, next_=next_, **between)
-        return ncmec.GetEntriesResponse.from_xml(ncmec._XMLWrapper(answer), end_timestamp)  # noqa: SLF001
+    def entries(self, start: int, end: int, next_: str) -> Element:
+        """Return a page as it was sent, without namespaces."""
+        between = {"from": _utc(start), "to": _utc(end)}
+        answer: Element = self._get(ncmec.NCMECEndpoint.entries, next_=next_, **between)
+        return answer
 
 
 def _utc(timestamp: int) -> str:
@@ -145,7 +146,9 @@ def ncmec_client(said: Settings, *, allow_private: bool) -> _Ncmec:
     return client
 
 
-_NCMEC_KINDS = {"md5": "md5", "sha1": "sha1", "pdq": "pdq"}
+NCMEC_OVERLAP = 15 * 60
+"""Seconds by which two windows of time overlap. A record is stamped before it can be read, and from is exclusive: one
+that is stamped with the second of a fetch, or by a clock that differs, stands in the next window too."""
 
 
 def _ncmec_pages(
@@ -159,33 +162,15 @@ def _ncmec_pages(
     # A page's address is good only with the times that it was made for; those stay until the last page.
     end = int(checkpoint.get("end") or time.time())
     next_ = str(checkpoint.get("next", ""))
-    for answer in client.get_entries_iter(
-        start_timestamp=start, end_timestamp=end, resume_paging_url=next_
-    ):
-        updates = []
-        for entry in answer.updates:
-            prints = {str(key).lower(): str(value) for key, value in entry.fingerprints.items()}
-            against = sum(
-                opinion.feedback_type == ncmec.FeedbackType.downvote
-                for opinions in entry.feedback.values()
-                for opinion in opinions
-            )
-            about = [
-                entry.entry_type.value,
-                f"class {entry.classification}" if entry.classification else "",
-            ]
-            about.append(f"{against} against" if against else "")
-            updates.append(
-                Update(
-                    f"{entry.member_id}-{entry.id}",
-                    tuple((_NCMEC_KINDS[k], v) for k, v in prints.items() if k in _NCMEC_KINDS),
-                    ", ".join(part for part in about if part),
-                    is_withdrawn=entry.deleted,
-                    unsupported=tuple(k for k in prints if k not in _NCMEC_KINDS),
-                )
-            )
-        more = {"start": start, "end": end, "next": answer.next}
-        yield Page(tuple(updates), more if answer.next else {"start": end})
+    while True:
+        root = client.entries(max(start - NCMEC_OVERLAP, 0), end, next_)
+        if root.tag != "queryResult":
+            raise Trouble("Its answer is not in the form that was expected.")
+        next_ = root.findtext("paging/next") or ""
+        more = {"start": start, "end": end, "next": next_}
+        yield Page(tuple(of_ncmec(root)), more if next_ else {"start": end})
+        if not next_:
+            return
 
 
 # ── StopNCII ──────────────────────────────────────────────────────────────────────────────────
@@ -196,13 +181,6 @@ class _StopNcii(stopncii.StopNCIIAPI):
         return careful(
             super()._get_session(endpoint), base=self._base_url, allow_private=self.allow_private
         )
-
-
-_GONE = {stopncii.StopNCIICaseStatus.Withdrawn, stopncii.StopNCIICaseStatus.Deleted}
-_STOPNCII_KINDS = {
-    stopncii.StopNCIISignalType.ImagePDQ: "pdq",
-    stopncii.StopNCIISignalType.VideoMD5: "md5",
-}
 
 
 def stopncii_client(said: Settings, *, allow_private: bool) -> _StopNcii:
@@ -225,34 +203,47 @@ def _stopncii_pages(
 ) -> Iterator[Page]:
     client = stopncii_client(said, allow_private=allow_private)
     start = int(checkpoint.get("start", stopncii.StopNCIIAPI.DEFAULT_START_TIME))
-    for answer in client.fetch_hashes_iter(start_timestamp=start):
-        updates = []
-        for record in answer.hashRecords:
-            kind = _STOPNCII_KINDS.get(record.signalType)
-            updates.append(
-                Update(
-                    f"{record.signalType.value}:{record.hashValue}"[:200],
-                    ((kind, record.hashValue),) if kind else (),
-                    f"{len(record.caseNumbers)} case{'' if len(record.caseNumbers) == 1 else 's'}",
-                    is_withdrawn=record.hashStatus in _GONE,
-                    unsupported=() if kind else (record.signalType.value,),
-                )
-            )
+    next_ = ""
+    while True:
+        answer = _stopncii_page(client, start, next_)
+        records = answer.get("hashRecords")
+        if not isinstance(records, list):
+            raise Trouble("Its answer holds no list called hashRecords.")
+        next_ = str(answer.get("nextPageToken") or "")
+        has_more = bool(answer.get("hasMoreRecords"))
+        if has_more and not next_:
+            raise Trouble("It says that there are more records, and not where.")
         # A page's token does not live long; after a crash the set begins anew, which repeats and loses nothing.
-        done = {"start": answer.nextSetTimestamp} if not answer.hasMoreRecords else {"start": start}
-        yield Page(tuple(updates), done)
+        end = {"start": start if has_more else int(answer.get("nextSetTimestamp") or start)}
+        yield Page(tuple(of_stopncii(each, n) for n, each in enumerate(records, start=1)), end)
+        if not has_more:
+            return
+
+
+STOPNCII_SIZES = (800, 100, 10)
+"""Records of a page, fewer each time that it comes cut off."""
+
+
+def _stopncii_page(client: _StopNcii, start: int, next_: str) -> dict[str, Any]:
+    for size in STOPNCII_SIZES:
+        asked = {"startTimestamp": start, "pageSize": size}
+        asked |= {"nextPageToken": next_} if next_ else {}
+        try:
+            answer = client._get(stopncii.StopNCIIEndpoint.FetchHashes, **asked)  # noqa: SLF001
+        except requests.exceptions.JSONDecodeError as cut:
+            if not cut.doc.lstrip().startswith("{"):
+                raise  # No page of it.
+            continue
+        if not isinstance(answer, dict):
+            raise Trouble("Its answer is not in the form that was expected.")
+        return answer
+    raise Trouble(
+        f"A page of it is cut off, also when it is asked for {STOPNCII_SIZES[-1]} records at a time. What lies behind that "
+        "page is not known here until its operator mends it: tell them."
+    )
 
 
 # ── Meta ThreatExchange ───────────────────────────────────────────────────────────────────────
-_TE_KINDS = {
-    "HASH_PDQ": "pdq",
-    "HASH_MD5": "md5",
-    "HASH_SHA1": "sha1",
-    "HASH_SHA256": "sha256",
-    "HASH_VIDEO_MD5": "md5",
-}
-
-
 class _ThreatExchange(ThreatExchangeAPI):
     """The client with its own session for reading too, which it opens and then does not use."""
 
@@ -267,7 +258,10 @@ class _ThreatExchange(ThreatExchangeAPI):
         with self._get_session() as session:
             answer = session.get(url, params=params or {})
             answer.raise_for_status()
-            return answer.json(object_hook=json_obj_hook)
+            document = answer.json(object_hook=json_obj_hook)
+        if not isinstance(document, dict) or not isinstance(document.get("data"), list):
+            raise Trouble("Its answer is not in the form that was expected.")
+        return document
 
 
 def _threatexchange_pages(
@@ -286,27 +280,13 @@ def _threatexchange_pages(
         raise Trouble("The privacy group is a number.") from None
     since = int(checkpoint.get("since", 0))
     for batch in client.get_threat_updates(group, start_time=since or None, page_size=500):
-        updates = []
-        for each in batch:
-            since = max(since, int(each.get("last_updated") or 0))
-            kind = _TE_KINDS.get(str(each.get("type", "")))
-            tags = each.get("tags") or []
-            updates.append(
-                Update(
-                    str(each["id"]),
-                    ((kind, str(each.get("indicator", ""))),) if kind else (),
-                    ", ".join(str(tag) for tag in tags)[:400],
-                    is_withdrawn=bool(each.get("should_delete")),
-                    unsupported=() if kind else (str(each.get("type", "")),),
-                )
-            )
+        updates = [of_threatexchange(each, number) for number, each in enumerate(batch, start=1)]
+        stamps = [each.get("last_updated") for each in batch if isinstance(each, dict)]
+        since = max([since, *(int(each) for each in stamps if str(each or "").isdecimal())])
         yield Page(tuple(updates), {"since": since})
 
 
 # ── Tech Against Terrorism ────────────────────────────────────────────────────────────────────
-_TAT_KINDS = {"md5": "md5", "pdq": "pdq", "sha1": "sha1", "sha256": "sha256"}
-
-
 def _tat_pages(
     said: Settings,
     checkpoint: Mapping[str, Any],
@@ -323,25 +303,20 @@ def _tat_pages(
 
     _check(Client.BASE_URL, allow_private)
     client = Client(str(said["username"]), str(said["password"]))
-    for answer in client.fetch_hashes_iter(str(checkpoint.get("checkpoint", ""))):
-        updates = []
-        for each in answer.results:
-            document = each if isinstance(each, dict) else vars(each)
-            name = str(document.get("algorithm") or "").lower()
-            value = str(document.get("hash_digest") or "")
-            kind = _TAT_KINDS.get(name)
-            updates.append(
-                Update(
-                    f"{document.get('id') or value}"[:200],
-                    ((kind, value),) if kind else (),
-                    str(document.get("file_type") or ""),
-                    is_withdrawn=bool(document.get("deleted")),
-                    unsupported=() if kind else (name,),
-                )
-            )
-        yield Page(
-            tuple(updates), {"checkpoint": answer.checkpoint or checkpoint.get("checkpoint", "")}
-        )
+    after, next_ = str(checkpoint.get("checkpoint", "")), None
+    while True:
+        token = client.get_auth_token(client.username, client.password)
+        url = f"{client.BASE_URL}{TATEndpoint.hash_list.value}?{next_}"
+        answer = client._get(full_url=url, auth_token=token, order="asc", after=after)  # noqa: SLF001
+        entries = answer.get("results") if isinstance(answer, dict) else None
+        if not isinstance(entries, list):
+            raise Trouble("Its answer is not in the form that was expected.")
+        updates = tuple(of_tat(each, number) for number, each in enumerate(entries, start=1))
+        reached = str(answer.get("checkpoint") or checkpoint.get("checkpoint", ""))
+        yield Page(updates, {"checkpoint": reached})
+        next_ = answer.get("next")
+        if not next_:
+            return
 
 
 # ── Our own: HTTPS and files ──────────────────────────────────────────────────────────────────
@@ -356,6 +331,7 @@ def _json_pages(
     headers = {"Accept": "application/json"}
     if said.get("token"):
         headers["Authorization"] = f"Bearer {said['token']}"
+    named = {next_}
     with careful(requests.Session(), base=url, allow_private=allow_private) as session:
         while True:
             _check(url, allow_private)
@@ -366,22 +342,14 @@ def _json_pages(
             if not isinstance(entries, list):
                 raise Trouble("Its answer holds no list called entries.")
             yield_next = str(document.get("next") or "")
-            yield Page(tuple(_of_json(each) for each in entries), {"next": yield_next or next_})
+            updates = tuple(of_json(each, number) for number, each in enumerate(entries, start=1))
+            yield Page(updates, {"next": yield_next or next_})
             if not yield_next or yield_next == next_:
                 return
             next_ = yield_next
-
-
-def _of_json(said: Any) -> Update:
-    if not isinstance(said, dict):
-        return Update("", (("", ""),))
-    id_ = str(said.get("id") or f"{said.get('algorithm')}:{said.get('value')}")
-    return Update(
-        id_[:200],
-        ((str(said.get("algorithm", "")), str(said.get("value", ""))),),
-        str(said.get("note") or "")[:500],
-        is_withdrawn=bool(said.get("deleted")),
-    )
+            if next_ in named:
+                raise Trouble("Its pages lead back to one that was fetched already, without end.")
+            named.add(next_)
 
 
 def _file_pages(
@@ -409,10 +377,11 @@ def _file_pages(
                             f"{each.algorithm}:{each.value}",
                             ((each.algorithm, each.value),),
                             each.note,
+                            is_withdrawn=each.retired_at is not None,
                         )
                     )
                 else:
-                    updates.append(Update(f"row {each.number}", (("", each.reason),)))
+                    updates.append(Update(f"row {each.number}", trouble=each.reason))
                 if len(updates) >= _FILE_PAGE:
                     yield Page(tuple(updates))
                     updates = []

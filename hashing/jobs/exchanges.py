@@ -19,6 +19,8 @@ __all__ = ["fetch_exchange", "send_review", "sweep_exchanges", "sweep_reviews"]
 
 LONGEST_FETCH = 30 * 60.0
 """Seconds: a source that never ends must not keep a worker; the next fetch goes on where this one stopped."""
+MOST_EMPTY = 20
+"""Empty pages in a row."""
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +32,7 @@ def fetch_exchange(exchange_id: str) -> None:
     if taken is None:
         return
     exchange, run = taken
-    problem = ""
+    problem, wait, empty = "", 0.0, 0
     over = time.monotonic() + LONGEST_FETCH
     try:
         with actions.keep_fetch(exchange):
@@ -44,8 +46,12 @@ def fetch_exchange(exchange_id: str) -> None:
                 folder=_folder(),
             ):
                 mark = hashlib.sha256(repr((page.updates, page.checkpoint)).encode()).hexdigest()
-                if page.updates and mark in seen:
+                # A set may end in empty pages, but not go on in them.
+                empty = 0 if page.updates else empty + 1
+                if (page.updates and mark in seen) or empty > MOST_EMPTY:
                     problem = "It sends the same page again and again."
+                    if empty:
+                        problem = "It sends empty pages without end."
                     break
                 seen.add(mark)
                 if not actions.take_page(exchange, run, page) or time.monotonic() > over:
@@ -54,8 +60,8 @@ def fetch_exchange(exchange_id: str) -> None:
         problem = "Its credentials cannot be opened: the master key that sealed them is missing."
     except Exception as failed:  # noqa: BLE001 — recorded on the row in plain words, and tried again
         log.warning("exchange %s: %s", exchange.pk, describe(failed))
-        problem = exchanges.in_words(failed)
-    actions.end_fetch(exchange, run, problem=problem)
+        problem, wait = exchanges.in_words(failed), exchanges.asked_to_wait(failed)
+    actions.end_fetch(exchange, run, problem=problem, wait=wait)
 
 
 def sweep_exchanges() -> int:

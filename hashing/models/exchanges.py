@@ -74,6 +74,9 @@ class ExchangeRun(models.Model):
     withdrawn = models.PositiveIntegerField(default=0)
     rejected = models.PositiveIntegerField(default=0)
     unsupported = models.PositiveIntegerField(default=0)
+    odd = models.PositiveIntegerField(
+        default=0, help_text="Values that are not known here; their records count."
+    )
     problem = models.CharField(max_length=300, blank=True)
     rejected_sample = models.JSONField(default=list)
 

@@ -69,6 +69,12 @@ Lists, exchanges, the index, risk
     an exchange never stops         hashing/test_exchange_faults.py::test_an_answer_without_end
     an exchange drips               hashing/test_exchange_faults.py::test_an_answer_that_drips
     an exchange repeats itself      hashing/test_exchanges.py::test_the_same_page_for_ever_is_noticed
+    an exchange's unknown values    hashing/test_exchange_records.py::test_values_that_stopncii_is_not_known_for_are_kept_named_and_counted
+    stamped as it is fetched        hashing/test_exchange_records.py::test_what_ncmec_stamps_with_the_second_of_a_fetch_stands_in_the_next_window
+    an id twice on a page           hashing/test_exchange_records.py::test_an_id_that_repeats_on_a_page_keeps_all_its_digests
+    empty pages without end         hashing/test_exchange_records.py::test_empty_pages_without_end_are_stopped
+    an exchange asks to wait        hashing/test_exchange_records.py::test_an_exchange_that_asks_to_be_left_alone_is
+    a page is cut off               hashing/test_exchange_records.py::test_a_page_of_stopncii_that_is_cut_off_is_asked_for_in_smaller_ones
     an exchange leads elsewhere     hashing/test_exchange_faults.py::test_a_redirect_is_not_followed
     an index file is deleted        hashing/test_nearby.py::test_a_file_that_is_deleted_under_a_running_worker_stays_readable
     an index file is torn           hashing/test_index.py::test_a_file_cut_short_anywhere_is_refused

@@ -86,6 +86,12 @@ def test_bad_rows_are_named() -> None:
         list(read_links(io.BytesIO(b"chat.example/join/a\n\xff\n")))
 
 
+def test_a_line_break_inside_a_place_makes_no_link() -> None:
+    text = 'chat.example/join/a,"a place\nchat.example/join/b"\n'
+    with pytest.raises(ValueError, match="Line 1 has a quotation mark that is not closed"):
+        list(read_links(io.BytesIO(text.encode())))
+
+
 # ── Importing ─────────────────────────────────────────────────────────────────────────────────
 def imported(text: str, **more: Any) -> LinkImport:
     blob = vault.store_bytes(text.encode(), name="links.csv")
