@@ -11,6 +11,6 @@ def add_gaps(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("hashing", "0020_retired_rows_of_imports")]
+    dependencies = [("hashing", "0021_retired_rows_of_imports")]
 
     operations = [migrations.RunPython(add_gaps, migrations.RunPython.noop)]

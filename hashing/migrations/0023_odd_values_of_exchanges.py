@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("hashing", "0021_signs_between_words"),
+        ("hashing", "0022_signs_between_words"),
     ]
 
     operations = [
