@@ -48,10 +48,13 @@ def restored(cell: str) -> str:
     return cell[1:] if _IS_ESCAPED(cell) else cell
 
 
-def csv_line(cells: Iterable[object], *, end: str = "\r\n") -> str:
-    """Return one record of a table that people may open in a spreadsheet, with its line end."""
+def csv_line(cells: Iterable[object]) -> str:
+    """Return one record of a table that people may open in a spreadsheet, with its line end.
+
+    The line end is CR LF (RFC 4180); with another one Python's writer would leave a bare CR inside a cell unquoted.
+    """
     out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator=end)
+    writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow([plain(cell) if isinstance(cell, str) else cell for cell in cells])
     return out.getvalue()
 
