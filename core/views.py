@@ -82,6 +82,40 @@ def _page(
     return response
 
 
+_LOST = {
+    403: (
+        "You may not open this",
+        "Your role does not include this page. If you need it for your work, ask an administrator.",
+    ),
+    404: (
+        "Not found",
+        "There is nothing at this address that you can see. It may have moved, or it may belong to another team.",
+    ),
+    500: (
+        "Something went wrong on our side",
+        "Nothing you did caused this. The error has been written to the log. Try again in a moment.",
+    ),
+}
+
+
+def _lost(request: HttpRequest, status: int) -> HttpResponse:
+    """Return the page of a 403, 404 or 500: in the frame of the other pages for whoever is signed in."""
+    title, message = _LOST[status]
+    back = _back(request)
+    context = {"title": title, "message": message, "status": status, "back_label": "Back"}
+    context["back_href"] = "" if back in {"/", request.get_full_path()} else back
+    if _is_htmx(request):
+        return HttpResponse(render_to_string("ui/refused_fragment.html", context), status=status)
+    try:
+        if request.user.is_authenticated:
+            page = render_to_string("core/lost.html", context, request=request)
+            return HttpResponse(page, status=status)
+    except Exception as failed:  # noqa: BLE001 — whatever broke the page may break its frame as well
+        log.warning("error page without its frame: %s", describe(failed))
+    context |= {"back_href": "/", "back_label": "Go to the start page"}
+    return HttpResponse(render_to_string("core/refused.html", context), status=status)
+
+
 def _back(request: HttpRequest) -> str:
     from urllib.parse import urlsplit
 
@@ -171,14 +205,14 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
         return answer
     if wants_problem(request):
         return problem_for(PermissionDenied(str(exception))) or problem(403, "Forbidden")
-    return HttpResponse(render_to_string("403.html", {"message": str(exception)}), status=403)
+    return _lost(request, 403)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's 404: not there, or not visible; the answer is the same."""
     if wants_problem(request):
         return problem(404, "Not found", code="not_found")
-    return HttpResponse(render_to_string("404.html", {}), status=404)
+    return _lost(request, 404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -192,7 +226,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return problem(
             500, "Internal error", "The error has been written to the log.", code="error"
         )
-    return HttpResponse(render_to_string("500.html", {}), status=500)
+    return _lost(request, 500)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -249,15 +249,18 @@ def claims_of(user: User) -> QuerySet[Claim]:
     )
 
 
-def waiting_cases(user: User, queue: Queue) -> QuerySet[Case]:
+def waiting_cases(user: User, queue: Queue | None = None) -> QuerySet[Case]:
     """Return the open cases of a queue that nobody holds and the person has not passed by, in order.
+
+    Without a queue those of all queues that the person works.
 
     Permission is part of the query: what a person may not see is never even locked.
     """
     mine_to_skip = Skip.objects.filter(case=OuterRef("pk"), user=user, until__gt=Now())
+    theirs = Q(queue=queue) if queue is not None else Q(queue__in=queues_for(user))
     return (
         cases_for(user)
-        .filter(queue=queue, queue__is_active=True, status=CaseStatus.OPEN)
+        .filter(theirs, queue__is_active=True, status=CaseStatus.OPEN)
         .filter(
             ~Exists(live_claims().filter(case=OuterRef("pk"))),
             ~Exists(mine_to_skip),
@@ -335,8 +338,8 @@ def outcomes_for(user: User) -> QuerySet[Decision]:
     )
 
 
-def pending_decision_of(user: User) -> Decision | None:
-    """Return the person's latest decision that is still inside its undo window."""
+def pending_decisions_of(user: User) -> QuerySet[Decision]:
+    """Return the person's decisions that are still inside their undo windows, newest first."""
     return (
         Decision.objects.filter(
             made_by=user,
@@ -347,7 +350,6 @@ def pending_decision_of(user: User) -> Decision | None:
         )
         .select_related("case")
         .order_by("-made_at")
-        .first()
     )
 
 

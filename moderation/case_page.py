@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Count
 from django.urls import reverse
 
@@ -19,7 +18,16 @@ from hashing.film import film_of
 from hashing.list_access import own_lists_for
 from hashing.models import HashList
 from hashing.risk_access import score_of
-from moderation import access, actions, evidence, other_cases, presence, why, workflow
+from moderation import (
+    access,
+    actions,
+    decide_panel,
+    evidence,
+    other_cases,
+    presence,
+    why,
+    workflow,
+)
 from moderation.actions.claims import lease
 from moderation.forms import DecideForm, MoveForm, NoteForm, ReasonForm
 from moderation.models import (
@@ -31,9 +39,7 @@ from moderation.models import (
     ClaimEnd,
     Decision,
     Outcome,
-    PolicyVersion,
     RoutingReason,
-    Verb,
 )
 from moderation.timeline import timeline
 from moderation.windows import Window, window
@@ -41,11 +47,6 @@ from reports.models import Item, Report
 
 MOST_REPORTS = 100
 MOST_REASONS = 100
-OUTCOME_HELP = {
-    Outcome.CONFIRM_REFER: "Legal staff refer it to an agency.",
-    Outcome.CONFIRM: "The platform acts; nothing is referred.",
-    Outcome.NOT_VIOLATING: "The platform is told nothing.",
-}
 
 
 def context(
@@ -154,46 +155,8 @@ def context(
         "refusal": refusal,
         "skip_minutes": workflow.SKIP_MINUTES,
         "lease_minutes": int(lease().total_seconds() // 60),
-        **decide_context(case, form),
+        **decide_panel.context(case, user=user, form=form),
     }
-
-
-def decide_context(case: Case, form: DecideForm | None = None) -> dict[str, Any]:
-    """Return what the panel of the decision shows: policies, verbs of the chosen one, what was typed."""
-    form = form or DecideForm(
-        initial={"case_version": case.version, "idempotency_key": uuid.uuid4()}
-    )
-    policies = access.policies_for(case)
-    chosen = _chosen_policy(form, policies)
-    picked = form["enforcements"].value() or [] if form.is_bound else []
-    verbs = actions.fitting_verbs(case, chosen, has_media=actions.has_media(case)) if chosen else []
-    outcome = form.data.get("outcome", "") if form.is_bound else ""
-    return {
-        "form": form,
-        "policies": policies,
-        "policy": chosen,
-        "verbs": [(verb, Verb(verb).label, verb in picked) for verb in verbs],
-        "outcomes": [
-            (value, label, OUTCOME_HELP[Outcome(value)], str(number), value == outcome)
-            for number, (value, label) in enumerate(Outcome.choices, start=1)
-        ],
-        "reason_text": form.data.get("reason", "") if form.is_bound else "",
-        "idempotency_key": form.fresh_key() if form.is_bound else form.initial["idempotency_key"],
-        "case_version": case.version,
-        "shortest_reason": workflow.SHORTEST_REASON,
-        "consequence": consequence(outcome, picked),
-        "undo_seconds": settings.HOLDFAST_UNDO_SECONDS,
-    }
-
-
-def consequence(outcome: str, verbs: list[str]) -> str:
-    """Return the sentence below the form: what this decision will do."""
-    if outcome not in Outcome.values:
-        return "Choose what you found; what follows is said here before you confirm."
-    if not verbs and outcome != Outcome.NOT_VIOLATING:
-        return "Choose what the platform should do; what follows is said here before you confirm."
-    labels = [Verb(verb).label for verb in verbs if verb in Verb.values and verb != Verb.NO_ACTION]
-    return workflow.consequence(outcome, labels, undo_seconds=settings.HOLDFAST_UNDO_SECONDS)
 
 
 def lease_context(case: Case, claim: Claim) -> dict[str, Any]:
@@ -210,14 +173,6 @@ def may_undo(decision: Decision, case: Case, user: User) -> bool:
         and decision.undone_at is None
         and is_theirs
     )
-
-
-def _chosen_policy(form: DecideForm, policies: list[PolicyVersion]) -> PolicyVersion | None:
-    wanted = str(form.data.get("policy", "")) if form.is_bound else ""
-    for policy in policies:
-        if str(policy.pk) == wanted:
-            return policy
-    return policies[0] if policies else None
 
 
 def _mark_shown(cards: list[evidence.Card], shown_text: str) -> None:

@@ -18,6 +18,7 @@ class DecideForm(forms.Form):
     """A verdict. The rules are the action's; this only reads what was sent."""
 
     policy = forms.ModelChoiceField(
+        label="Policy",
         queryset=PolicyVersion.objects.select_related("policy"),
         error_messages={
             "required": "Choose the policy.",
@@ -25,6 +26,7 @@ class DecideForm(forms.Form):
         },
     )
     outcome = forms.ChoiceField(
+        label="What you found",
         choices=Outcome.choices,
         error_messages={
             "required": "Choose what you found.",
@@ -40,6 +42,7 @@ class DecideForm(forms.Form):
         },
     )
     reason = forms.CharField(
+        label="Reason",
         max_length=workflow.LONGEST_REASON,
         error_messages={"required": "Say what you found."},
         widget=forms.Textarea,

@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("queues/", queues.index, name="queues"),
     path("queues/access/", queues.grants, name="grants"),
     path("queues/<slug:slug>/", queues.queue, name="queue"),
+    path("start/", queues.start, name="start"),
     path("queues/<slug:slug>/claim-next/", queues.claim_next, name="claim_next"),
     path("queues/<slug:slug>/people/", queues.queue_people, name="queue_people"),
     path("categories/<slug:category>/people/", queues.category_people, name="category_people"),

@@ -49,48 +49,96 @@ def verbs_for(subject: str, allowed: Iterable[str], *, has_media: bool) -> list[
     return [*verbs, NO_ACTION]
 
 
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """A choice of the form that cannot be recorded: never, or not while the choice ``when`` stands.
+
+    Choices are pairs of the form's field and value.
+    """
+
+    choice: tuple[str, str]
+    why: str
+    when: tuple[str, str] | None = None
+
+
+IMPLIED = {("outcome", NOT_VIOLATING): ("enforcements", NO_ACTION)}
+"""Choices that bring another one with them, because nothing else would be possible beside them."""
+
+
+def impossible_choices(fitting: Collection[str], *, requires_referral: bool) -> list[Impossible]:
+    """Return what cannot be chosen under a policy, and why: the page greys it out, ``problems_of`` refuses it."""
+    rules = []
+    if requires_referral:
+        why = "This policy asks for a referral when it is confirmed."
+        rules.append(Impossible(("outcome", CONFIRM), why))
+    for verb in fitting:
+        if verb == NO_ACTION:
+            continue
+        choice = ("enforcements", verb)
+        why = "When nothing was violated, only “No action” is possible."
+        rules.append(Impossible(choice, why, when=("outcome", NOT_VIOLATING)))
+        why = "“No action” cannot be combined with another one."
+        rules.append(Impossible(choice, why, when=("enforcements", NO_ACTION)))
+    return rules
+
+
+def usual_measures(usual: Iterable[str], fitting: Collection[str]) -> list[str]:
+    """Return what is ticked to begin with: a policy's usual measures among those that fit the case."""
+    return [verb for verb in usual if verb in fitting and verb != NO_ACTION]
+
+
 def problems_of(
     verdict: Verdict, *, fitting: Collection[str], requires_referral: bool
 ) -> dict[str, list[str]]:
     """Return what is wrong with a verdict: field name → sentences. Empty when it can be recorded."""
+    problems = contradictions_of(verdict, fitting=fitting, requires_referral=requires_referral)
+    length = len(verdict.reason.strip())
+    if length < SHORTEST_REASON:
+        problems["reason"] = [f"Say what you found, in at least {SHORTEST_REASON} characters."]
+    elif length > LONGEST_REASON:
+        problems["reason"] = [f"Keep the reason under {LONGEST_REASON} characters."]
+    return problems
+
+
+def contradictions_of(
+    verdict: Verdict, *, fitting: Collection[str], requires_referral: bool
+) -> dict[str, list[str]]:
+    """Return what of a verdict is missing or does not go together; its reason is not looked at."""
     problems: dict[str, list[str]] = {}
 
     def add(field: str, sentence: str) -> None:
-        problems.setdefault(field, []).append(sentence)
+        if sentence not in problems.setdefault(field, []):
+            problems[field].append(sentence)
 
     if verdict.outcome not in {CONFIRM_REFER, CONFIRM, NOT_VIOLATING}:
         add("outcome", "Choose what you found.")
-    length = len(verdict.reason.strip())
-    if length < SHORTEST_REASON:
-        add("reason", f"Say what you found, in at least {SHORTEST_REASON} characters.")
-    elif length > LONGEST_REASON:
-        add("reason", f"Keep the reason under {LONGEST_REASON} characters.")
-    chosen = set(verdict.enforcements)
-    if strange := sorted(chosen - set(fitting)):
+    verbs = set(verdict.enforcements)
+    if strange := sorted(verbs - set(fitting)):
         add(
             "enforcements",
             "This policy does not allow this for this subject: " + ", ".join(strange) + ".",
         )
-    if not chosen:
+    if not verbs:
         add("enforcements", "Choose what the platform should do, or “No action”.")
-    if NO_ACTION in chosen and len(chosen) > 1:
-        add("enforcements", "“No action” cannot be combined with another one.")
-    if verdict.outcome == NOT_VIOLATING and chosen - {NO_ACTION}:
-        add("enforcements", "When nothing was violated, only “No action” is possible.")
-    if verdict.outcome == CONFIRM and requires_referral:
-        add("outcome", "This policy asks for a referral when it is confirmed.")
+    chosen = {("outcome", verdict.outcome), *(("enforcements", verb) for verb in verbs)}
+    for rule in impossible_choices(fitting, requires_referral=requires_referral):
+        if rule.choice in chosen and (rule.when is None or rule.when in chosen):
+            add(rule.choice[0], rule.why)
     return problems
 
 
 def consequence(outcome: str, labels: Iterable[str], *, undo_seconds: int) -> str:
-    """Return the sentence that tells a reviewer what the decision will do."""
+    """Return the sentence that tells a reviewer what the decision will do.
+
+    ``labels`` are the measures in words, without "No action".
+    """
     named = list(labels)
-    if outcome == NOT_VIOLATING:
-        effect = "The case is closed and the platform is told nothing"
-    elif not named:
-        effect = "The case is closed without any measure"
-    else:
-        effect = "The platform is told: " + ", ".join(label.lower() for label in named)
+    told = "The platform is told: " + ", ".join(label.lower() for label in named)
+    if not named:
+        told = "The platform is told nothing"
+    follows = "the case is closed"
     if outcome == CONFIRM_REFER:
-        effect += "; the case waits for legal staff to refer it"
-    return f"{effect}. You can undo this for {undo_seconds} seconds."
+        follows = "the case waits for legal staff to refer it"
+    elif outcome == CONFIRM and not named:
+        follows = "the case is closed without any measure"
+    return f"{told}; {follows}. You can undo this for {undo_seconds} seconds."

@@ -101,6 +101,7 @@ MODERATION = (
     Row("moderation:queues", SEES_CASES, get=200),
     Row("moderation:grants", only(ADMIN), get=200),
     Row("moderation:queue", REVIEWING, get=404),
+    Row("moderation:start", REVIEWING, post=303),
     Row("moderation:claim_next", REVIEWING, post=404),
     Row("moderation:queue_people", only(ADMIN), get=404, post=404),
     Row("moderation:category_people", only(ADMIN), get=404, post=404),

@@ -39,8 +39,10 @@ def lease() -> timedelta:
 
 
 @transaction.atomic
-def claim_next(queue: Queue, *, actor: User) -> Claim | None:
+def claim_next(queue: Queue | None = None, *, actor: User) -> Claim | None:
     """Lease the most urgent waiting case of a queue to the person; None when nothing waits for them.
+
+    Without a queue it is the most urgent one of all queues that the person works.
 
     Many people pull at once: ``SKIP LOCKED`` gives each another case, and what the person may not see
     or has passed by is outside the query. Two gaps are closed by looking again. The query's snapshot may

@@ -36,6 +36,12 @@ class PolicyVersion(models.Model):
     exclude = models.TextField(blank=True)
     severity = models.PositiveSmallIntegerField(help_text="1 (low) to 5 (gravest).")
     enforcements = models.JSONField(default=list, help_text="Verbs that this policy allows.")
+    usual_measures = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        blank=True,
+        help_text="Verbs that are ticked to begin with.",
+    )
     requires_referral = models.BooleanField(default=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     effective_from = models.DateTimeField(db_default=Now())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
@@ -14,7 +14,7 @@ from accounts.access import person_of, requires, sign_in_of
 from accounts.permissions import Permission
 from core.errors import Invalid, Refused, problem
 from core.views import wants_problem
-from moderation import access, actions, case_page
+from moderation import access, actions, case_page, decide_panel
 from moderation.forms import DecideForm, add_errors, checked
 from moderation.models import Case, Outcome
 from moderation.views.answers import see
@@ -112,27 +112,21 @@ def send_now(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
 @require_safe
 @requires(Permission.CASES_DECIDE)
 def undo_bar(request: HttpRequest) -> HttpResponse:
-    """Return the bar for the person's latest decision that can still be undone, else nothing."""
-    decision = access.pending_decision_of(person_of(request))
-    if decision is None:
+    """Return the bar with the person's decisions that can still be undone, newest first, else nothing."""
+    pending = list(access.pending_decisions_of(person_of(request)))
+    if not pending:
         return HttpResponse("")
-    return render(
-        request,
-        "ui/undo.html",
-        {
-            "text": f"{decision.case}: {Outcome(decision.outcome).label.lower()}",
-            "undo_url": reverse("moderation:undo", kwargs={"id": decision.pk}),
-            "publish_at": decision.publish_at,
-        },
-    )
+    rows = [(decision, Outcome(decision.outcome).label.lower()) for decision in pending]
+    return render(request, "ui/undo.html", {"rows": rows})
 
 
 @require_safe
 @requires(Permission.CASES_DECIDE)
 def panel(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     """Return the part of the form that follows from the chosen policy: its text and its verbs."""
-    found = access.get_case_for(person_of(request), id)
-    context = case_page.decide_context(found, DecideForm(request.GET))
+    user = person_of(request)
+    found = access.get_case_for(user, id)
+    context = decide_panel.context(found, user=user, form=DecideForm(request.GET), tried=False)
     return render(request, "moderation/_policy_choice.html", {"case": found, **context})
 
 
@@ -140,9 +134,8 @@ def panel(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
 @requires(Permission.CASES_DECIDE)
 def consequence(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     """Return the sentence that says what the form, as it stands, would do."""
-    access.get_case_for(person_of(request), id)
-    query: QueryDict = request.GET
-    sentence = case_page.consequence(query.get("outcome", ""), query.getlist("enforcements"))
+    found = access.get_case_for(person_of(request), id)
+    sentence = decide_panel.consequence(found, request.GET)
     return render(request, "moderation/_consequence.html", {"consequence": sentence})
 
 
@@ -186,6 +179,7 @@ def _after(request: HttpRequest, decided: Case) -> HttpResponse:
         messages.warning(request, refused.message)
         return see(reverse("moderation:home"))
     if claim is None:
+        # The page of the queue offers what is due in the others.
         messages.info(request, f"Nothing more is waiting for you in {queue}.")
         return see(reverse("moderation:queue", kwargs={"slug": queue.slug}))
     return see(case_page.case_url(claim.case))

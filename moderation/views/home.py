@@ -39,8 +39,8 @@ def home(request: HttpRequest) -> HttpResponse:
         "unpublished": unpublished,
         "unpublished_text": f"{unpublished} decided, and nothing was sent to the platform. The cases say why.",
     }
-    if not context["claims"]:
-        context["start_with"] = next((queue.pk for queue in context["queues"] if queue.open), None)
+    if works:
+        context["next"] = access.waiting_cases(user).select_related("queue").first()
     return render(request, "moderation/home.html", context)
 
 

@@ -52,7 +52,10 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
         "page": page,
         "filter_form": form,
         "waiting": access.waiting_cases(user, found).count(),
-        "elsewhere": _next_elsewhere(user, found),
+        "elsewhere": access.waiting_cases(user)
+        .exclude(queue=found)
+        .select_related("queue")
+        .first(),
         "mine": access.claims_of(user),
     }
     template = "moderation/_queue_table.html" if is_htmx(request) else "moderation/queue.html"
@@ -62,22 +65,34 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 @requires(Permission.CASES_CLAIM)
 def claim_next(request: HttpRequest, slug: str) -> HttpResponse:
-    """Lease the next waiting case to the person and go there."""
-    user = person_of(request)
-    found = access.get_queue_for(user, slug)
+    """Lease the next waiting case of a queue to the person and go there."""
+    return _start(request, access.get_queue_for(person_of(request), slug))
+
+
+@require_POST
+@requires(Permission.CASES_CLAIM)
+def start(request: HttpRequest) -> HttpResponse:
+    """Lease the case that is due first in all queues of the person, and go there."""
+    return _start(request, None)
+
+
+def _start(request: HttpRequest, found: Queue | None) -> HttpResponse:
     try:
-        claim = actions.claim_next(found, actor=user)
+        claim = actions.claim_next(found, actor=person_of(request))
     except Refused as refused:
         if wants_problem(request):
             raise
         messages.warning(request, refused.message)
         return see(reverse("moderation:home"))
-    if claim is None:
-        if wants_problem(request):
-            raise Refused(f"Nothing is waiting for you in {found.name}.", "nothing_waiting", 404)
-        messages.info(request, f"Nothing is waiting for you in {found.name}.")
-        return see(reverse("moderation:queue", kwargs={"slug": slug}))
-    return see(case_page.case_url(claim.case))
+    if claim is not None:
+        return see(case_page.case_url(claim.case))
+    sentence = f"Nothing is waiting for you in {found.name if found else 'any of your queues'}."
+    if wants_problem(request):
+        raise Refused(sentence, "nothing_waiting", 404)
+    messages.info(request, sentence)
+    if found is None:
+        return see(reverse("moderation:home"))
+    return see(reverse("moderation:queue", kwargs={"slug": found.slug}))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -211,9 +226,3 @@ def _filtered(cases: QuerySet[Case], wanted: dict[str, Any], user: User) -> Quer
         case "over":
             cases = cases.filter(due_at__lte=Now())
     return cases.exclude(status=CaseStatus.DECIDED).order_by("due_at", "-score", "number")
-
-
-def _next_elsewhere(user: User, here: Queue) -> Queue | None:
-    """Return another queue of the person with open cases, the one that is due first."""
-    others = [q for q in access.queue_figures(user) if q.pk != here.pk and q.open]  # type: ignore[attr-defined]
-    return min(others, key=lambda q: q.next_due, default=None)  # type: ignore[attr-defined]

@@ -440,8 +440,18 @@
     node.isContentEditable ||
     node.matches("textarea, select, input:not([type=checkbox], [type=radio], [type=button], [type=submit], [type=file])");
 
-  function keyName(event) {
+  // A key is called by what is printed on it. Where that is no Latin letter (Cyrillic, Greek, Hebrew …) the letter
+  // is the one at the same place of a Latin keyboard; digits are so too, for rows that give them with shift only.
+  function pressedKey(event) {
     const key = event.key.toLowerCase();
+    const [, letter, digit] = /^(?:Key([A-Z])|Digit([0-9]))$/.exec(event.code || "") || [];
+    if (letter && (key.length > 1 ? key === "dead" : !/^[\x21-\x7e]$/.test(key))) return letter.toLowerCase();
+    if (digit && !event.shiftKey && !event.altKey && !/^[a-z0-9]$/.test(key)) return digit;
+    return key;
+  }
+
+  function keyName(event) {
+    const key = pressedKey(event);
     const parts = [];
     if (event.ctrlKey || event.metaKey) parts.push("mod");
     if (event.altKey) parts.push("alt");
@@ -449,6 +459,9 @@
     if (event.shiftKey && (/^[a-z]$/.test(key) || key.length > 1)) parts.push("shift");
     return [...parts, key].join("+");
   }
+
+  // A control may have several keys: one for the page, one that works while somebody types as well.
+  const keysOf = (node) => node.dataset.key.toLowerCase().split(" ");
 
   // What waits in a closed menu has its key as well; what is hidden otherwise has not.
   const inClosedMenu = (node) => Boolean(node.closest("details[data-menu]:not([open])"));
@@ -474,6 +487,9 @@
       if (reveal) {
         event.preventDefault();
         cover();
+      } else if (!$("dialog[open]") && !event.isComposing && typing(event.target) && !event.target.matches("[type=search]:not(:placeholder-shown)")) {
+        // Out of the field, so that single keys work again. What was typed stays.
+        event.target.blur();
       }
       for (const menu of $$("details[data-menu][open]")) {
         menu.open = false;
@@ -490,7 +506,7 @@
     if (!dialog && (name === "v" || name === "shift+v") && revealKey(event, name)) return;
     if (event.repeat) return;
     const scope = dialog || document;
-    const target = $$("[data-key]", scope).find((node) => node.dataset.key.toLowerCase() === name && usable(node));
+    const target = $$("[data-key]", scope).find((node) => keysOf(node).includes(name) && usable(node));
     if (target) {
       event.preventDefault();
       press(target);
@@ -557,11 +573,12 @@
     if (!list) return;
     const rows = $$("[data-key]")
       .filter((node) => usable(node))
-      .map((node) => [node.dataset.key, keyLabel(node)]);
+      .flatMap((node) => keysOf(node).map((key) => [key, keyLabel(node)]));
     if ($("[data-reveal-url]")) {
       rows.push(["v", "Hold to view the original"], ["shift+v", "View for 5 seconds"], ["escape", "Cover everything at once"], ["g", "Grey or colour"]);
     }
     if ($$("[data-evidence-set] [data-evidence]").length > 1) rows.push(["a", "Previous file"], ["d", "Next file"]);
+    if ($("textarea, select, input")) rows.push(["escape", "Leave a field"]);
     rows.push(["?", "This list"]);
     const seen = new Set();
     list.replaceChildren();
@@ -585,7 +602,10 @@
 
   function openDialog(dialog) {
     cover();
-    if (!dialog.open) dialog.showModal();
+    if (dialog.open) return;
+    dialog.showModal();
+    const field = $("textarea, select, input:not([type=hidden])", dialog);
+    if (field) field.focus();
   }
 
   on("click", (event) => {
@@ -665,6 +685,70 @@
       event.preventDefault();
       stepTabs(list, step, true);
     }
+  });
+
+  /* ---- The decision: what cannot go together ------------------------------------------------------ */
+
+  // The rules come with the page (moderation/workflow.py) and the server refuses by the same ones. What becomes
+  // impossible loses its tick and gets it back when it is possible again.
+  function applyRules(form) {
+    const holder = $("[data-rules]", form);
+    if (!holder) return;
+    const { impossible, implied } = JSON.parse(holder.dataset.rules);
+    const boxOf = ([name, value]) => $(`input[name="${name}"][value="${value}"]`, form);
+    const stands = (choice) => Boolean(choice && boxOf(choice) && boxOf(choice).checked);
+    for (const { choice, when } of implied) {
+      const box = boxOf(choice);
+      if (!box) continue;
+      if (stands(when)) {
+        box.checked = true;
+        box.dataset.implied = "";
+      } else if ("implied" in box.dataset) {
+        box.checked = false;
+        delete box.dataset.implied;
+      }
+    }
+    const reasons = new Map();
+    for (const { choice, when, why } of impossible) {
+      const box = boxOf(choice);
+      if (box && !reasons.has(box) && (!when || stands(when))) reasons.set(box, why);
+    }
+    for (const box of $$("input[type=radio], input[type=checkbox]", form)) {
+      const isTaken = box.type === "radio" && $(`input[name="${box.name}"]:checked`, form);
+      box.disabled = reasons.has(box);
+      if (box.disabled && box.checked) {
+        box.checked = false;
+        box.dataset.aside = "";
+      } else if (!box.disabled && "aside" in box.dataset) {
+        box.checked = !isTaken;
+        delete box.dataset.aside;
+      }
+    }
+    for (const place of $$("[data-impossible]", form)) {
+      const said = new Map();
+      for (const [box, why] of reasons) {
+        if (box.name === place.dataset.impossible) said.set(why, [...(said.get(why) || []), keyLabel(box)]);
+      }
+      // One choice is named; several greyed ones show themselves which they are.
+      const text = [...said].map(([why, names]) => (names.length > 1 ? why : `${names[0]}: ${why}`)).join(" ");
+      if (place.textContent !== text) place.textContent = text;
+      place.hidden = !text;
+    }
+  }
+
+  on("change", (event) => {
+    const form = event.target.closest("[data-decision]");
+    if (!form) return;
+    // Ticks of the person's own stay when another policy is looked at; else its usual ones come.
+    if (event.target.name === "enforcements") form.elements.own_measures.value = "1";
+    if (event.target.matches("input[type=radio], input[type=checkbox]")) applyRules(form);
+  });
+  on("htmx:afterSettle", (event) => {
+    const form = event.target.closest && event.target.closest("[data-decision]");
+    if (!form || event.target.id !== "policy-choice") return;
+    applyRules(form);
+    // The sentence below the form was asked for with the ticks of the policy before.
+    event.target.dispatchEvent(new Event("change", { bubbles: true }));
   });
 
   /* ---- Forms: drafts, upload progress, theme ----------------------------------------------------- */
@@ -906,18 +990,79 @@
     if (form.matches("[hx-post], [hx-put], [hx-delete], [hx-get]") || form.method !== "post") return;
     // A second press while the first is on its way would be a second request.
     if (form.dataset.sending) return event.preventDefault();
+    if (form.hasAttribute("data-needs-connection") && !form.dataset.connected) return askFirst(event, form);
+    delete form.dataset.connected;
     markSent(form);
-    form.dataset.sending = "1";
-    form.setAttribute("aria-busy", "true");
+    hold(form, event.submitter);
     // A download answers without leaving the page: let it be pressed again.
     setTimeout(() => release(form), 8000);
   });
 
+  // Sending into nothing would end on the browser's own error page, so the server is asked for a sign of life first.
+  // One that is slow is sent to all the same.
+  const PATIENCE_MS = 3000;
+
+  async function askFirst(event, form) {
+    const { submitter } = event;
+    event.preventDefault();
+    hold(form, submitter);
+    const isAway = await Promise.race([
+      navigator.onLine ? fetch($("link[rel=icon]").href, { method: "HEAD", cache: "no-store" }).then(() => false, () => true) : true,
+      new Promise((done) => setTimeout(() => done(false), PATIENCE_MS)),
+    ]);
+    release(form);
+    if (isAway) return toast("No connection to the server. Nothing was changed; what you typed is kept.", "danger");
+    if (!form.isConnected) return;
+    form.dataset.connected = "1";
+    form.requestSubmit(submitter);
+  }
+
+  /* A form that is being sent: not sent again, and shown as busy once that can be noticed. */
+
+  const BUSY_MS = 200;
+  const waits = new WeakMap();
+
+  function hold(form, button) {
+    form.dataset.sending = "1";
+    form.setAttribute("aria-busy", "true");
+    clearTimeout(waits.get(form));
+    waits.set(form, setTimeout(() => {
+      if (button) button.dataset.busy = "";
+      progress(1);
+    }, BUSY_MS));
+  }
+
   function release(form) {
+    clearTimeout(waits.get(form));
     delete form.dataset.sending;
     form.removeAttribute("aria-busy");
+    for (const button of $$("[data-busy]", form)) {
+      delete button.dataset.busy;
+      progress(-1);
+    }
   }
-  window.addEventListener("pageshow", () => $$("form[data-sending]").forEach(release));
+
+  // The thin line at the upper edge: something is on its way.
+  let onTheWay = 0;
+  function progress(step) {
+    onTheWay = Math.max(0, onTheWay + step);
+    document.documentElement.toggleAttribute("data-progress", onTheWay > 0);
+  }
+
+  window.addEventListener("pageshow", () => {
+    $$("form[data-sending]").forEach(release);
+    onTheWay = 0;
+    progress(0);
+  });
+
+  on("click", (event) => {
+    const link = event.target.closest("a[href]");
+    if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    if (link.target || link.hasAttribute("download") || link.matches("[hx-get]") || link.origin !== location.origin) return;
+    if (link.hash && link.pathname === location.pathname && link.search === location.search) return;
+    setTimeout(() => progress(1), BUSY_MS);
+    setTimeout(() => progress(-1), 8000);
+  });
 
   function setTheme(event, form) {
     const button = event.submitter;
@@ -1065,8 +1210,15 @@
   on("htmx:sendError", () => toast("No connection to the server. Nothing was changed.", "danger"));
   on("htmx:afterRequest", (event) => {
     accepted(event.detail);
+    const { elt } = event.detail;
+    if (elt.matches("form")) release(elt);
   });
   on("htmx:beforeRequest", (event) => {
+    const { elt, requestConfig } = event.detail;
+    if (elt.matches("form") && requestConfig.verb !== "get") {
+      if (elt.dataset.sending) return event.preventDefault();
+      hold(elt, requestConfig.triggeringEvent && requestConfig.triggeringEvent.submitter);
+    }
     // A fragment that replaces the media being looked at must not leave it on the page.
     if (reveal && event.detail.target && event.detail.target.contains(reveal.card)) cover();
   });
@@ -1075,6 +1227,8 @@
     if (reveal && event.detail.target && event.detail.target.contains(reveal.card)) cover();
   });
   on("htmx:afterSettle", (event) => initialise(event.detail.elt.isConnected ? event.detail.elt : document, true));
+  // Before anything is painted or measured: a countdown is shorter than the time of day it replaces.
+  on("htmx:afterSwap", tick);
   on("htmx:oobAfterSwap", (event) => initialise(event.detail.target, true));
   on("toast", (event) => {
     const detail = event.detail || {};
@@ -1107,6 +1261,7 @@
       if (purpose) select.value = purpose;
       else if (select.value) purpose = select.value;
     }
+    for (const form of $$("[data-decision]", scope)) applyRules(form);
     for (const hint of $$("[data-key-hint]", scope)) hint.textContent = prettyKey(hint.dataset.keyHint);
     if (leaseLost()) for (const node of $$("[data-needs-lease]", scope)) node.disabled = true;
     armToasts();
@@ -1122,7 +1277,26 @@
   readClock();
   initialise(document, false, performance.getEntriesByType("navigation")[0]);
   const wanted = $("[data-autofocus]");
-  if (wanted) wanted.focus();
+  // A button that waits for Enter need not push the heading of its page out of sight.
+  if (wanted) wanted.focus({ preventScroll: wanted.matches("button") });
+
+  // The page is told how high the dock is, and ends above it. It is not told when the dock gets lower again: nothing
+  // moves under a pointer because a sentence has left.
+  const dock = $("#dock");
+  let reserved = 0;
+  function reserve() {
+    const height = Math.ceil(dock.getBoundingClientRect().height);
+    if (height <= reserved) return;
+    reserved = height;
+    document.documentElement.style.setProperty("--dock", `${height}px`);
+    // What somebody is typing in must not end up below it.
+    const field = document.activeElement;
+    if (field && field !== document.body && $("#main").contains(field)) field.scrollIntoView({ block: "nearest" });
+  }
+  if (dock) {
+    new ResizeObserver(reserve).observe(dock);
+    reserve();
+  }
   setInterval(() => {
     tick();
     watchReveal();

@@ -96,8 +96,7 @@ def decide_by_keyboard(page: Page) -> None:
     page.keyboard.press(str(page.locator("input[value=confirm_refer]").get_attribute("data-key")))
     expect(page.locator("input[value=confirm_refer]")).to_be_checked()
     tab_to(page, "input[value=ban_account]")
-    page.keyboard.press("Space")
-    expect(page.locator("input[value=ban_account]")).to_be_checked()
+    expect(page.locator("input[value=ban_account]")).to_be_checked()  # It is usual for this policy.
     tab_to(page, "#id_reason")
     page.keyboard.press("Control+A")
     page.keyboard.type(REASON)
@@ -144,7 +143,7 @@ def test_from_a_report_to_a_package_and_no_byte_of_an_original_before_it_is_aske
 
     page = window()
     sign_in(page, robin)
-    page.keyboard.press("Enter")  # The queue whose case is due first has the focus.
+    page.keyboard.press("Enter")  # "Start my next case" has the focus.
     page.wait_for_url(f"**/cases/{case.pk}/")
     expect(page.locator("[data-evidence][data-state=covered]")).to_have_count(2)
     work()  # A preview is made once somebody opened the case.

@@ -102,6 +102,13 @@ Receivers outside
     a name rebound in an exchange   hashing/test_exchange_addresses.py::test_the_checked_address_is_the_one_connected_to
     a resolver that hangs           core/test_outbound.py::test_a_resolver_that_hangs_is_not_waited_for
 
+Reviewers at their windows
+    a low window, messages, errors  browser/test_decide_panel.py::test_whatever_the_window_the_decision_is_in_sight_and_nothing_lies_on_it
+    a choice that cannot be saved   browser/test_decide_panel.py::test_what_cannot_be_recorded_cannot_be_chosen
+    another keyboard layout         browser/test_decide_panel.py::test_from_case_to_case_without_leaving_the_keyboard_and_back_with_all_that_was_said
+    confirming without a connection browser/test_decide_panel.py::test_a_decision_without_a_connection_stays_on_the_page_and_a_slow_one_is_sent_once
+    an error page that breaks too   moderation/test_screens.py::test_our_own_fault_is_said_in_the_frame_and_without_it_when_that_broke_too
+
 Requests
     100 MB and one byte             reports/test_api_reports.py::test_an_upload_of_100_mb_and_one_byte_is_413_by_default
     over the limit, nothing kept    core/test_uploads.py::test_one_byte_over_the_limit_is_413_in_words_and_nothing_is_kept

@@ -98,6 +98,32 @@ def test_undoing_reopens_the_case_and_nothing_goes_out(held: Case, at_work: Any)
     assert 'id="decide-form"' in at_work.get(url("case", held)).content.decode()
 
 
+def test_every_decision_in_its_window_is_in_the_bar_the_newest_first(
+    held: Case, casework: Casework, robin: Any, at_work: Any
+) -> None:
+    first = decided(held, at_work)
+    second = casework.decided(casework.case(), by=robin)
+    bar = at_work.get(reverse("moderation:undo_bar")).content.decode()
+    assert "2 decisions can still be undone" in bar
+    assert 0 < bar.index(url("undo", second)) < bar.index(url("undo", first))
+    assert bar.count('data-key="z"') == 1
+    assert bar.index('data-key="z"') < bar.index(url("undo", first))
+
+
+def test_what_was_taken_back_stands_in_the_form_of_its_maker_alone(
+    held: Case, robin: Any, lena: Any, at_work: Any, session_of: Any
+) -> None:
+    reason = "Words that were typed with care."
+    at_work.post(url("undo", decided(held, at_work, reason=reason)))
+    page = at_work.get(url("case", held)).content.decode()
+    assert reason in page
+    assert 'value="confirm_refer" data-key="1" checked' in page
+    assert 'value="ban_account" checked' in page
+    assert 'value="remove_media" checked' not in page  # It is usual, and was not ordered.
+    actions.take_over(held, reason="An invented reason.", actor=lena)
+    assert f">{reason}</textarea>" not in session_of(lena).get(url("case", held)).content.decode()
+
+
 def test_after_the_window_nothing_can_be_undone(held: Case, at_work: Any) -> None:
     decision = decided(held, at_work)
     end_window()

@@ -43,6 +43,37 @@ def test_start_pulls_the_case_that_is_due_first(
     assert claim_next(at_work, soon.queue)["Location"] == url("case", late)
 
 
+def test_start_pulls_what_is_due_first_in_whatever_queue(
+    casework: Casework, at_work: Any, lena: Any
+) -> None:
+    taken = casework.case(reason="csam", trust="trusted")
+    actions.claim(taken, actor=lena)
+    late, soon = casework.case(reason="csam"), casework.case(reason="grooming", pictures=[])
+    # The queue that stands first in the list has a case, and one that is due sooner is with a colleague.
+    assert late.queue.position < soon.queue.position
+    Case.objects.filter(pk=late.pk).update(due_at=soon.due_at + timedelta(minutes=5))
+    home = at_work.get(reverse("moderation:home")).content.decode()
+    head = home[home.index("page-head") : home.index("page-body")]
+    assert "Start my next case" in head
+    assert "data-autofocus" in head
+    assert str(soon.queue) in head
+    start = reverse("moderation:start")
+    assert at_work.post(start)["Location"] == url("case", soon)
+    assert at_work.post(start)["Location"] == url("case", late)
+    assert at_work.post(start)["Location"] == reverse("moderation:home")
+    answer = at_work.post(start, headers={"accept": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (404, "nothing_waiting")
+
+
+def test_an_empty_queue_offers_what_is_due_elsewhere(casework: Casework, at_work: Any) -> None:
+    case = casework.case(reason="grooming", pictures=[])
+    page = at_work.get(reverse("moderation:queue", args=["hash-matched"])).content.decode()
+    head = page[page.index("page-head") : page.index("page-body")]
+    assert reverse("moderation:start") in head
+    assert str(case.queue) in head
+    assert "Start next case" not in head
+
+
 def test_an_empty_queue_says_so(robin: Any, at_work: Any) -> None:
     queue = Queue.objects.get(slug="hash-matched")
     answer = claim_next(at_work, queue)

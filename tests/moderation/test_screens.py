@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 from django.utils.html import escape
 
@@ -27,8 +28,8 @@ from tests.pictures import jpeg
 pytestmark = pytest.mark.django_db
 
 
-def read(client: Any, address: str, status: int = 200) -> str:
-    answer = client.get(address)
+def read(client: Any, address: str, status: int = 200, **headers: Any) -> str:
+    answer = client.get(address, **headers)
     assert answer.status_code == status
     return str(answer.content.decode())
 
@@ -176,6 +177,51 @@ def test_another_policy_brings_its_text_and_its_verbs(held: Case, at_work: Any) 
     assert "CS-3 v1" in page
 
 
+def test_looking_at_another_policy_is_no_error(held: Case, at_work: Any) -> None:
+    grooming = PolicyVersion.objects.get(policy__code="CS-3")
+    page = read(at_work, f"{url('policy_choice', held)}?policy={grooming.pk}&own_measures=")
+    assert "errorlist" not in page
+    assert "field--error" not in page
+    assert 'value="ban_account" checked' in page  # Usual for this policy.
+    own = f"?policy={grooming.pk}&own_measures=1&enforcements=warn"
+    page = read(at_work, url("policy_choice", held) + own)
+    assert 'value="warn" checked' in page
+    assert 'value="ban_account" checked' not in page
+
+
+@pytest.mark.parametrize(("path", "status"), [("/cases/nothing/", 404), ("/people/", 403)])
+def test_who_is_refused_a_page_stays_in_the_frame_with_a_way_on(
+    at_work: Any, path: str, status: int
+) -> None:
+    address = "http://testserver/queues/"
+    page = read(at_work, path, status=status, headers={"referer": address})
+    assert 'id="sidebar"' in page
+    assert 'href="/queues/"' in page[page.index("page-head") :]
+    assert "data-refused" in page  # What was typed in a form that led here is kept by the script.
+    fragment = read(at_work, path, status=status, headers={"hx-request": "true"})
+    assert "<html" not in fragment
+    stranger = read(Client(), "/nothing-here/", status=404)
+    assert 'id="sidebar"' not in stranger
+
+
+def test_our_own_fault_is_said_in_the_frame_and_without_it_when_that_broke_too(
+    at_work: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("an invented fault")
+
+    at_work.raise_request_exception = False
+    monkeypatch.setattr("moderation.views.home.access.count_unrouted", broken)
+    page = read(at_work, "/", status=500)
+    assert "Something went wrong on our side" in page
+    assert 'id="sidebar"' in page
+    monkeypatch.setattr("accounts.context.idle_state", broken)
+    page = read(at_work, "/", status=500)
+    assert "Something went wrong on our side" in page
+    assert 'id="sidebar"' not in page
+    assert "invented fault" not in page
+
+
 def test_the_consequence_is_said_before_confirming(held: Case, at_work: Any) -> None:
     address = url("consequence", held)
     assert "Choose what you found" in read(at_work, address)
@@ -185,7 +231,11 @@ def test_the_consequence_is_said_before_confirming(held: Case, at_work: Any) -> 
     # Confirming this is refused, so nothing is promised for it.
     early = read(at_work, f"{address}?outcome=confirm_refer")
     assert "Choose what the platform should do" in early
-    assert "The case is closed" not in early
+    assert "closed" not in early
+    refused = read(at_work, f"{address}?outcome=confirm&enforcements=ban_account")
+    assert "This cannot be recorded. This policy asks for a referral" in refused
+    quiet = read(at_work, f"{address}?outcome=confirm_refer&enforcements=no_action")
+    assert "The platform is told nothing; the case waits for legal staff" in quiet
 
 
 def test_colleagues_see_each_other_on_a_case(

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import pytest
 
-from moderation.workflow import Verdict, consequence, problems_of, verbs_for
+from moderation.workflow import (
+    IMPLIED,
+    Verdict,
+    consequence,
+    impossible_choices,
+    problems_of,
+    usual_measures,
+    verbs_for,
+)
 
 FITTING = ["ban_account", "remove_media", "no_action"]
 REASON = "A reason of sufficient length."
@@ -65,3 +75,27 @@ def test_the_consequence_says_what_will_happen() -> None:
     assert "legal staff" in said
     assert "60 seconds" in said
     assert "told nothing" in consequence("not_violating", [], undo_seconds=60)
+    assert "closed" not in consequence("confirm_refer", [], undo_seconds=60)
+    assert "told nothing" in consequence("confirm_refer", [], undo_seconds=60)
+    assert "without any measure" in consequence("confirm", [], undo_seconds=60)
+
+
+@pytest.mark.parametrize("requires_referral", [True, False])
+def test_the_page_greys_out_exactly_what_would_be_refused(requires_referral: bool) -> None:
+    rules = impossible_choices(FITTING, requires_referral=requires_referral)
+    for outcome in ("confirm_refer", "confirm", "not_violating"):
+        for size in range(1, len(FITTING) + 1):
+            for verbs in combinations(FITTING, size):
+                chosen = {("outcome", outcome), *(("enforcements", verb) for verb in verbs)}
+                is_greyed = any(
+                    rule.choice in chosen and (rule.when is None or rule.when in chosen)
+                    for rule in rules
+                )
+                refused = problems(outcome, *verbs, requires_referral=requires_referral)
+                assert is_greyed == bool(refused), (outcome, verbs)
+
+
+def test_what_is_implied_and_what_is_usual_can_be_recorded() -> None:
+    for (_, outcome), (_, verb) in IMPLIED.items():
+        assert problems(outcome, verb) == {}
+    assert usual_measures(["close_group", "ban_account", "no_action"], FITTING) == ["ban_account"]
