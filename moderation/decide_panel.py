@@ -50,12 +50,15 @@ def context(
     policies = access.policies_for(case)
     chosen = _chosen_policy(draft, policies)
     fitting = _fitting(case, chosen)
-    picked = _picked(draft, chosen, fitting)
+    usual = workflow.usual_measures(chosen.usual_measures if chosen else [], fitting)
+    picked = usual if draft.measures is None else draft.measures
+    # "Not a violation" has put them aside; they come back with another outcome.
+    aside = usual if draft.outcome == Outcome.NOT_VIOLATING else []
     return {
         "form": form,
         "policies": policies,
         "policy": chosen,
-        "verbs": [(verb, Verb(verb).label, verb in picked) for verb in fitting],
+        "verbs": [(verb, Verb(verb).label, verb in picked, verb in aside) for verb in fitting],
         "measure_errors": form["enforcements"].errors if form.is_bound and tried else "",
         "own_measures": "1" if draft.measures is not None else "",
         "rules": _rules(chosen, fitting),
@@ -115,12 +118,6 @@ def _fitting(case: Case, policy: PolicyVersion | None) -> list[str]:
     if policy is None:
         return []
     return actions.fitting_verbs(case, policy, has_media=actions.has_media(case))
-
-
-def _picked(draft: Draft, policy: PolicyVersion | None, fitting: list[str]) -> list[str]:
-    if draft.measures is not None:
-        return draft.measures
-    return workflow.usual_measures(policy.usual_measures if policy else [], fitting)
 
 
 def _rules(policy: PolicyVersion | None, fitting: list[str]) -> str:

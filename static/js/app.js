@@ -575,7 +575,7 @@
       .filter((node) => usable(node))
       .flatMap((node) => keysOf(node).map((key) => [key, keyLabel(node)]));
     if ($("[data-reveal-url]")) {
-      rows.push(["v", "Hold to view the original"], ["shift+v", "View for 5 seconds"], ["escape", "Cover everything at once"], ["g", "Grey or colour"]);
+      rows.push(["v", "Hold to view the original"], ["shift+v", "View for 5 seconds"], ["escape", "Cover everything at once, or leave a field"], ["g", "Grey or colour"]);
     }
     if ($$("[data-evidence-set] [data-evidence]").length > 1) rows.push(["a", "Previous file"], ["d", "Next file"]);
     if ($("textarea, select, input")) rows.push(["escape", "Leave a field"]);

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from accounts.models import User
 from accounts.permissions import Role
@@ -170,7 +170,7 @@ def test_from_case_to_case_without_leaving_the_keyboard_and_back_with_all_that_w
     page.keyboard.press("Escape")
     expect(reason).not_to_be_focused()
     page.keyboard.press("?")
-    expect(page.locator("#keys-dialog")).to_contain_text("Leave a field")
+    expect(page.locator("#keys-dialog")).to_contain_text("leave a field")
     expect(page.locator("#keys-dialog dt", has_text="Ctrl ⇧ ⏎")).to_have_count(1)
     page.keyboard.press("Escape")
     reason.focus()
@@ -195,6 +195,8 @@ def test_from_case_to_case_without_leaving_the_keyboard_and_back_with_all_that_w
     page.wait_for_url(f"**/cases/{second.pk}/")
     expect(page.locator("input[value=not_violating]")).to_be_checked()
     expect(page.locator("input[value=no_action]")).to_be_checked()
+    page.keyboard.press("1")  # The usual measures are not lost for having been put aside.
+    expect(page.locator("input[value=ban_account]")).to_be_checked()
     assert Decision.objects.filter(undone_at=None).count() == 0
     page.goto("/")
     expect(page.locator(".start")).to_contain_text("Grooming and solicitation")
@@ -229,8 +231,12 @@ def test_a_decision_without_a_connection_stays_on_the_page_and_a_slow_one_is_sen
     complaints.clear()  # The browser itself says that the connection was refused.
     sent = []
     page.on("request", lambda asked: sent.append(asked.url) if asked.method == "POST" else None)
-    held: list[Any] = []
-    page.route("**/decide/", held.append)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/decide/", hold)
     page.keyboard.press("Control+Enter")
     confirm = page.locator(".decide__buttons button").first
     expect(confirm).to_have_attribute("data-busy", "")

@@ -194,7 +194,7 @@ def test_who_is_refused_a_page_stays_in_the_frame_with_a_way_on(
     at_work: Any, path: str, status: int
 ) -> None:
     address = "http://testserver/queues/"
-    page = read(at_work, path, status=status, headers={"referer": address})
+    page = read(at_work, path, status=status, headers={"referer": address, "host": "testserver"})
     assert 'id="sidebar"' in page
     assert 'href="/queues/"' in page[page.index("page-head") :]
     assert "data-refused" in page  # What was typed in a form that led here is kept by the script.

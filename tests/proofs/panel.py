@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from playwright.sync_api import Page, sync_playwright
 
 from tests.in_sight import SIZES, faults_of_panel
@@ -20,6 +18,10 @@ def _decide(page: Page) -> None:
     before = page.url
     page.keyboard.press("Control+Shift+Enter")
     page.wait_for_url(lambda url: url != before)
+    if "/cases/" not in page.url:
+        # The queue is empty now, and its page offers what is due in another one.
+        page.locator(".start button").click()
+        page.wait_for_url("**/cases/*/")
 
 
 @proof("the panel of a decision is in sight and uncovered at five sizes of a window", quick=True)
@@ -43,7 +45,6 @@ def the_panel_at_five_sizes(place: Installation) -> str:
         _decide(page)
         _decide(page)
         page.wait_for_selector(".undo li:nth-child(2)")
-        assert urlsplit(page.url).path.startswith("/cases/"), "no third case waits"
         # An empty form, sent by a browser that does not ask for what is missing: an error for every field.
         page.evaluate(
             """() => {
