@@ -32,7 +32,7 @@ CREATE TRIGGER holdfast_row_guard BEFORE UPDATE OF {columns} ON moderation_polic
 
 
 class Migration(migrations.Migration):
-    dependencies = [("moderation", "0010_publish_attempts")]
+    dependencies = [("moderation", "0011_endpoint_resumed")]
     operations = [
         migrations.AddField(
             model_name="policyversion",
