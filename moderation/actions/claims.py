@@ -55,15 +55,25 @@ def claim_next(queue: Queue | None = None, *, actor: User) -> Claim | None:
     actor = _lock_person(actor)
     _refuse_too_many(actor)
     for _ in range(LOOKS_AT_A_QUEUE):
-        waiting = access.waiting_cases(actor, queue)
+        here = queue or _queue_of_next(actor)
+        if here is None:
+            return None
+        waiting = access.waiting_cases(actor, here)
         case = waiting.select_for_update(of=("self",), skip_locked=True).first()
         if case is None:
             case = waiting.select_for_update(of=("self",)).first()
-        if case is None:
+        if case is None and queue is not None:
             return None
+        if case is None:
+            continue  # A colleague had it meanwhile; another queue may hold one.
         if access.live_claim_on(case) is None and case.status == CaseStatus.OPEN:
             return _start(case, actor=actor)
     raise Refused("Many colleagues start at this moment. Press once more.", code="busy")
+
+
+def _queue_of_next(person: User) -> Queue | None:
+    first = access.next_waiting(person)
+    return first.queue if first is not None else None
 
 
 @transaction.atomic

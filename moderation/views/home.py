@@ -40,7 +40,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "unpublished_text": f"{unpublished} decided, and nothing was sent to the platform. The cases say why.",
     }
     if works:
-        context["next"] = access.waiting_cases(user).select_related("queue").first()
+        context["next"] = access.next_waiting(user)
     return render(request, "moderation/home.html", context)
 
 
