@@ -1027,8 +1027,9 @@
     form.setAttribute("aria-busy", "true");
     clearTimeout(waits.get(form));
     waits.set(form, setTimeout(() => {
-      if (button) button.dataset.busy = "";
+      form.dataset.slow = "";
       progress(1);
+      if (button) button.dataset.busy = "";
     }, BUSY_MS));
   }
 
@@ -1036,10 +1037,10 @@
     clearTimeout(waits.get(form));
     delete form.dataset.sending;
     form.removeAttribute("aria-busy");
-    for (const button of $$("[data-busy]", form)) {
-      delete button.dataset.busy;
-      progress(-1);
-    }
+    for (const button of $$("[data-busy]", form)) delete button.dataset.busy;
+    if (!("slow" in form.dataset)) return;
+    delete form.dataset.slow;
+    progress(-1);
   }
 
   // The thin line at the upper edge: something is on its way.
