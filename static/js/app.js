@@ -743,6 +743,16 @@
     if (event.target.name === "enforcements") form.elements.own_measures.value = "1";
     if (event.target.matches("input[type=radio], input[type=checkbox]")) applyRules(form);
   });
+  // Before another policy is asked for: ticks that were put back by script are the person's own as well.
+  on(
+    "change",
+    ({ target }) => {
+      if (target.name !== "policy" || !target.closest("[data-decision]")) return;
+      const isOwn = (box) => box.checked !== box.defaultChecked && !("aside" in box.dataset || "implied" in box.dataset);
+      if ($$("[name=enforcements]", target.form).some(isOwn)) target.form.elements.own_measures.value = "1";
+    },
+    { capture: true },
+  );
   on("htmx:afterSettle", (event) => {
     const form = event.target.closest && event.target.closest("[data-decision]");
     if (!form || event.target.id !== "policy-choice") return;
@@ -892,7 +902,7 @@
     if (!kept || !NOT_RECORDED[kept.state]) return;
     fill(form, kept.values);
     const dialog = form.closest("dialog");
-    const place = (dialog && $(".dialog__body", form)) || (form.matches(".card") && $(".card__body", form)) || form;
+    const place = (dialog && $(".dialog__body", form)) || $(".decide__fields", form) || (form.matches(".card") && $(".card__body", form)) || form;
     const note = banner(
       kept.state,
       kept.state === "unknown"
