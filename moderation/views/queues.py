@@ -51,11 +51,8 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
         "queue": found,
         "page": page,
         "filter_form": form,
-        "waiting": access.waiting_cases(user, found).count(),
-        "elsewhere": access.waiting_cases(user)
-        .exclude(queue=found)
-        .select_related("queue")
-        .first(),
+        "waiting": access.waiting_cases(user, found).exists(),
+        "elsewhere": access.next_waiting(user, besides=found),
         "mine": access.claims_of(user),
     }
     template = "moderation/_queue_table.html" if is_htmx(request) else "moderation/queue.html"

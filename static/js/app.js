@@ -1304,6 +1304,8 @@
     const field = document.activeElement;
     if (field && field !== document.body && $("#main").contains(field)) field.scrollIntoView({ block: "nearest" });
   }
+  // Browsers bring up the line of the caret; the rest of the box would stay behind what stands below it.
+  on("focusin", ({ target }) => target.matches("textarea") && target.scrollIntoView({ block: "nearest" }));
   if (dock) {
     new ResizeObserver(reserve).observe(dock);
     reserve();
