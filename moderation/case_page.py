@@ -220,6 +220,7 @@ def _subject_facts(case: Case) -> list[tuple[str, Any]]:
             ("Known since", _day(account.first_seen_at)),
             ("Reports about it", account.reports.count()),
             ("Member of groups", account.memberships.filter(left_at=None).count()),
+            ("Groups it left", account.memberships.exclude(left_at=None).count()),
         ]
     group = case.group
     if group is None:  # The constraint case_has_one_subject leaves no such row.

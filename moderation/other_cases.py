@@ -32,7 +32,8 @@ def about(user: User, case: Case) -> dict[str, Any]:
     related = list(about_it[:MOST_LINKED])
     open_ones = list(standing.order_by("-severity", "due_at")[:MOST_NAMED])
     same_subject = {row.pk for row in related} | {row.pk for row in open_ones}
-    sharing = list(shared.exclude(pk__in=same_subject)[:MOST_LINKED])
+    elsewhere = shared.exclude(pk__in=same_subject)
+    sharing = list(elsewhere[:MOST_LINKED])
     rows = [*related, *open_ones, *sharing]
     outcomes = {
         decision.case_id: Outcome(decision.outcome)
@@ -56,6 +57,8 @@ def about(user: User, case: Case) -> dict[str, Any]:
     return {
         "related": [told(row) for row in related],
         "sharing": [told(row) for row in sharing],
+        "more_related": max(0, about_it.count() - MOST_LINKED),
+        "more_sharing": max(0, elsewhere.count() - MOST_LINKED),
         "open_others": [told(row) for row in open_ones],
         "open_others_count": standing.count(),
         "open_others_less": -len(open_ones),

@@ -31,6 +31,8 @@ from referrals.proposals import places, proposals
 from referrals.workflow import Step, steps_shown, why_not
 
 PER_PAGE = 25
+WAITING = 20
+"""Decided cases without a referral, and downloads, that a page shows; it says how many more there are."""
 LISTS = ("exhibits", "accounts")
 """What a referral has many of; each is shown, and saved, a page at a time (``?exhibits=2``)."""
 MANY = 5
@@ -60,7 +62,8 @@ def listing(request: HttpRequest) -> HttpResponse:
         audit.record(
             AuditEvent.REFERRALS_SEARCHED, actor=person_of(request), found=page.paginator.count
         )
-    waiting = access.unreferred_cases_for(person_of(request))[:20]
+    unreferred = access.unreferred_cases_for(person_of(request))
+    waiting = unreferred[:WAITING]
     return render(
         request,
         "referrals/list.html",
@@ -70,6 +73,7 @@ def listing(request: HttpRequest) -> HttpResponse:
             "state": state,
             "filter_form": FilterForm(typed or None),
             "waiting": waiting,
+            "waiting_count": unreferred.count(),
         },
     )
 
@@ -293,9 +297,10 @@ def _state_context(request: HttpRequest, referral: Referral) -> dict[str, Any]:
         "referral": referral,
         "case": referral.case,
         "package": package,
-        "downloads": package.downloads.select_related("user").order_by("-at")[:20]
+        "downloads": package.downloads.select_related("user").order_by("-at")[:WAITING]
         if package
         else [],
+        "more_downloads": max(0, package.downloads.count() - WAITING) if package else 0,
         "is_author": person.pk in {referral.drafted_by_id, referral.requested_by_id},
         "against": actions.and_list(actions.reasons_against(referral, person)),
         "approvers": [(someone, actions.and_list(against)) for someone, against in approvers],

@@ -228,6 +228,19 @@ The record
     no answer of the authority      referrals/test_anchors.py::test_an_authority_stamps_the_statement_and_the_stamp_is_checked
     the clock goes back             core/test_audit.py::test_the_time_is_never_before_the_last_entry_and_a_clock_behind_is_marked
 
+What leaves
+    a fact with no way out          referrals/test_package_facts.py::test_every_fact_that_is_accepted_leaves_or_is_said_to_be_left_out
+    a new column that is forgotten  referrals/test_package_facts.py::test_every_column_is_one_that_the_story_fills_in_or_our_own
+    a new shape that is forgotten   referrals/test_package_facts.py::test_the_story_tells_every_shape_that_the_api_takes
+    a suspect by default            referrals/test_referral_parts.py::test_nobody_is_a_suspect_until_a_person_says_so
+    a part that nobody said         referrals/test_referral_parts.py::test_the_database_keeps_no_part_that_nobody_said
+    a former admin as a present one  referrals/test_referral_parts.py::test_a_former_admin_is_neither_named_nor_handed_over_as_one
+    a name that was changed since   referrals/test_package_order.py::test_a_group_is_called_what_it_was_called_when_it_was_reported
+    messages without a time         referrals/test_package_order.py::test_messages_stand_in_the_order_in_which_the_sender_listed_them
+    a report that waited for its scan  referrals/test_package_order.py::test_a_report_was_received_when_it_came_and_not_when_it_joined_the_case
+    a list that is cut              referrals/test_package_order.py::test_whatever_the_summary_cuts_it_says_how_many_more_there_are
+    a draft saved unchanged         referrals/test_package_order.py::test_a_draft_that_is_saved_unchanged_stays_what_it_was
+
 Processes and stores
     killed -9 in scan               faults/test_killed_workers.py::test_killed_while_it_scans
     killed -9 in decoding           hashing/test_scanning.py::test_a_worker_killed_while_it_decodes_loses_nothing

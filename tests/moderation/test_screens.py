@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.utils.html import escape
 
 from core import vault
+from core.audit import SYSTEM
 from hashing.models import RiskScore
-from moderation import actions
+from moderation import actions, other_cases
 from moderation.models import (
     Case,
     PolicyVersion,
@@ -21,7 +22,9 @@ from moderation.models import (
     RoutingReason,
     RoutingRule,
 )
+from reports.actions import upsert_memberships
 from reports.models import ItemKind
+from reports.payloads import MembersPayload
 from tests.casework import Casework, hash_finding, term_finding, url, verdict
 from tests.pictures import jpeg
 
@@ -343,6 +346,33 @@ def test_cases_with_the_very_same_media_are_linked(casework: Casework, at_work: 
     page = read(at_work, url("case", first))
     assert "Holding the very same media" in page
     assert url("case", second) in page
+
+
+def test_a_page_that_names_some_linked_cases_says_how_many_more_there_are(
+    casework: Casework, at_work: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(other_cases, "MOST_LINKED", 1)
+    picture = jpeg(11, (96, 64))
+    first, *_ = [casework.case(pictures=[picture]) for _ in range(4)]
+    page = " ".join(read(at_work, url("case", first)).split())
+    assert "The newest 1 are shown; there are 2 more." in page
+
+
+def test_who_left_a_group_is_not_counted_among_its_members(
+    casework: Casework, at_work: Any
+) -> None:
+    case = casework.case("subject-one")
+    for group, left in (("here", None), ("there", "2026-03-03T10:00:00Z")):
+        members = [{"account": "subject-one", "role": "admin", "left_at": left}]
+        upsert_memberships(
+            casework.source(),
+            group,
+            members=MembersPayload.model_validate({"members": members}),
+            actor=SYSTEM,
+        )
+    page = read(at_work, url("case", case))
+    for term in ("Member of groups", "Groups it left"):
+        assert re.search(rf"<dt>{term}</dt>\s*<dd>(<bdi>)?1<", page), term
 
 
 def test_everybody_reads_the_policies_and_their_versions(auditor: Any, session_of: Any) -> None:
