@@ -373,7 +373,7 @@ def test_a_confirmed_decision_makes_no_case_about_what_it_decided(
         world.settle()
     world.casework.published(case, by=reviewer, outcome=Outcome.CONFIRM_REFER)
     world.settle()
-    account = case.account
+    account = Account.objects.get(external_id="a")
     judged = score(account)
     assert judged.score >= 60, "our own verdict raised it over the threshold"
     assert "confirmed" in said_of(account)
@@ -408,9 +408,9 @@ def test_a_case_that_a_score_waits_for_is_not_opened_after_the_decision(
     for reporter in ("r1", "r2", "r3", "r4"):
         world.report({"account": "a"}, reporter)
     world.settle()
-    assert score(case.account).case_state == CaseState.WAITING
+    assert score(Account.objects.get(external_id="a")).case_state == CaseState.WAITING
     world.casework.published(case, by=reviewer, outcome=Outcome.CONFIRM_REFER)
-    assert casework_actions.route_risk_case(score(case.account)) is None
+    assert casework_actions.route_risk_case(score(Account.objects.get(external_id="a"))) is None
     assert Case.objects.filter(account=case.account).count() == 1
 
 

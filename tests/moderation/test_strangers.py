@@ -100,9 +100,9 @@ def full_of_strangers(
     for name in ("turned", "sender"):
         said = AccountPayload(username=TURNED, display_name=TURNED, profile_text=TURNED)
         upsert_account(source, name, payload=said, actor=SYSTEM)
-    said = GroupPayload(name=BLANK, description=f"{TURNED}\nsecond line")
-    upsert_group(source, "blank-group", payload=said, actor=SYSTEM)
-    cases = []
+    blank = GroupPayload(name=BLANK, description=f"{TURNED}\nsecond line")
+    upsert_group(source, "blank-group", payload=blank, actor=SYSTEM)
+    cases: list[Case] = []
     for subject in ({"account": "turned"}, {"group": "blank-group"}):
         media = casework.upload(source, jpeg(len(cases) + 1, (96, 64)), "image/jpeg")
         surface = {"surface": "reported_message", "sender": "sender", "name": TURNED}
