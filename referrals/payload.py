@@ -169,6 +169,8 @@ def case_graph(spec: PackageSpec, originals: Sequence[Original]) -> dict[str, An
 
     def node(kind: str, *names: str) -> str:
         name = "/".join((spec.package_id, kind, *names))
+        # A platform's id may be any text, a lone surrogate among them, which has no bytes.
+        name = name.encode("utf-8", "backslashreplace").decode()
         return (
             f"kb:{kind}-{uuid.uuid5(uuid.NAMESPACE_URL, f'urn:{spec.organisation.domain}:{name}')}"
         )

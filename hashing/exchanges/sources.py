@@ -226,7 +226,7 @@ STOPNCII_SIZES = (800, 100, 10)
 
 def _stopncii_page(client: _StopNcii, start: int, next_: str) -> dict[str, Any]:
     for size in STOPNCII_SIZES:
-        asked = {"startTimestamp": start, "pageSize": size}
+        asked: dict[str, int | str] = {"startTimestamp": start, "pageSize": size}
         asked |= {"nextPageToken": next_} if next_ else {}
         try:
             answer = client._get(stopncii.StopNCIIEndpoint.FetchHashes, **asked)  # noqa: SLF001
@@ -281,8 +281,8 @@ def _threatexchange_pages(
     since = int(checkpoint.get("since", 0))
     for batch in client.get_threat_updates(group, start_time=since or None, page_size=500):
         updates = [of_threatexchange(each, number) for number, each in enumerate(batch, start=1)]
-        stamps = [each.get("last_updated") for each in batch if isinstance(each, dict)]
-        since = max([since, *(int(each) for each in stamps if str(each or "").isdecimal())])
+        stamps = [str(each.get("last_updated")) for each in batch if isinstance(each, dict)]
+        since = max([since, *(int(each) for each in stamps if each.isdecimal())])
         yield Page(tuple(updates), {"since": since})
 
 

@@ -62,8 +62,10 @@ def test_what_was_written_is_read_row_by_row_in_pieces_of_any_size(
 ) -> None:
     out = io.StringIO(newline="")
     # Python's writer leaves a bare carriage return bare unless it is part of the line end.
-    quoting = csv.QUOTE_ALL if end == "\n" else csv.QUOTE_MINIMAL
-    writer = csv.writer(out, delimiter=separator, lineterminator=end, quoting=quoting)
+    if end == "\n":
+        writer = csv.writer(out, delimiter=separator, lineterminator=end, quoting=csv.QUOTE_ALL)
+    else:
+        writer = csv.writer(out, delimiter=separator, lineterminator=end)
     if heading:
         writer.writerow(["algorithm", "value", "note"])
     for number, note in enumerate(notes):
