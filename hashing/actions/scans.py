@@ -347,9 +347,18 @@ def _keep_watches(scans: Iterable[tuple[Item, Scan]]) -> None:
         for item, scan in scans
         if scan.watched is not None and item.blob_id is not None
     ]
-    # Two items with the same original may be scanned at once; both see the same.
-    if rows:
-        VideoWatch.objects.bulk_create(rows, ignore_conflicts=True)
+    # What was seen last counts: a film that could not be watched may be by now. Two items of one batch may have the
+    # same original, of which one row is written; in one order, so that two transactions never wait in a circle.
+    latest = {row.blob_id: row for row in rows}
+    if latest:
+        VideoWatch.objects.bulk_create(
+            [latest[key] for key in sorted(latest)],
+            update_conflicts=True,
+            unique_fields=["blob"],
+            update_fields=[
+                "width", "height", "duration_ms", "frame_count", "problem", "storyboard", "watched_at"
+            ],
+        )  # fmt: skip
 
 
 def _keep_digests(scans: Iterable[tuple[Item, Scan]]) -> None:

@@ -13,7 +13,7 @@ from hashing.detectors.matches import Match, exact, score_near, settled
 from hashing.images import CannotDecode
 from hashing.lookup import View
 from hashing.models import Algorithm, HashEntry, HashList, VideoFrame
-from hashing.videos import Seen, Shares, Watched, clock, match, runs
+from hashing.videos import Seen, Shares, Watched, clock, match
 from hashing.videos import VideoFrame as VideoFrameSeen
 
 __all__ = ["KnownVideo"]
@@ -56,8 +56,7 @@ class KnownVideo:
             for hit in found:
                 hits[hit.id].append((at, hit.distance))
         findings += _findings(hits, watched, view.lists)
-        if not queries:
-            findings.append(_not_matchable(watched))
+        findings += _not_matchable(watched)
         if watched.problem:
             findings.append(
                 could_not_scan("Part of the video", watched.problem, code="partly_decoded")
@@ -201,11 +200,22 @@ def _finding(
     )
 
 
-def _not_matchable(watched: Watched) -> Finding:
-    whole = runs({frame.at_ms // 1000 for frame in watched.frames})
-    return Finding(
-        kind=FlagKind.NOTE,
-        score=0.0,
-        summary="Not matchable by its frames: none has enough detail. Its exact digests were compared.",
-        evidence={"code": "not_matchable", "algorithm": "vpdq", "seconds": len(whole)},
+def _not_matchable(watched: Watched) -> list[Finding]:
+    """Return the note that most of a video, or all of it, cannot be compared by its frames; nothing for others."""
+    whole = {frame.at_ms // 1000 for frame in watched.frames}
+    good = {frame.at_ms // 1000 for frame in watched.frames if frame.values()}
+    if 2 * len(good) >= len(whole):
+        return []
+    which = (
+        f"in {len(whole) - len(good)} of {len(whole)} s none has enough detail"
+        if good
+        else "none has enough detail"
     )
+    return [
+        Finding(
+            kind=FlagKind.NOTE,
+            score=0.0,
+            summary=f"Not matchable by its frames: {which}. Its exact digests were compared.",
+            evidence={"code": "not_matchable", "algorithm": "vpdq", "seconds": len(whole)},
+        )
+    ]

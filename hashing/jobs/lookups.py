@@ -11,6 +11,7 @@ from core.errors import DiskFull, VaultDamage, describe, is_database_down
 from core.jobs import enqueue, job, waits_for_room
 from hashing import actions, answering
 from hashing.images import Limits
+from hashing.jobs.scans import listed_kinds
 from hashing.media import Media
 from hashing.models import FileLookup
 
@@ -29,7 +30,7 @@ def look_up(lookup_id: str) -> None:
     media = Media(
         lambda: vault.open(blob),
         limits=Limits(bytes=settings.HOLDFAST_MAX_UPLOAD_BYTES),
-        algorithms=settings.HOLDFAST_DIGESTS,
+        algorithms=settings.HOLDFAST_DIGESTS | listed_kinds(),
     )
     try:
         with waits_for_room(lookup), actions.keep_lookup(lookup):

@@ -33,7 +33,7 @@ from hashing.media import Media
 from reports.actions import postpone_scan
 from reports.models import Item, ItemKind, ScanState
 
-__all__ = ["scan_item", "scan_video", "scan_waiting", "sweep_items"]
+__all__ = ["listed_kinds", "scan_item", "scan_video", "scan_waiting", "sweep_items"]
 
 log = logging.getLogger(__name__)
 
@@ -181,12 +181,12 @@ def _media(item: Item, looking: list[Detector]) -> Media | None:
     return Media(
         lambda: vault.open(blob),
         limits=Limits(bytes=settings.HOLDFAST_MAX_UPLOAD_BYTES),
-        algorithms=settings.HOLDFAST_DIGESTS | _listed_kinds(),
+        algorithms=settings.HOLDFAST_DIGESTS | listed_kinds(),
         needs_pixels=any(getattr(detector, "needs_pixels", False) for detector in looking),
     )
 
 
-def _listed_kinds() -> frozenset[str]:
+def listed_kinds() -> frozenset[str]:
     """Return the kinds of digest that some list holds: one that was never computed would never match."""
     try:
         return lookup.current().spaces()

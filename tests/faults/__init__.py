@@ -41,6 +41,8 @@ Videos
     ffmpeg hangs, or sees too much  hashing/test_film_program.py::test_its_limits_of_time_and_pixels_hold
     ffmpeg gives nonsense           hashing/test_film_program.py::test_pixels_that_do_not_fit_their_frame_end_it
     ffmpeg is not there             hashing/test_film_program.py::test_one_that_is_not_there_is_named_at_the_start_and_nothing_is_hidden
+    seen in part, and again whole   hashing/test_videos.py::test_what_was_watched_last_counts
+    most of it without detail       hashing/test_videos.py::test_a_film_most_of_which_cannot_be_compared_says_so
     a second video track            hashing/test_damaged_videos.py::test_a_second_video_track_is_not_passed_over_in_silence
     a lying container               hashing/test_videos.py::test_a_file_that_only_says_it_is_a_video_goes_to_a_person
     longer than allowed             hashing/test_videos.py::test_a_film_beyond_the_limits_is_looked_at_within_them

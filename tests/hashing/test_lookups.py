@@ -61,6 +61,16 @@ def nothing_is_left() -> bool:
     return not (live or Item.objects.exists() or Flag.objects.exists() or Case.objects.exists())
 
 
+def test_a_digest_that_only_a_list_asks_for_is_compared_too(
+    asking: Asking, known: HashList
+) -> None:
+    whash = images.digest(pictures.jpeg(5), algorithms=["whash"]).digests[0].whash
+    actions.add_entry(known, algorithm="whash", value=whash, actor=SYSTEM)
+    (file,) = asking.files("/match", pictures.jpeg(5)).json()["files"]
+    (found,) = file["findings"]
+    assert found["evidence"]["algorithm"] == "whash"
+
+
 def test_files_are_hashed_and_nothing_of_them_stays(asking: Asking) -> None:
     data = pictures.jpeg(5)
     answer = asking.files("/hash", data, pictures.animated_gif(3))

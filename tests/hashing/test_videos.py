@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import reverse
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 from accounts.models import User
 from core import vault
@@ -212,6 +212,25 @@ def test_what_was_watched_is_kept_once_with_a_storyboard_of_points(scanned: Scan
     assert all(len(frame["points"]) < 900 for frame in watch.storyboard)
     kept = one.blob.digests.filter(algorithm="pdq")
     assert 11 <= kept.count() <= 14
+
+
+def test_what_was_watched_last_counts(scanned: Scanned, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A film of which little could be seen once, for lack of time, is seen whole when it comes again."""
+    with monkeypatch.context() as patch:
+        patch.setattr("hashing.media.VideoLimits", functools.partial(VideoLimits, longest=1))
+        assert scanned(clips.clip(5, 6), MP4).scan_state == ScanState.PARTLY
+    assert "longer than" in VideoWatch.objects.get().problem
+    assert scanned(clips.clip(5, 6), MP4).scan_state == ScanState.SCANNED
+    watch = VideoWatch.objects.get()
+    assert (watch.problem, len(watch.storyboard)) == ("", 9)
+
+
+def test_a_film_most_of_which_cannot_be_compared_says_so(scanned: Scanned) -> None:
+    shots = list(clips.frames(5, 1))
+    black = Image.new("RGB", shots[0].size)
+    (note,) = flags_of(scanned(clips.encode([*shots, *[black] * 60]), MP4))
+    assert note.kind == FlagKind.NOTE
+    assert "in 5 of 6 s none has enough detail" in note.summary
 
 
 # ── Hostile and broken files ──────────────────────────────────────────────────────────────────
