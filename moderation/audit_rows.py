@@ -100,6 +100,10 @@ def _compare_reveal(reveal: Reveal, lines: Sequence[AuditEntry]) -> Iterator[str
         yield f"{name}: how much of it was served is not what the log says"
     if _said(closed, "shown_ms") != reveal.shown_ms:
         yield f"{name}: how long it was shown is not what the log says"
+    for field in ("painted_ms", "played", "film_ms"):
+        if _said(closed, field) != getattr(reveal, field):
+            yield f"{name}: what was painted of it is not what the log says"
+            break
 
 
 def _compare_decision(decision: Decision, lines: Sequence[AuditEntry]) -> Iterator[str]:

@@ -19,11 +19,16 @@ from core.foreign import spelt
 from hashing.detectors.terms import steps_in_words
 from hashing.models import Flag, FlagKind
 from hashing.videos import clock
-from moderation.models import Case, CaseItem, Preview, PreviewState, Reveal, RevealPurpose
+from moderation.looks import looks_at
+from moderation.models import Case, CaseItem, Preview, PreviewState, RevealPurpose
+from moderation.things import reports_of, things_of
+from moderation.viewing import Look, Seen, most_seen, seen_in_words
 from moderation.windows import Window, window
 from reports.models import Item, ItemKind, ScanState
 
 MOST_CARDS = 200
+REPORTS_NAMED = 12
+"""Reports of one thing that its card names; the rest is counted."""
 DIGESTS_SHOWN = 2
 """Digests of one kind that are shown of a file: a film or an animation has hundreds."""
 ICONS = {"image": "image", "video": "video", "text": "text", "other": "file"}
@@ -57,20 +62,20 @@ class Card:
     @property
     def strip_label(self) -> str:
         """Return what a screen reader says for the card's button in the strip."""
-        seen = {"never": "not opened", "preview": "preview only", "full": "opened"}[self.viewed]
-        return f"File {self.position} of {self.total}, {self.title}, {seen}"
+        seen = self.viewed_text or {"never": "not opened", "preview": "preview only"}[self.viewed]
+        return f"File {self.position} of {self.total}, {self.title}, {seen[0].lower()}{seen[1:]}"
 
 
 def items_window(case: Case, asked: Mapping[str, str]) -> Window:
     """Return which of a case's items are shown. A viral account brings thousands of them."""
-    total = CaseItem.objects.filter(case=case).count()
+    total = things_of(case).count()
     return window("items", asked, size=MOST_CARDS, total=total, order="the gravest first")
 
 
 def cards(case: Case, user: User, *, part: Window, may_reveal: bool, page_view: str) -> list[Card]:
     """Return the cards of a part of a case, the gravest first, for this person.
 
-    A fixed number of queries. No text is read: a card says how long it is, and shows it when asked.
+    What several reports name is one card that says so. A fixed number of queries. No text is read: a card says how long it is, and shows it when asked.
     """
     case_items = _case_items(case, part)
     items = [row.item for row in case_items]
@@ -86,7 +91,8 @@ def cards(case: Case, user: User, *, part: Window, may_reveal: bool, page_view: 
         for preview in Preview.objects.filter(blob__in=[item.blob_id for item in items])
     }
     digests = _digests(items)
-    seen = _seen(case, user, items)
+    seen = looks_at(case, [item.blob_id for item in items if item.blob_id])
+    reports = reports_of(case, [row.pk for row in case_items if row.times > 1])
     return [
         _card(
             case,
@@ -98,7 +104,9 @@ def cards(case: Case, user: User, *, part: Window, may_reveal: bool, page_view: 
             flags=flags.get(row.item_id, []),
             preview=previews.get(row.item.blob_id) if row.item.blob_id else None,
             digests=digests.get(row.item.blob_id, []),
-            seen=seen.get(row.item_id),
+            looks=seen.get(row.item.blob_id, []),
+            times=row.times,
+            reports=reports.get(row.pk, []),
             may_reveal=may_reveal,
             page_view=page_view,
         )
@@ -107,16 +115,20 @@ def cards(case: Case, user: User, *, part: Window, may_reveal: bool, page_view: 
 
 
 def _case_items(case: Case, part: Window) -> list[Any]:
-    """Return the items of a part with ``text_length``; which ones is settled before rows are read."""
+    """Return the things of a part, as their first items, with ``text_length`` and ``times``.
+
+    Which ones is settled before rows are read.
+    """
     gravest = (
         Flag.objects.filter(item=OuterRef("item"), superseded_at=None)
         .order_by("-score")
         .values("score")[:1]
     )
-    keys = list(
-        CaseItem.objects.filter(case=case)
-        .order_by(Coalesce(Subquery(gravest), 0.0).desc(), "position", "pk")
-        .values_list("pk", flat=True)[part.start : part.stop]
+    keys = dict(
+        things_of(case)
+        .annotate(gravest=Coalesce(Subquery(gravest), 0.0))
+        .order_by("-gravest", "position", "pk")
+        .values_list("pk", "times")[part.start : part.stop]
     )
     rows = (
         CaseItem.objects.filter(pk__in=keys)
@@ -125,6 +137,8 @@ def _case_items(case: Case, part: Window) -> list[Any]:
         .annotate(text_length=Length("item__text"))
         .in_bulk()
     )
+    for key, times in keys.items():
+        rows[key].times = times
     return [rows[key] for key in keys]
 
 
@@ -139,7 +153,9 @@ def _card(
     flags: list[Flag],
     preview: Preview | None,
     digests: list[tuple[str, str]],
-    seen: Reveal | None,
+    looks: list[Look],
+    times: int,
+    reports: list[int],
     may_reveal: bool,
     page_view: str,
 ) -> Card:
@@ -152,9 +168,9 @@ def _card(
         kind=ICONS[item.kind],
         title=item.get_surface_display(),
         reason=flags[0].summary if flags else _unflagged(item),
-        description=_description(item, preview, length),
+        description=_description(item, preview, length, times),
         flags=flags,
-        facts=_facts(item, digests),
+        facts=_facts(item, digests, reports),
     )
     where = {"id": case.pk, "item_id": item.pk}
     if item.kind == ItemKind.TEXT:
@@ -176,10 +192,9 @@ def _card(
         card.waits = preview.state == PreviewState.WAITING
     if may_reveal:
         card.reveal_url = reverse("moderation:reveal", kwargs=where)
-    if seen is not None:
+    if level_of(looks) == "full":
         card.viewed = "full"
-        seconds = (seen.shown_ms or 0) / 1000
-        card.viewed_text = f"Opened by you, {seconds:.1f} s" if seconds else "Opened by you"
+    card.viewed_text = seen_in_words(looks, you=user.pseudonym)
     return card
 
 
@@ -191,7 +206,7 @@ def _unflagged(item: Item) -> str:
     return item.get_scan_state_display()
 
 
-def _description(item: Item, preview: Preview | None, length: int) -> str:
+def _description(item: Item, preview: Preview | None, length: int, times: int) -> str:
     parts = [item.get_kind_display()]
     if preview is not None and preview.frames and preview.frames > 1:
         parts.append(f"{preview.frames} frames")
@@ -199,10 +214,12 @@ def _description(item: Item, preview: Preview | None, length: int) -> str:
         parts.append(in_words(item.blob.size))
     if item.kind == ItemKind.TEXT:
         parts.append("1 character" if length == 1 else f"{length} characters")
+    if times > 1:
+        parts.append(f"reported {times} times")
     return " · ".join(parts)
 
 
-def _facts(item: Item, digests: list[tuple[str, str]]) -> list[tuple[str, Any]]:
+def _facts(item: Item, digests: list[tuple[str, str]], reports: list[int]) -> list[tuple[str, Any]]:
     facts: list[tuple[str, Any]] = []
     if item.sender is not None:
         facts.append(
@@ -218,7 +235,11 @@ def _facts(item: Item, digests: list[tuple[str, str]]) -> list[tuple[str, Any]]:
     if item.content_at is not None:
         facts.append(("On the platform since", f"{item.content_at:%Y-%m-%d %H:%M} UTC"))
     facts.append(("Received", f"{item.received_at:%Y-%m-%d %H:%M} UTC"))
-    if item.report is not None:
+    if len(reports) > 1:
+        named = ", ".join(f"R-{number:06d}" for number in reports[:REPORTS_NAMED])
+        more = len(reports) - REPORTS_NAMED
+        facts.append(("Reports", f"{named} and {more} more" if more > 0 else named))
+    elif item.report is not None:
         facts.append(("Report", str(item.report)))
     if item.uploaded_ip:
         port = f", port {item.uploaded_port}" if item.uploaded_port is not None else ""
@@ -254,12 +275,9 @@ def _digests(items: list[Item]) -> dict[Any, list[tuple[str, str]]]:
     return found
 
 
-def _seen(case: Case, user: User, items: list[Item]) -> dict[Any, Reveal]:
-    """Return the person's own latest complete look at each of the items of the case."""
-    rows = Reveal.objects.filter(
-        case=case, user=user, item__in=items, is_complete=True, used_at__isnull=False
-    ).order_by("issued_at")
-    return {row.item_id: row for row in rows}
+def level_of(looks: list[Look]) -> str:
+    """Return the mark of a card: viewed in full or in part, or not."""
+    return "full" if most_seen(looks) in {Seen.VIEWED, Seen.IN_PART} else "never"
 
 
 def purposes() -> list[tuple[str, str]]:

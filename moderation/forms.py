@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -12,6 +13,7 @@ from accounts.permissions import Permission, Role, role_may
 from core.errors import Invalid
 from moderation import workflow
 from moderation.models import Outcome, PolicyVersion, Queue, RevealPurpose, Verb
+from moderation.viewing import MOST_STRETCHES
 
 
 class DecideForm(forms.Form):
@@ -102,9 +104,43 @@ class RevealForm(forms.Form):
 
 
 class ShownForm(forms.Form):
-    """How long an original was shown, in milliseconds."""
+    """What the page measured of one look, in milliseconds: shown, painted in stretches, played in ranges.
+
+    Without ``painted`` nothing was measured, and nothing counts as viewed.
+    """
 
     milliseconds = forms.IntegerField(min_value=0, max_value=24 * 3600 * 1000)
+    painted = forms.JSONField(required=False)
+    played = forms.JSONField(required=False)
+    film = forms.IntegerField(required=False, min_value=0, max_value=48 * 3600 * 1000)
+
+    def clean_painted(self) -> list[int]:
+        """Return the stretches, or refuse what is no list of whole numbers."""
+        return self._listed("painted", self._is_time)
+
+    def clean_played(self) -> list[tuple[int, int]]:
+        """Return the ranges, or refuse what is no list of pairs."""
+        found = self._listed(
+            "played",
+            lambda each: (
+                isinstance(each, list) and len(each) == 2 and all(map(self._is_time, each))
+            ),
+        )
+        return [(start, end) for start, end in found]
+
+    def _listed(self, name: str, is_fit: Callable[[Any], bool]) -> list[Any]:
+        given = self.cleaned_data.get(name) or []
+        if (
+            not isinstance(given, list)
+            or len(given) > MOST_STRETCHES
+            or not all(map(is_fit, given))
+        ):
+            raise forms.ValidationError("This is not what the page measures.")
+        return given
+
+    @staticmethod
+    def _is_time(each: Any) -> bool:
+        return type(each) is int and 0 <= each <= 48 * 3600 * 1000
 
 
 class QueueFilterForm(forms.Form):

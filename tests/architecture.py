@@ -75,6 +75,8 @@ PURE_MODULES = frozenset(
         "hashing/term_versions.py",
         "hashing/terms.py",
         "moderation/previews.py",
+        "moderation/viewing.py",
+        "referrals/recipe.py",
         "moderation/routing.py",
         "moderation/workflow.py",
         "referrals/bag.py",

@@ -56,6 +56,7 @@ from moderation.actions.publishing import (
 )
 from moderation.actions.reveals import (
     IssuedReveal,
+    Painted,
     finish_reveal,
     record_case_viewed,
     record_preview_served,
@@ -90,6 +91,7 @@ __all__ = [
     "DecisionUndone",
     "IssuedReveal",
     "LeaseLost",
+    "Painted",
     "add_note",
     "begin_preview",
     "change_endpoint",

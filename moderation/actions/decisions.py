@@ -39,6 +39,7 @@ from moderation.models import (
     PolicyVersion,
     Verb,
 )
+from moderation.things import things_of
 from reports.models import Item, ItemKind, Report, RouteState
 
 AT_ONCE = 1000
@@ -320,11 +321,9 @@ def has_media(case: Case) -> bool:
 
 
 def _media_of(case: Case) -> list[Item]:
-    return list(
-        Item.objects.filter(case_items__case=case)
-        .exclude(kind=ItemKind.TEXT)
-        .order_by("received_at", "pk")
-    )
+    """Return what the platform could remove: each thing once, however many reports name it."""
+    firsts = things_of(case, without_texts=True).values("item")
+    return list(Item.objects.filter(pk__in=firsts).order_by("received_at", "pk"))
 
 
 def _hold(decision: Decision, verb: str, *, case: Case, media: list[Item]) -> None:

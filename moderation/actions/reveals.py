@@ -2,13 +2,14 @@
 
 An original is looked at in three steps, each on the record: somebody who holds the case says why and gets
 a one-time address (``reveal_media``); the address is used once (``redeem_reveal``) and what was served is
-counted (``record_served``); the browser says how long it was shown (``finish_reveal``).
+counted (``record_served``); the page says how long it was painted (``finish_reveal``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -23,7 +24,7 @@ from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused, VaultDamage, VaultDestroyed
 from core.media_types import HEAD_BYTES, sniff
 from core.rates import is_first
-from moderation import access
+from moderation import access, viewing
 from moderation.actions.claims import check_lease
 from moderation.models import Case, CaseStatus, Reveal, RevealPurpose
 from reports.models import Item, ItemKind
@@ -168,12 +169,23 @@ def record_served(reveal: Reveal, *, sent: int, actor: User) -> Reveal:
     return reveal
 
 
-@transaction.atomic
-def finish_reveal(reveal: Reveal, *, shown_ms: int, actor: User) -> Reveal:
-    """Record how long an original was shown, in milliseconds. The first word counts.
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """What the page measured of one look, in milliseconds: stretches painted, ranges played, a film's length."""
 
-    The browser's figure is bounded by the server's: it cannot have been shown before it was served, nor
-    for longer than has passed since.
+    stretches: Sequence[int] = ()
+    played: Sequence[tuple[int, int]] = ()
+    film_ms: int = 0
+
+
+@transaction.atomic
+def finish_reveal(
+    reveal: Reveal, *, shown_ms: int, actor: User, measured: Painted | None = None
+) -> Reveal:
+    """Record how long an original was shown and painted, and what of a film was played. The first word counts.
+
+    The browser's figures are bounded by the server's: it cannot have been shown before it was served, nor
+    for longer than has passed since, nor painted for longer than it was shown.
     """
     reveal = Reveal.objects.select_for_update().select_related("case").get(pk=reveal.pk)
     if reveal.closed_at is not None:
@@ -181,12 +193,22 @@ def finish_reveal(reveal: Reveal, *, shown_ms: int, actor: User) -> Reveal:
     if reveal.user_id != actor.pk:
         raise Refused("This is not your reveal.", "not_yours", status=403)
     Reveal.objects.filter(pk=reveal.pk).update(closed_at=Now())
-    closed = Reveal.objects.select_related("case").get(pk=reveal.pk)
+    closed = Reveal.objects.select_related("case", "item").get(pk=reveal.pk)
     passed_ms = 0
     if closed.used_at is not None and closed.closed_at is not None:
         passed_ms = int((closed.closed_at - closed.used_at).total_seconds() * 1000)
     closed.shown_ms = max(0, min(shown_ms, passed_ms))
-    closed.save(update_fields=["shown_ms"])
+    measured = measured or Painted()
+    closed.painted_ms = viewing.painted(measured.stretches, passed_ms=closed.shown_ms)
+    if closed.item.kind == ItemKind.VIDEO:
+        closed.film_ms = measured.film_ms
+        closed.played = [
+            list(each)
+            for each in viewing.played(
+                measured.played, film_ms=measured.film_ms, painted_ms=closed.painted_ms
+            )
+        ]
+    closed.save(update_fields=["shown_ms", "painted_ms", "film_ms", "played"])
     audit.record(
         AuditEvent.REVEAL_CLOSED,
         actor=actor,
@@ -195,6 +217,9 @@ def finish_reveal(reveal: Reveal, *, shown_ms: int, actor: User) -> Reveal:
         item=closed.item_id,
         shown_ms=closed.shown_ms,
         claimed_ms=max(0, shown_ms),
+        painted_ms=closed.painted_ms,
+        played=closed.played,
+        film_ms=closed.film_ms,
     )
     return closed
 

@@ -48,7 +48,10 @@ class RevealPurpose(models.TextChoices):
 
 
 class Reveal(models.Model):
-    """Who asked for which original, why, whether all of it was served and how long it was shown."""
+    """Who asked for which original, why, whether all of it was served, and what was painted of it.
+
+    ``shown_ms`` is the time the cover was off. ``painted_ms`` and ``played`` prove a viewing (``moderation.viewing``).
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="reveals")
@@ -63,6 +66,9 @@ class Reveal(models.Model):
     bytes_served = models.BigIntegerField(default=0)
     is_complete = models.BooleanField(default=False)
     shown_ms = models.PositiveIntegerField(null=True, blank=True)
+    painted_ms = models.PositiveIntegerField(null=True, blank=True)
+    played = models.JSONField(null=True, blank=True, help_text="[[from, to], …] of a film, in ms.")
+    film_ms = models.PositiveIntegerField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -20,7 +20,9 @@ from core.errors import Refused
 from core.media_types import sniff
 from moderation import access, actions, evidence
 from moderation.forms import RevealForm, ShownForm, checked
+from moderation.looks import looks_at
 from moderation.models import Reveal
+from moderation.viewing import seen_in_words
 from reports.models import ItemKind
 
 Answer = TypeVar("Answer", bound=HttpResponseBase)
@@ -114,12 +116,18 @@ def original(request: HttpRequest, token: str) -> HttpResponse | StreamingHttpRe
 @require_POST
 @requires(Permission.MEDIA_REVEAL)
 def reveal_close(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
-    """Take note of how long an original was shown."""
+    """Take note of what was painted of an original; answer with the words that now hold for it (JSON)."""
     user = person_of(request)
     found = access.get_reveal_for(user, id)
-    shown_ms = checked(ShownForm(request.POST))["milliseconds"]
-    actions.finish_reveal(found, shown_ms=shown_ms, actor=user)
-    return HttpResponse(status=204)
+    said = checked(ShownForm(request.POST))
+    measured = actions.Painted(said["painted"], said["played"], said["film"] or 0)
+    closed = actions.finish_reveal(
+        found, shown_ms=said["milliseconds"], measured=measured, actor=user
+    )
+    looks = looks_at(closed.case, [closed.item.blob_id]).get(closed.item.blob_id, [])
+    return JsonResponse(
+        {"viewed": evidence.level_of(looks), "words": seen_in_words(looks, you=user.pseudonym)}
+    )
 
 
 def _counted(

@@ -321,6 +321,7 @@
     }
     $("[data-reveal-stage]", mine.card).append(node);
     mine.card.dataset.state = "shown";
+    mine.painting = window.holdfastPainting(node);
     mine.shownAt = performance.now();
     lastInput = Date.now();
     say(mine.card, mine.timed ? "Covers again after 5 seconds. Esc covers at once." : "Covers when you let go. Esc covers at once.");
@@ -334,6 +335,7 @@
     reveal = null;
     mine.ended = true;
     mine.milliseconds = mine.shownAt ? Math.round(performance.now() - mine.shownAt) : 0;
+    mine.measured = mine.painting ? mine.painting.stop() : { painted: [], played: [], film: 0 };
     clearTimeout(mine.timer);
     mine.abort.abort();
     if (mine.node) {
@@ -344,7 +346,6 @@
     if (mine.blobUrl) URL.revokeObjectURL(mine.blobUrl);
     mine.card.dataset.state = "covered";
     if (mine.shownAt) {
-      markViewed(mine.card);
       say(mine.card, `Covered. Shown for ${(mine.milliseconds / 1000).toFixed(1)} s.`);
     } else {
       say(mine.card, "");
@@ -353,19 +354,29 @@
   }
 
   function report(mine) {
-    const values = { milliseconds: mine.milliseconds || 0, csrfmiddlewaretoken: csrfToken() };
+    const { painted, played, film } = mine.measured || { painted: [], played: [], film: 0 };
+    const values = {
+      milliseconds: mine.milliseconds || 0,
+      painted: JSON.stringify(painted),
+      played: JSON.stringify(played),
+      film,
+      csrfmiddlewaretoken: csrfToken(),
+    };
     // keepalive lets the report leave although the page is going away.
-    post(mine.closeUrl, values, { keepalive: true }).catch(() => {});
+    post(mine.closeUrl, values, { keepalive: true, headers: { Accept: "application/json" } })
+      .then((answer) => (answer.ok && answer.status !== 204 ? answer.json() : null))
+      .then((said) => said && markViewed(mine.card, said))
+      .catch(() => {});
   }
 
-  function markViewed(card) {
+  /** Puts the server's words on the card: whether it was viewed is never for the page to say. */
+  function markViewed(card, { viewed, words }) {
     const button = $(`[data-evidence-to="${card.id}"]`);
-    if (button) button.dataset.viewed = "full";
+    if (button && viewed === "full") button.dataset.viewed = viewed;
     const badge = $("[data-reveal-viewed] .badge", card);
-    if (badge) {
-      badge.className = "badge tone-info";
-      badge.textContent = "Opened by you";
-    }
+    if (!badge) return;
+    badge.className = viewed === "full" ? "badge tone-info" : "badge";
+    badge.textContent = words;
   }
 
   function setColour(isWanted) {

@@ -18,6 +18,7 @@ from django.template import engines
 from playwright.sync_api import Page, Route, expect
 
 from core.middleware import CONTENT_SECURITY_POLICY
+from tests.clips import clip
 from tests.machine import LONGEST_WAIT_MS
 
 # The pages under test link to nothing; base.html leaves out every address that does not exist.
@@ -137,6 +138,87 @@ def test_an_original_is_shown_grey_while_v_is_held_and_its_time_is_reported(site
     site.page.wait_for_timeout(100)
     (report,) = site.asked("/close")
     assert 200 <= int(report["milliseconds"][0]) < 5000
+
+
+def held_for(site: Site, milliseconds: int, meanwhile: str = "") -> dict[str, list[str]]:
+    """Hold V until the original was shown for so long by the page's clock; return what was reported."""
+    before = len(site.asked("/close"))
+    site.page.keyboard.down("v")
+    expect(site.page.locator(".evidence__original")).to_be_visible()
+    if meanwhile:
+        site.page.evaluate(meanwhile)
+    site.page.evaluate(
+        "wait => new Promise(done => { const end = performance.now() + wait;"
+        " const look = now => now > end ? done() : requestAnimationFrame(look); look(0); })",
+        milliseconds,
+    )
+    with site.page.expect_response("**/close"):
+        site.page.keyboard.up("v")
+    return site.asked("/close")[before]
+
+
+def painted(report: dict[str, list[str]]) -> list[int]:
+    return [int(each) for each in json.loads(report["painted"][0])]
+
+
+def test_what_is_painted_is_measured_and_the_servers_words_stand_on_the_card(site: Site) -> None:
+    said = {"viewed": "full", "words": "Viewed by you, 1.2 s"}
+    site.answers["/close"] = lambda route: route.fulfill(
+        body=json.dumps(said), content_type="application/json"
+    )
+    site.open()
+    site.choose_purpose()
+    report = held_for(site, 1200)
+    (stretch,) = painted(report)
+    assert 1000 <= stretch <= int(report["milliseconds"][0]) + 50
+    expect(site.page.locator("#evidence-1 [data-reveal-viewed]")).to_have_text(said["words"])
+    expect(site.page.locator("[data-evidence-to=evidence-1]")).to_have_attribute(
+        "data-viewed", "full"
+    )
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "document.querySelector('.evidence__original').style.transform = 'translateX(-200vw)'",
+        "document.querySelector('.evidence__original').style.transform = 'translateY(200vh)'",
+        "document.querySelector('.evidence__original').src = 'data:,'",
+    ],
+    ids=["beside the window", "below the window", "nothing to show"],
+)
+def test_what_is_not_in_the_window_is_not_painted(site: Site, hidden: str) -> None:
+    site.open()
+    site.choose_purpose()
+    assert sum(painted(held_for(site, 1500, hidden))) < 500
+
+
+def test_what_comes_back_into_the_window_is_another_stretch(site: Site) -> None:
+    site.open()
+    site.choose_purpose()
+    away = """(() => { const style = document.querySelector('.evidence__original').style;
+        setTimeout(() => { style.transform = 'translateX(-200vw)'; }, 700);
+        setTimeout(() => { style.transform = ''; }, 1400); })()"""
+    stretches = painted(held_for(site, 2300, away))
+    assert len(stretches) == 2
+    assert sum(stretches) < 2000
+
+
+def test_of_a_film_the_ranges_that_were_played_are_measured(site: Site) -> None:
+    film = clip(1, 4, codec="libvpx", container="webm")
+    site.answers["/original"] = lambda route: route.fulfill(body=film, content_type="video/webm")
+    site.open()
+    site.choose_purpose()
+    play = "document.querySelector('video').play()"
+    report = held_for(site, 1200, play)
+    assert 3500 <= int(report["film"][0]) <= 4500
+    ((start, end),) = json.loads(report["played"][0])
+    assert start <= 200
+    assert 600 <= end - start <= 2500
+    # A jump is not played, and a film that stands still is not either.
+    jump = "document.querySelector('video').currentTime = 3"
+    report = held_for(site, 900, jump)
+    assert json.loads(report["played"][0]) == []
+    assert sum(painted(report)) >= 500
 
 
 def test_letting_go_before_the_bytes_arrive_never_shows_them(site: Site) -> None:

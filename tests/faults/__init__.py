@@ -197,6 +197,9 @@ Health
     the decider's permission ended  moderation/test_deciding.py::test_a_decision_of_somebody_who_lost_the_permission_does_not_take_effect
 
     a machine lost, restored        runtime/test_restore.py::test_what_was_backed_up_as_the_page_says_is_restored_as_the_page_says
+    twelve reports of one picture   moderation/test_things.py::test_twelve_reports_of_one_picture_are_one_order_and_another_id_is_another
+    bytes taken for a viewing       moderation/test_looking.py::test_bytes_that_were_sent_prove_no_viewing
+    a viewing longer than the time  moderation/test_looking.py::test_nobody_claims_more_than_the_time_that_passed
 
 Packages
     forged in thirty ways           referrals/test_forged_packages.py::test_a_forged_package_fails_the_recipe_and_the_script

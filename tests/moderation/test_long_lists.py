@@ -90,7 +90,13 @@ def test_the_page_reads_no_text_and_asks_as_often_for_many_items_as_for_few(
         assert len(shown_ids(page, case)) == count
         assert "23 characters" in page
         asked.append(len(captured))
-        queries = [query["sql"].replace('LENGTH("reports_item"."text")', "") for query in captured]
+        # Lengths and digests are taken in the database.
+        queries = [
+            query["sql"]
+            .replace('LENGTH("reports_item"."text")', "")
+            .replace('MD5("reports_item"."text")', "")
+            for query in captured
+        ]
         assert not [sql for sql in queries if '"reports_item"."text"' in sql]
     assert asked[0] == asked[1]
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
 
 from core import vault
@@ -35,6 +36,12 @@ def fetch(client: Any, address: str) -> tuple[Any, bytes]:
     answer = client.get(address)
     content = b"".join(answer.streaming_content) if answer.streaming else answer.content
     return answer, content
+
+
+def wait_since_served(seconds: float) -> None:
+    """Let time pass by the database's clock: a reveal that was opened cannot be dated back."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(%s)", [seconds])
 
 
 def events(case: Case, prefix: str) -> list[AuditEntry]:
@@ -128,6 +135,68 @@ def test_the_time_shown_cannot_exceed_the_time_that_passed(held: Case, at_work: 
     shown = reveal.shown_ms
     reveal.refresh_from_db()
     assert reveal.shown_ms == shown
+
+
+def test_bytes_that_were_sent_prove_no_viewing(held: Case, at_work: Any) -> None:
+    issued = ask(at_work, held).json()
+    fetch(at_work, issued["url"])
+    said = at_work.post(issued["close_url"], {"milliseconds": "60000"}).json()
+    assert said == {"viewed": "never", "words": "Opened, not viewed"}
+    assert Reveal.objects.get().is_complete
+    page = at_work.get(url("case", held)).content.decode()
+    assert "Opened, not viewed" in page
+
+
+def test_nobody_claims_more_than_the_time_that_passed(held: Case, at_work: Any) -> None:
+    issued = ask(at_work, held).json()
+    fetch(at_work, issued["url"])
+    at_work.post(issued["close_url"], {"milliseconds": "60000", "painted": "[60000]"})
+    reveal = Reveal.objects.get()
+    assert reveal.painted_ms == reveal.shown_ms
+    assert reveal.used_at is not None
+    assert reveal.closed_at is not None
+    passed = (reveal.closed_at - reveal.used_at).total_seconds() * 1000
+    assert reveal.painted_ms is not None
+    assert reveal.painted_ms <= passed
+
+
+def test_what_was_painted_for_a_second_was_viewed_and_by_whom(
+    held: Case, robin: Any, at_work: Any, lena: Any, session_of: Any
+) -> None:
+    issued = ask(at_work, held).json()
+    fetch(at_work, issued["url"])
+    wait_since_served(1.05)
+    said = at_work.post(
+        issued["close_url"], {"milliseconds": "1050", "painted": "[510, 400, 520]"}
+    ).json()
+    assert said == {"viewed": "full", "words": "Viewed by you, 1.0 s"}
+    (closed,) = events(held, "media.reveal.closed")
+    assert closed.data["painted_ms"] == 1030
+    page = session_of(lena).get(url("case", held)).content.decode()
+    assert f"Viewed by {robin.pseudonym}, 1.0 s; not by you" in page
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [
+        {"painted": "[-1]"},
+        {"painted": '["a"]'},
+        {"painted": "[true]"},
+        {"painted": '{"a": 1}'},
+        {"painted": "no JSON"},
+        {"painted": str([1] * 501)},
+        {"played": "[[1]]"},
+        {"played": "[[0, 1e99]]"},
+    ],
+)
+def test_what_no_page_measures_is_refused(
+    held: Case, at_work: Any, measured: dict[str, str]
+) -> None:
+    issued = ask(at_work, held).json()
+    fetch(at_work, issued["url"])
+    answer = at_work.post(issued["close_url"], {"milliseconds": "1000"} | measured)
+    assert answer.status_code == 422
+    assert Reveal.objects.get().closed_at is None
 
 
 def test_an_address_that_was_never_opened_shows_nothing(held: Case, at_work: Any) -> None:

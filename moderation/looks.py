@@ -1,0 +1,46 @@
+"""The looks of people at the originals of a case, as the rows of reveals tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from moderation.models import Case, Reveal
+from moderation.viewing import Look
+from reports.models import ItemKind
+
+
+def look_of(reveal: Reveal) -> Look:
+    """Return one reveal as a look. Needs ``user`` and ``item`` with it."""
+    return Look(
+        person=reveal.user.pseudonym,
+        opened_at=reveal.issued_at,
+        painted_ms=reveal.painted_ms or 0,
+        is_film=reveal.item.kind == ItemKind.VIDEO,
+        played=tuple((start, end) for start, end in reveal.played or ()),
+        film_ms=reveal.film_ms or 0,
+    )
+
+
+def reveals_of(case: Case, blobs: Iterable[Any], *, until: datetime | None = None) -> list[Reveal]:
+    """Return the reveals of originals that were opened in a case, under whichever report, the first one first.
+
+    With ``until``, only those that were closed by then: what came later was no ground of what was said then.
+    """
+    rows = (
+        Reveal.objects.filter(case=case, item__blob__in=list(blobs), used_at__isnull=False)
+        .select_related("user", "item")
+        .order_by("issued_at", "pk")
+    )
+    return list(rows if until is None else rows.filter(closed_at__lte=until))
+
+
+def looks_at(
+    case: Case, blobs: Iterable[Any], *, until: datetime | None = None
+) -> dict[Any, list[Look]]:
+    """Return the looks at each original of a case, by its blob's id."""
+    found: dict[Any, list[Look]] = {}
+    for reveal in reveals_of(case, blobs, until=until):
+        found.setdefault(reveal.item.blob_id, []).append(look_of(reveal))
+    return found

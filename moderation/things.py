@@ -1,0 +1,56 @@
+"""One thing of the platform, however many reports name it.
+
+Twelve reports of one picture bring twelve items, each with what its sender said; they are one thing to look at and
+one thing to remove. Items are one thing when the platform's id, the surface, whom it belongs to and the bytes or
+words agree. The same file under two ids is two things: each must be removed. What came without an id must also agree
+in its address and time, and a text without an id is a thing of its own: nobody can say that two of them are one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Case as When_
+from django.db.models import Count, F, Q, QuerySet, When, Window
+from django.db.models.functions import MD5, FirstValue, RowNumber
+
+from moderation.models import Case, CaseItem
+from reports.models import ItemKind
+
+_SAME: list[Any] = [
+    *(F(f"item__{field}") for field in ("external_id", "surface", "kind", "blob")),
+    # Taken in the database, and only where it can matter: a text without an id is alone anyway.
+    When_(When(~Q(item__external_id=""), then=MD5("item__text"))),
+    *(F(f"item__{field}") for field in ("account", "group", "sender")),
+    When_(When(item__external_id="", then=F("item__source_url"))),
+    When_(When(item__external_id="", then=F("item__content_at"))),
+    When_(When(item__external_id="", item__kind=ItemKind.TEXT, then=F("item__pk"))),
+]
+ORDER = ("position", "pk")
+
+
+def things_of(case: Case, *, without_texts: bool = False) -> QuerySet[CaseItem]:
+    """Return the first case item of each thing of a case, with ``times``: how many items are this thing."""
+    rows = CaseItem.objects.filter(case=case)
+    if without_texts:
+        rows = rows.exclude(item__kind=ItemKind.TEXT)
+    return rows.annotate(
+        nth=Window(RowNumber(), partition_by=_SAME, order_by=ORDER),
+        times=Window(Count("pk"), partition_by=_SAME),
+    ).filter(nth=1)
+
+
+def reports_of(case: Case, firsts: list[int]) -> dict[int, list[int]]:
+    """Return the numbers of the reports that name each of some things, by the keys of their first case items."""
+    rows = (
+        CaseItem.objects.filter(case=case)
+        .annotate(first=Window(FirstValue("pk"), partition_by=_SAME, order_by=ORDER))
+        .filter(first__in=firsts, item__report__isnull=False)
+        .order_by("item__report__number")
+        .values_list("first", "item__report__number")
+    )
+    found: dict[int, list[int]] = {}
+    for first, number in rows:
+        if number not in found.setdefault(first, []):
+            found[first].append(number)
+    return found

@@ -1,0 +1,137 @@
+"""What "viewed" means, and the words for it: painted on a screen for long enough, never bytes that were sent.
+
+A still was viewed by whoever had it painted for one second in all, with the cover off, half of it in the window of a
+visible page, in stretches of half a second or more; grey counts. A film was viewed by whoever played all of it in
+that way, or in part, with the share of it that was played. Each person counts for themselves. The page measures
+(``static/js/painted.js``); no figure goes beyond the time between the opening and the closing of a look.
+
+Every page, the package and its summary take their words from ``seen_in_words``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+SHORTEST_STRETCH_MS = 500
+STILL_MS = 1000
+WHOLE_GAP_MS = 250
+"""What may be missing of a film that was played whole: a browser does not count its last frames to the millisecond."""
+FASTEST = 2
+"""How many times faster than it was made a film may be played and still count as watched."""
+MOST_STRETCHES = 500
+
+
+class Seen(StrEnum):
+    """How much of an original was seen."""
+
+    NOT_OPENED = "not_opened"
+    OPENED = "opened"
+    IN_PART = "in_part"
+    VIEWED = "viewed"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look of one person at one original. Times in milliseconds."""
+
+    person: str
+    opened_at: datetime
+    painted_ms: int = 0
+    is_film: bool = False
+    played: tuple[tuple[int, int], ...] = ()
+    film_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Viewing:
+    """What all looks of one person come to: ``seconds`` painted or played, ``share`` (0 to 1) of the film."""
+
+    person: str
+    seen: Seen
+    seconds: float
+    share: float
+
+
+def painted(stretches: Iterable[int], *, passed_ms: int) -> int:
+    """Return how long an original was painted: stretches that are long enough, never more than time passed."""
+    return min(sum(each for each in stretches if each >= SHORTEST_STRETCH_MS), max(0, passed_ms))
+
+
+def union(ranges: Iterable[tuple[int, int]], *, film_ms: int) -> tuple[tuple[int, int], ...]:
+    """Return ranges of a film in order, without overlap, inside the film."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted((max(0, a), min(film_ms, b)) for a, b in ranges):
+        if end <= start:
+            continue
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return tuple(merged)
+
+
+def played(
+    ranges: Iterable[tuple[int, int]], *, film_ms: int, painted_ms: int
+) -> tuple[tuple[int, int], ...]:
+    """Return what was played of a film: no more than ``FASTEST`` times the time that it was painted."""
+    left = FASTEST * painted_ms
+    kept = []
+    for start, end in union(ranges, film_ms=film_ms):
+        if left <= 0:
+            break
+        kept.append((start, min(end, start + left)))
+        left -= end - start
+    return tuple(kept)
+
+
+def viewings(looks: Iterable[Look]) -> list[Viewing]:
+    """Return what each person saw of one original, in the order of their first looks."""
+    by_person: dict[str, list[Look]] = {}
+    for look in sorted(looks, key=lambda look: look.opened_at):
+        by_person.setdefault(look.person, []).append(look)
+    return [_viewing(person, theirs) for person, theirs in by_person.items()]
+
+
+def _viewing(person: str, looks: Sequence[Look]) -> Viewing:
+    if not looks[0].is_film:
+        painted_ms = sum(look.painted_ms for look in looks)
+        seen = Seen.VIEWED if painted_ms >= STILL_MS else Seen.OPENED
+        return Viewing(person, seen, painted_ms / 1000, float(seen == Seen.VIEWED))
+    film_ms = max(look.film_ms for look in looks)
+    ranges = union((each for look in looks for each in look.played), film_ms=film_ms)
+    seen_ms = sum(end - start for start, end in ranges)
+    share = seen_ms / film_ms if film_ms else 0.0
+    if film_ms and film_ms - seen_ms <= min(WHOLE_GAP_MS, film_ms // 4):
+        seen = Seen.VIEWED
+    else:
+        seen = Seen.IN_PART if share >= 0.01 else Seen.OPENED
+    return Viewing(person, seen, seen_ms / 1000, share)
+
+
+def most_seen(looks: Iterable[Look]) -> Seen:
+    """Return the most that any one person saw."""
+    found = {each.seen for each in viewings(looks)}
+    order = (Seen.VIEWED, Seen.IN_PART, Seen.OPENED)
+    return next((seen for seen in order if seen in found), Seen.NOT_OPENED)
+
+
+def seen_in_words(looks: Iterable[Look], *, you: str = "") -> str:
+    """Return what was seen and by whom, like "Viewed by R-1, 2.5 s". ``you`` is the reader's pseudonym."""
+    found = viewings(looks)
+    if not found:
+        return "Not opened"
+    whole = [each for each in found if each.seen == Seen.VIEWED]
+    parts = [each for each in found if each.seen == Seen.IN_PART]
+    if not whole and not parts:
+        return "Opened, not viewed"
+
+    def named(each: Viewing) -> str:
+        return "you" if each.person == you else each.person
+
+    said = [f"by {named(each)}, {each.seconds:.1f} s" for each in whole]
+    said += [f"in part by {named(each)}, {int(each.share * 100)} %" for each in parts]
+    others = bool(you) and you not in {each.person for each in (*whole, *parts)}
+    return f"Viewed {'; '.join(said)}{'; not by you' if others else ''}"

@@ -1,0 +1,90 @@
+"""What counts as viewed, and the words for it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moderation.viewing import (
+    FASTEST,
+    Look,
+    Seen,
+    most_seen,
+    painted,
+    played,
+    seen_in_words,
+    union,
+)
+
+START = datetime(2026, 3, 2, 12, tzinfo=UTC)
+TIMES = st.integers(0, 100_000)
+
+
+def look(person: str = "R-1", painted_ms: int = 0, **more: Any) -> Look:
+    return Look(person, more.pop("at", START), painted_ms, **more)
+
+
+def film(person: str, *ranges: tuple[int, int]) -> Look:
+    return look(person, is_film=True, played=ranges, film_ms=10_000)
+
+
+@pytest.mark.parametrize(
+    ("looks", "words"),
+    [
+        ([], "Not opened"),
+        ([look()], "Opened, not viewed"),
+        ([look(painted_ms=999)], "Opened, not viewed"),
+        ([look(painted_ms=1000)], "Viewed by R-1, 1.0 s"),
+        ([look(painted_ms=600), look(painted_ms=600)], "Viewed by R-1, 1.2 s"),
+        ([look(painted_ms=600), look("R-2", 600)], "Opened, not viewed"),
+        ([look(painted_ms=2500), look("R-2")], "Viewed by R-1, 2.5 s"),
+        ([look("R-2", 1200, at=START + timedelta(1)), look(painted_ms=2500)],
+         "Viewed by R-1, 2.5 s; by R-2, 1.2 s"),
+        ([film("R-1")], "Opened, not viewed"),
+        ([film("R-1", (0, 4300))], "Viewed in part by R-1, 43 %"),
+        ([film("R-1", (0, 4300)), film("R-1", (3000, 5000))], "Viewed in part by R-1, 50 %"),
+        ([film("R-1", (0, 5000)), film("R-1", (4900, 9900))], "Viewed by R-1, 9.9 s"),
+        ([film("R-1", (0, 5000)), film("R-2", (5000, 10_000))],
+         "Viewed in part by R-1, 50 %; in part by R-2, 50 %"),
+        ([film("R-1", (0, 10_000)), film("R-2", (0, 1000))],
+         "Viewed by R-1, 10.0 s; in part by R-2, 10 %"),
+    ],
+)  # fmt: skip
+def test_the_words(looks: list[Look], words: str) -> None:
+    assert seen_in_words(looks) == words
+
+
+def test_the_words_for_the_reader() -> None:
+    seen = [look(painted_ms=2500)]
+    assert seen_in_words(seen, you="R-1") == "Viewed by you, 2.5 s"
+    assert seen_in_words(seen, you="R-2") == "Viewed by R-1, 2.5 s; not by you"
+    assert seen_in_words([look()], you="R-1") == "Opened, not viewed"
+    assert seen_in_words([], you="R-1") == "Not opened"
+
+
+def test_a_film_seen_by_halves_by_two_was_seen_whole_by_nobody() -> None:
+    assert most_seen([film("R-1", (0, 5000)), film("R-2", (5000, 10_000))]) == Seen.IN_PART
+
+
+@given(st.lists(TIMES), st.integers(-1000, 100_000))
+def test_never_painted_for_longer_than_passed_nor_in_shorter_stretches(
+    stretches: list[int], passed: int
+) -> None:
+    counted = painted(stretches, passed_ms=passed)
+    assert 0 <= counted <= max(0, passed)
+    assert counted <= sum(each for each in stretches if each >= 500)
+    assert painted([499] * 100, passed_ms=passed) == 0
+
+
+@given(st.lists(st.tuples(TIMES, TIMES)), TIMES, TIMES)
+def test_never_more_of_a_film_than_there_is_or_than_could_be_played(
+    ranges: list[tuple[int, int]], film_ms: int, painted_ms: int
+) -> None:
+    kept = played(ranges, film_ms=film_ms, painted_ms=painted_ms)
+    assert kept == union(kept, film_ms=film_ms)
+    total = sum(end - start for start, end in kept)
+    assert total <= min(film_ms, FASTEST * painted_ms)
