@@ -11,14 +11,18 @@ from moderation.viewing import Look
 from reports.models import ItemKind
 
 
-def look_of(reveal: Reveal) -> Look:
-    """Return one reveal as a look. Needs ``user`` and ``item`` with it."""
+def look_of(reveal: Reveal, *, until: datetime | None = None) -> Look:
+    """Return one reveal as a look. Needs ``user`` and ``item`` with it.
+
+    What was not closed by ``until`` shows only that it was opened.
+    """
+    counts = until is None or (reveal.closed_at is not None and reveal.closed_at <= until)
     return Look(
         person=reveal.user.pseudonym,
         opened_at=reveal.issued_at,
-        painted_ms=reveal.painted_ms or 0,
+        painted_ms=(reveal.painted_ms or 0) if counts else 0,
         is_film=reveal.item.kind == ItemKind.VIDEO,
-        played=tuple((start, end) for start, end in reveal.played or ()),
+        played=tuple((start, end) for start, end in (reveal.played or ())) if counts else (),
         film_ms=reveal.film_ms or 0,
     )
 
@@ -26,14 +30,14 @@ def look_of(reveal: Reveal) -> Look:
 def reveals_of(case: Case, blobs: Iterable[Any], *, until: datetime | None = None) -> list[Reveal]:
     """Return the reveals of originals that were opened in a case, under whichever report, the first one first.
 
-    With ``until``, only those that were closed by then: what came later was no ground of what was said then.
+    With ``until``, only those opened by then: what came later was no ground of what was said then.
     """
     rows = (
         Reveal.objects.filter(case=case, item__blob__in=list(blobs), used_at__isnull=False)
         .select_related("user", "item")
         .order_by("issued_at", "pk")
     )
-    return list(rows if until is None else rows.filter(closed_at__lte=until))
+    return list(rows if until is None else rows.filter(used_at__lte=until))
 
 
 def looks_at(
@@ -42,5 +46,5 @@ def looks_at(
     """Return the looks at each original of a case, by its blob's id."""
     found: dict[Any, list[Look]] = {}
     for reveal in reveals_of(case, blobs, until=until):
-        found.setdefault(reveal.item.blob_id, []).append(look_of(reveal))
+        found.setdefault(reveal.item.blob_id, []).append(look_of(reveal, until=until))
     return found

@@ -16,7 +16,9 @@ from accounts.access import Waiting
 from accounts.models import User
 from accounts.permissions import Permission, Role, role_may
 from moderation.access import cases_for, confirming_decisions, get_case_for
-from moderation.models import Case, CaseStatus, Outcome, Reveal
+from moderation.looks import looks_at
+from moderation.models import Case, CaseStatus, Outcome
+from moderation.viewing import Look
 from referrals.actions.steps import reasons_against
 from referrals.describing.groups import groups_of
 from referrals.models import Exhibit, Package, Recipient, RecipientKey, Referral, ReferralState
@@ -199,16 +201,12 @@ def waiting_for(user: User) -> list[Waiting]:
     return found
 
 
-def whole_views_of(referral: Referral, exhibits: Iterable[Exhibit]) -> QuerySet[Reveal]:
-    """Return, for each of these exhibits that a person saw whole, the latest reveal that showed it."""
-    return (
-        referral.case.reveals.filter(
-            item__in=[row.item_id for row in exhibits], is_complete=True, used_at__isnull=False
-        )
-        .select_related("user")
-        .order_by("item", "-used_at")
-        .distinct("item")
-    )
+def looks_at_exhibits(
+    referral: Referral, exhibits: Iterable[Exhibit]
+) -> dict[UUID | None, list[Look]]:
+    """Return the looks at these exhibits by their blobs, before the approval when there was one."""
+    blobs = [row.item.blob_id for row in exhibits]
+    return looks_at(referral.case, blobs, until=referral.approved_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from referrals.custody import utc_text
 if TYPE_CHECKING:
     from referrals.package.description import (
         Account,
+        Appearance,
         Conversation,
         Earlier,
         Exhibit,
@@ -91,9 +92,11 @@ def exhibits(spec: PackageSpec, originals: Sequence[Original]) -> dict[str, Any]
     return {
         "package": spec.package_id,
         "viewing_rule": (
-            "viewed_by_a_person is true when the log of reveals shows that the whole original was"
-            " served to a signed-in person; viewing.reveals lists what it was computed from."
-            " False means that nobody at the sender opened the file through its systems."
+            "viewed_by_a_person is true when the log of reveals shows that one signed-in person had the"
+            " original on the screen before the referral was approved: a picture for one second in all, half of"
+            " it or more in the window, in stretches of half a second or more; a film with all of it played."
+            " viewing.words says what was seen and by whom, also in part; viewing.reveals lists what it was"
+            " computed from, in milliseconds. That bytes were served proves no viewing."
         ),
         "exhibits": [_exhibit(original) for original in originals],
     }
@@ -139,17 +142,23 @@ def _exhibit(original: Original) -> dict[str, Any]:
             ],
             "viewed_by_a_person": exhibit.was_viewed,
             "viewing": _viewing(exhibit),
+            # The same bytes under other reports, ids or accounts.
+            "also": [_appearance(also) for also in exhibit.also],
         }
     )
 
 
 def _viewing(exhibit: Exhibit) -> dict[str, Any]:
-    served = [reveal.served_at for reveal in exhibit.reveals if reveal.served_at and reveal.whole]
+    seen = [
+        reveal.served_at for reveal in exhibit.reveals if reveal.served_at and reveal.painted_ms
+    ]
+    times = seen if exhibit.was_viewed else []
     return known(
         {
             "computed_from": f"{len(exhibit.reveals)} entries of the log of reveals",
-            "first_viewed_at": time_text(min(served)) if served else "",
-            "last_viewed_at": time_text(max(served)) if served else "",
+            "words": exhibit.viewed,
+            "first_viewed_at": time_text(min(times)) if times else "",
+            "last_viewed_at": time_text(max(times)) if times else "",
             "reveals": [
                 {
                     "id": reveal.id,
@@ -159,9 +168,33 @@ def _viewing(exhibit: Exhibit) -> dict[str, Any]:
                     "served_at": time_text(reveal.served_at) or None,
                     "shown_seconds": reveal.shown_seconds,
                     "whole": reveal.whole,
+                    "painted_ms": reveal.painted_ms,
+                    "played_ms": [list(each) for each in reveal.played],
+                    "film_ms": reveal.film_ms or None,
                 }
                 for reveal in exhibit.reveals
             ],
+        }
+    )
+
+
+def _appearance(also: Appearance) -> dict[str, Any]:
+    return known(
+        {
+            "item": also.item_id,
+            "original_name": also.original_name,
+            "platform_id": also.platform_id,
+            "surface": also.surface,
+            "account": also.account_id,
+            "group": also.group_id,
+            "report": also.report,
+            "source": also.source,
+            "source_url": also.source_url,
+            "uploaded_at": time_text(also.uploaded_at),
+            "upload_ip": also.upload_ip,
+            "upload_port": also.upload_port,
+            "is_public": also.is_public,
+            "received_at": time_text(also.received_at),
         }
     )
 

@@ -196,16 +196,13 @@ def _named(said: Mapping[str, str], words: Words, where: str) -> str:
 
 
 def exhibit(found: Exhibit, words: Words) -> dict[str, Any]:
-    served = [reveal.served_at for reveal in found.reveals if reveal.served_at and reveal.whole]
     words_used = len(found.relevance) + sum(map(len, found.annotations))
     words_used += len(found.source_url) + sum(len(each.summary) for each in found.findings)
     return {
         "is_long": words_used > 1500,  # too much for one page: let it break
         "id": found.id,
-        "viewed": f"Viewed by a person at the sender, first on {moment(min(served))}"
-        if served
-        else "Not viewed by a person at the sender",
-        "is_viewed": bool(served),
+        "viewed": words(found.viewed, 600),
+        "is_viewed": found.was_viewed,
         "facts": rows(
             ("Original name", words(found.original_name)),
             ("Type and size", f"{words(found.media_type)}, {found.size:,} bytes"),
@@ -213,7 +210,8 @@ def exhibit(found: Exhibit, words: Words) -> dict[str, Any]:
             ("Platform's id", words(found.platform_id)),
             ("Account", words(found.account_id)),
             ("Group", words(found.group_id)),
-            ("Report", words(found.report)),
+            ("Reports", words.all(_reports(found), "exhibits.json")),
+            ("Also under", words.all(_other_ids(found), "exhibits.json")),
             ("Public", "" if found.is_public is None else "yes" if found.is_public else "no"),
             ("Source", words(found.source_url, 2000)),
             ("Uploaded", _upload(found, words)),
@@ -224,6 +222,16 @@ def exhibit(found: Exhibit, words: Words) -> dict[str, Any]:
         ),
         "sha256": digest(found.sha256.lower()),
     }
+
+
+def _reports(found: Exhibit) -> list[str]:
+    named = [found.report, *(each.report for each in found.also)]
+    return list(dict.fromkeys(report for report in named if report))
+
+
+def _other_ids(found: Exhibit) -> list[str]:
+    ids = dict.fromkeys(each.platform_id for each in found.also if each.platform_id)
+    return [each for each in ids if each != found.platform_id]
 
 
 def _upload(exhibit: Exhibit, words: Words) -> str:

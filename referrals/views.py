@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,6 +21,7 @@ from accounts.searches import searched, stored_search
 from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid
+from moderation.viewing import Seen, most_seen, seen_in_words
 from referrals import access, actions
 from referrals.completeness import measure
 from referrals.describing import exhibit_name, left_out
@@ -207,7 +207,7 @@ def _page(
         Step.EDIT, referral.state
     )
     draft = draft or _draft(request, referral)
-    seen = _viewed(referral, [row for row, _ in draft.exhibits])
+    seen = access.looks_at_exhibits(referral, [row for row, _ in draft.exhibits])
     return render(
         request,
         "referrals/detail.html",
@@ -231,11 +231,13 @@ def _page(
 
 
 def _exhibit(row: Exhibit, seen: dict[Any, Any], form: ExhibitForm | None = None) -> dict[str, Any]:
+    looks = seen.get(row.item.blob_id, [])
     return {
         "row": row,
         "form": form,
         "name": exhibit_name(row.position),
-        "viewed": seen.get(row.item_id),
+        "viewed": seen_in_words(looks),
+        "is_viewed": most_seen(looks) == Seen.VIEWED,
     }
 
 
@@ -280,11 +282,6 @@ def _contents(request: HttpRequest, referral: Referral) -> dict[str, Any]:
         "many_without_part": facts.accounts_without_part > MANY,
         "text_count": facts.messages,
     }
-
-
-def _viewed(referral: Referral, exhibits: Iterable[Exhibit]) -> dict[Any, Any]:
-    """Return, per item, the reveal that showed the whole original to a person, if there is one."""
-    return {row.item_id: row for row in access.whole_views_of(referral, exhibits)}
 
 
 def _state_context(request: HttpRequest, referral: Referral) -> dict[str, Any]:
@@ -388,7 +385,7 @@ def approve(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
         return _back(referral)
     _record_view(request, referral)
     page = _exhibits(request, referral)
-    seen = _viewed(referral, page)
+    seen = access.looks_at_exhibits(referral, page)
     return render(
         request,
         "referrals/approve.html",

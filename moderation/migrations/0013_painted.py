@@ -5,7 +5,7 @@ from django.db import migrations, models
 FORWARD = """
 CREATE TRIGGER holdfast_row_guard_painted BEFORE UPDATE OF painted_ms, played, film_ms
     ON moderation_reveal FOR EACH ROW WHEN (
-        OLD.closed_at IS DISTINCT FROM NULL AND OLD.painted_ms IS DISTINCT FROM NULL
+        (OLD.closed_at IS NULL OR OLD.painted_ms IS NOT NULL)
         AND (OLD.painted_ms, OLD.played, OLD.film_ms) IS DISTINCT FROM (NEW.painted_ms, NEW.played, NEW.film_ms))
     EXECUTE FUNCTION holdfast_row_guard();
 """

@@ -16,7 +16,9 @@ from accounts.permissions import Permission
 from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused
+from moderation.looks import looks_at
 from moderation.models import Case, CaseStatus, Outcome
+from moderation.viewing import Seen, most_seen
 from referrals.actions import filling
 from referrals.completeness import Facts
 from referrals.models import (
@@ -367,8 +369,8 @@ def read_facts(referral: Referral) -> Facts:
         profiles=Count("pk", filter=~Q(account__profile_url="")),
         join_dates=Count("account__joined_at"),
     )
-    seen = referral.case.reveals.filter(
-        item__in=exhibits.values("item"), is_complete=True, used_at__isnull=False
+    looks = looks_at(
+        referral.case, exhibits.values_list("item__blob", flat=True), until=referral.approved_at
     )
     return Facts(
         recipient_active=referral.recipient.is_active,
@@ -394,7 +396,7 @@ def read_facts(referral: Referral) -> Facts:
         profile_urls=known.get(IdentifierKind.PROFILE_URL, 0) + accounts["profiles"],
         join_dates=accounts["join_dates"],
         upload_ips=exhibits.filter(item__uploaded_ip__isnull=False).count(),
-        exhibits_viewed=seen.values("item").distinct().count(),
+        exhibits_viewed=sum(most_seen(each) == Seen.VIEWED for each in looks.values()),
     )
 
 

@@ -7,9 +7,10 @@ from typing import BinaryIO
 
 from core import vault
 from hashing.models import Flag
-from moderation.models import Reveal as RevealRow
+from moderation.looks import look_of, reveals_of
 from referrals import package
 from referrals.models import Exhibit, Referral
+from reports.models import Item
 
 Watch = Callable[[int], None]
 """Called with the number of bytes just read of an original."""
@@ -49,10 +50,14 @@ def describe_exhibit(row: Exhibit, referral: Referral, watch: Watch) -> package.
         raise package.PackageRefused(f"Exhibit {exhibit_name(row.position)} has no original.")
     owner = item.sender or item.account
     flags = Flag.objects.filter(item=item, superseded_at=None).order_by("created_at")
-    reveals = (
-        RevealRow.objects.filter(case=referral.case, item=item)
-        .select_related("user")
-        .order_by("issued_at")
+    until = referral.approved_at
+    reveals = reveals_of(referral.case, [blob.pk], until=until)
+    looks = [look_of(seen, until=until) for seen in reveals]
+    others = (
+        Item.objects.filter(case_items__case=referral.case, blob=blob)
+        .exclude(pk=item.pk)
+        .select_related("account", "group", "sender", "report", "source")
+        .order_by("received_at", "pk")
     )
     return package.Exhibit(
         id=exhibit_name(row.position),
@@ -89,7 +94,31 @@ def describe_exhibit(row: Exhibit, referral: Referral, watch: Watch) -> package.
                 served_at=seen.used_at,
                 shown_seconds=None if seen.shown_ms is None else seen.shown_ms / 1000,
                 whole=seen.is_complete,
+                painted_ms=look.painted_ms,
+                played=look.played,
+                film_ms=look.film_ms,
             )
-            for seen in reveals
+            for seen, look in zip(reveals, looks, strict=True)
         ),
+        also=tuple(_appearance(other) for other in others),
+    )
+
+
+def _appearance(item: Item) -> package.Appearance:
+    owner = item.sender or item.account
+    return package.Appearance(
+        item_id=str(item.pk),
+        original_name=item.original_name,
+        platform_id=item.external_id,
+        surface=item.get_surface_display(),
+        account_id=owner.external_id if owner else "",
+        group_id=item.group.external_id if item.group else "",
+        report=str(item.report) if item.report else "",
+        source=item.source.name,
+        source_url=item.source_url,
+        uploaded_at=item.content_at,
+        upload_ip=item.uploaded_ip or "",
+        upload_port=item.uploaded_port,
+        is_public=item.is_public,
+        received_at=item.received_at,
     )

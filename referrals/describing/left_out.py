@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.db.models import Count
+
 from referrals.describing.exhibits import exhibit_name
 from referrals.describing.groups import groups_of
 from referrals.models import Referral
@@ -61,8 +63,8 @@ def left_out(referral: Referral) -> list[str]:
         )
     later = (
         case.case_items.exclude(item__kind=ItemKind.TEXT)
-        .exclude(item__in=referral.exhibits.values("item"))
-        .count()
+        .exclude(item__blob__in=referral.exhibits.values("item__blob"))
+        .aggregate(files=Count("item__blob", distinct=True))["files"]
     )
     if later:
         said.append(

@@ -24,7 +24,8 @@ def describe_conversations(
     """
     if not referral.include_messages:
         return []
-    names = {row.item_id: exhibit_name(row.position) for row in exhibits}
+    # The same bytes are one exhibit, in however many messages they stand.
+    names = {row.item.blob_id: exhibit_name(row.position) for row in exhibits}
     items = (
         Item.objects.filter(case_items__case=referral.case)
         .exclude(surface__in=NOT_SENT)  # The reporters' own words follow as such.
@@ -51,9 +52,9 @@ def describe_conversations(
     return [*found, *_reporters_words(referral.case)]
 
 
-def _message(item: Item, names: dict[UUID, str]) -> package.Message:
+def _message(item: Item, names: dict[UUID | None, str]) -> package.Message:
     is_text = item.kind == ItemKind.TEXT
-    if not is_text and item.pk not in names:
+    if not is_text and item.blob_id not in names:
         return package.Message("", "", None, "", is_left_out=True)
     author = item.sender or item.account or item.group
     return package.Message(
@@ -61,7 +62,7 @@ def _message(item: Item, names: dict[UUID, str]) -> package.Message:
         sender=author.external_id if author else "",
         sent_at=item.content_at,
         text=item.text if is_text else "",
-        exhibits=() if is_text else (names[item.pk],),
+        exhibits=() if is_text else (names[item.blob_id],),
         is_reported=True,
         item_id=str(item.pk),
         platform_id=item.external_id,

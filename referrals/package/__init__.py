@@ -30,6 +30,7 @@ from referrals.package.building import (
 from referrals.package.description import (
     ROLES,
     Account,
+    Appearance,
     BuiltPackage,
     CaseFacts,
     Conversation,
@@ -67,6 +68,7 @@ from referrals.package.refusals import (
 __all__ = [
     "ROLES",
     "Account",
+    "Appearance",
     "BuiltPackage",
     "CaseFacts",
     "Conversation",

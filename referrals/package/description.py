@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
+from moderation.viewing import Look, Seen, most_seen, seen_in_words
 from referrals.custody import CustodyLog
 from referrals.package.refusals import PackageRefused
 
@@ -85,6 +86,9 @@ class Reveal:
     served_at: datetime | None = None  # when the bytes left the server; None: never fetched
     shown_seconds: float | None = None  # None: the browser never reported back
     whole: bool = True  # False: only a part of a long file was served
+    painted_ms: int = 0  # in the window, the cover off; only what was over before the approval
+    played: tuple[tuple[int, int], ...] = ()  # of a film, in ms
+    film_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,26 @@ class Finding:
     detector: str
     summary: str
     at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """Where else the bytes of an exhibit stood: under another report, another id or another account."""
+
+    item_id: str
+    original_name: str = ""
+    platform_id: str = ""
+    surface: str = ""
+    account_id: str = ""
+    group_id: str = ""
+    report: str = ""
+    source: str = ""
+    source_url: str = ""
+    uploaded_at: datetime | None = None
+    upload_ip: str = ""
+    upload_port: int | None = None
+    is_public: bool | None = None
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +154,33 @@ class Exhibit:
     annotations: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     reveals: tuple[Reveal, ...] = ()
+    also: tuple[Appearance, ...] = ()
+
+    @property
+    def looks(self) -> list[Look]:
+        """The looks at it, as far as anything was fetched."""
+        return [
+            Look(
+                person=reveal.person,
+                opened_at=reveal.opened_at,
+                painted_ms=reveal.painted_ms,
+                is_film=reveal.film_ms > 0 or self.media_type.startswith("video/"),
+                played=reveal.played,
+                film_ms=reveal.film_ms,
+            )
+            for reveal in self.reveals
+            if reveal.served_at is not None
+        ]
 
     @property
     def was_viewed(self) -> bool:
-        """Whether the reveal log shows that the whole original was served to a person."""
-        return any(reveal.served_at is not None and reveal.whole for reveal in self.reveals)
+        """Whether the log of reveals shows that one person had all of it on the screen, not in part."""
+        return most_seen(self.looks) == Seen.VIEWED
+
+    @property
+    def viewed(self) -> str:
+        """What was seen and by whom, in the words of the case page."""
+        return seen_in_words(self.looks)
 
 
 @dataclass(frozen=True, slots=True)

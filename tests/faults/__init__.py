@@ -198,6 +198,7 @@ Health
 
     a machine lost, restored        runtime/test_restore.py::test_what_was_backed_up_as_the_page_says_is_restored_as_the_page_says
     twelve reports of one picture   moderation/test_things.py::test_twelve_reports_of_one_picture_are_one_order_and_another_id_is_another
+    the same bytes many times       referrals/test_exhibits_once.py::test_twelve_reports_of_one_picture_are_one_exhibit_that_names_them
     bytes taken for a viewing       moderation/test_looking.py::test_bytes_that_were_sent_prove_no_viewing
     a viewing longer than the time  moderation/test_looking.py::test_nobody_claims_more_than_the_time_that_passed
 

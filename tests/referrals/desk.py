@@ -16,6 +16,7 @@ from typing import Any
 
 import pyrage
 from django.core.files.storage import storages
+from django.db import connection
 from django.db.models import F
 from django.test import Client
 from django.urls import reverse
@@ -57,7 +58,7 @@ class Desk:
 
     # ── Cases ─────────────────────────────────────────────────────────────────────────────────
     def case(self, account: str = "", *, reveals: Sequence[str] = (), **said: Any) -> Case:
-        """Return a case decided for referral. ``reveals``: "whole" or "part", of the first picture."""
+        """Return a case decided for referral. ``reveals``: "viewed", "whole" or "part", of the first picture."""
         case = self.casework.case(account, **said)
         moderation.claim(case, actor=self.reviewer)
         for how in reveals:
@@ -79,8 +80,13 @@ class Desk:
             headers={"accept": "application/json"},
         ).json()
         answer: Any = browser.get(issued["url"])
-        if how == "whole":
+        if how in {"whole", "viewed"}:
             assert b"".join(answer.streaming_content)
+            if how == "viewed":
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_sleep(1.05)")  # Nobody claims more time than passed.
+                said = {"milliseconds": "1050", "painted": "[1000]"}
+                assert browser.post(issued["close_url"], said).status_code == 200
         else:
             stream = answer._iterator
             next(stream)

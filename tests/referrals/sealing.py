@@ -69,6 +69,7 @@ def spec(**changes: Any) -> package.PackageSpec:
         opened_at=BAGGED_AT - timedelta(hours=3),
         served_at=BAGGED_AT - timedelta(hours=3),
         shown_seconds=11.5,
+        painted_ms=11_500,
     )
     facts: dict[str, Any] = {
         "reference": "ESC-2026-000123",

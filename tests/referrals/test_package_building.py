@@ -140,11 +140,19 @@ def test_whether_a_person_viewed_an_exhibit_is_computed_from_the_reveals() -> No
     assert first["viewing"]["first_viewed_at"] == "2026-03-02T11:05:09Z"
     assert first["viewing"]["reveals"][0]["person"] == "R-17"
     assert second["viewed_by_a_person"] is False
-    assert second["viewing"] == {"computed_from": "0 entries of the log of reveals"}
+    assert first["viewing"]["words"] == "Viewed by R-17, 11.5 s"
+    assert second["viewing"] == {
+        "computed_from": "0 entries of the log of reveals",
+        "words": "Not opened",
+    }
 
 
-@pytest.mark.parametrize("change", [{"served_at": None}, {"whole": False}])
-def test_a_reveal_that_showed_nothing_or_a_part_is_not_a_viewing(change: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "change", [{"served_at": None}, {"painted_ms": 0}, {"painted_ms": 999, "shown_seconds": 60.0}]
+)
+def test_a_reveal_that_painted_nothing_or_too_short_is_not_a_viewing(
+    change: dict[str, Any],
+) -> None:
     reveal = replace(spec().exhibits[0].reveals[0], **change)
     seen = spec(exhibits=(exhibit(1, PICTURE, reveals=(reveal,)),), conversations=())
     document = json.loads(Opened.of(seen).files["data/metadata/exhibits.json"])

@@ -56,6 +56,11 @@ TAMPERING = {
         "UPDATE moderation_reveal SET is_complete = NOT is_complete",
         "how much of it was served is not what the log says",
     ),
+    "a viewing that nobody had": (
+        "moderation_reveal",
+        "UPDATE moderation_reveal SET painted_ms = 60000",
+        "what was painted of it is not what the log says",
+    ),
     "a reveal given to another person": (
         "moderation_reveal",
         (

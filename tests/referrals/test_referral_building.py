@@ -115,25 +115,32 @@ def test_our_own_verifier_knows_the_package_and_the_revision_that_replaced_it(
 
 @pytest.mark.parametrize(
     ("reveals", "viewed"),
-    [([], False), (["part"], False), (["whole"], True), (["part", "whole"], True)],
+    [
+        ([], "Not opened"),
+        (["part"], "Opened, not viewed"),
+        (["whole"], "Opened, not viewed"),
+        (["part", "viewed"], "Viewed by {}, 1.0 s"),
+    ],
 )
 def test_viewed_by_a_person_is_what_the_reveal_log_says(
     desk: Desk, author: Client, signing: Path, tmp_path: Path, age_command: str,
-    reveals: list[str], viewed: bool,
+    reveals: list[str], viewed: str,
 ) -> None:  # fmt: skip
     large = jpeg(3, (400, 300)) + b"\0" * 3_000_000  # More than one chunk of a stream.
     case = desk.case(pictures=[large], reveals=reveals)
     assert Reveal.objects.count() == len(reveals)
     referral = desk.awaiting(case)
     shown = text_of(author.get(page("detail", referral)))
-    assert (f"Yes, {desk.reviewer.pseudonym}" in shown) is viewed
+    words = viewed.format(desk.reviewer.pseudonym)
+    assert words in shown
     actions.approve(referral, version=referral.version, actor=desk.second)
     referral = desk.build(referral)
     (exhibit,) = desk.read(desk.opened(referral, tmp_path, age_command), "metadata/exhibits.json")[
         "exhibits"
     ]
-    assert exhibit["viewed_by_a_person"] is viewed
-    assert ("first_viewed_at" in exhibit["viewing"]) is viewed
+    assert exhibit["viewing"]["words"] == words
+    assert exhibit["viewed_by_a_person"] is ("viewed" in reveals)
+    assert ("first_viewed_at" in exhibit["viewing"]) is ("viewed" in reveals)
 
 
 def test_custody_lines_are_those_of_this_case_and_of_no_other(
