@@ -130,7 +130,7 @@ def _case_items(case: Case, part: Window) -> list[Any]:
         .order_by("-gravest", "position", "pk")
         .values_list("pk", "times")[part.start : part.stop]
     )
-    rows = (
+    rows: dict[Any, Any] = (
         CaseItem.objects.filter(pk__in=keys)
         .select_related("item", "item__blob", "item__sender", "item__report")
         .defer("item__text", "item__report__description", "item__sender__profile_text")
