@@ -991,7 +991,12 @@
       }
     }
     leftovers.set(form, waiting);
-    for (const field of touched) field.dispatchEvent(new Event("change", { bubbles: true }));
+    const tell = () => {
+      for (const field of touched) field.dispatchEvent(new Event("change", { bubbles: true }));
+    };
+    // What follows from a choice is asked for by htmx, which begins to listen once the page is there.
+    if (document.readyState === "complete") tell();
+    else window.addEventListener("load", tell, { once: true });
   }
 
   // Further typing in a form that was not recorded is kept with it.
@@ -1195,12 +1200,15 @@
   // Before the swap, so that the fresh, empty form is not filled with the text just sent. An answer that leads
   // elsewhere, or asks who is there, has not taken it.
   function accepted({ xhr, requestConfig }) {
-    if (!xhr || !requestConfig || requestConfig.verb === "get") return;
+    if (!xhr || !requestConfig) return;
     const form = requestConfig.elt.closest("form");
     if (!form) return;
+    // Also when the form only asked what would follow: the answer leads to sign-in at once.
+    if (xhr.status === 401) return keepForm(form, "unrecorded");
+    if (requestConfig.verb === "get") return;
     if (xhr.getResponseHeader("HX-Retarget") === "#main") return keepForm(form, "asked");
     if (xhr.status < 300 && xhr.getResponseHeader("HX-Redirect")) return keepForm(form, "sent");
-    if (xhr.status === 401 || xhr.status === 403) return keepForm(form, "unrecorded");
+    if (xhr.status === 403) return keepForm(form, "unrecorded");
     if (xhr.status < 300) dropDrafts(form);
   }
 

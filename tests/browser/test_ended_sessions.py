@@ -78,7 +78,8 @@ def test_a_decision_and_a_note_stand_there_again(
     page.locator("input[value=ban_account]").check()
     page.locator("#id_reason").fill(REASON)
     end_sessions(reviewer)
-    page.get_by_role("button", name="Confirm", exact=True).click()
+    # Leaving the box asks what would follow, and that may lead to sign-in before the form does.
+    page.keyboard.press("Control+Enter")
     sign_in_again(page, reviewer)
     page.wait_for_url(f"**{path}")
     expect(page.locator("#decide-form [data-unsent]")).to_contain_text("Nothing was recorded.")
@@ -86,6 +87,8 @@ def test_a_decision_and_a_note_stand_there_again(
     expect(page.locator("input[value=confirm_refer]")).to_be_checked()
     expect(page.locator("input[value=ban_account]")).to_be_checked()
     expect(page.locator("#id_reason")).to_have_value(REASON)
+    # What follows from it is said before it is confirmed again.
+    expect(page.locator("#consequence")).to_contain_text("ban")
     assert not Decision.objects.exists()
     page.get_by_role("button", name="Confirm", exact=True).click()
     page.wait_for_url("**/queues/*/")
