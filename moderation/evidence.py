@@ -137,9 +137,10 @@ def _case_items(case: Case, part: Window) -> list[Any]:
         .annotate(text_length=Length("item__text"))
         .in_bulk()
     )
-    for key, times in keys.items():
-        rows[key].times = times
-    return [rows[key] for key in keys]
+    found: list[Any] = [rows[key] for key in keys]
+    for row, times in zip(found, keys.values(), strict=True):
+        row.times = times
+    return found
 
 
 def _card(

@@ -210,7 +210,8 @@ def test_the_list_of_classifiers_names_the_version_in_force_and_not_an_earlier_o
             blob=vault.store_bytes(b"an invented model"),
             threshold=0.5,
         )
-    assert classifiers_for(policy_admin).values_list("active_number", flat=True)[0] == 2
+    shown: Any = classifiers_for(policy_admin).get()
+    assert shown.active_number == 2
 
 
 def test_a_lease_on_a_case_that_is_no_longer_theirs_to_see_is_not_listed(

@@ -32,8 +32,8 @@ def reported(casework: Casework, *items: dict[str, Any]) -> Case:
         }
     )
     report = submit_report(source, payload=payload, actor=SYSTEM)
-    for item in report.items.all():
-        casework.scanned(item)
+    for received in report.items.all():
+        casework.scanned(received)
     report.refresh_from_db()
     case = actions.route_report(report)
     assert case is not None
