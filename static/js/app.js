@@ -864,6 +864,8 @@
     if (status >= 500) return "unknown";
     if (!document.body.dataset.user) return "unrecorded";
     if ($("[data-refused]")) return "refused";
+    // Kept, and something further was refused.
+    if ($("[data-saved]")) return "accepted";
     if (status >= 400) return "unrecorded";
     return visit && visit.type !== "navigate" ? "unknown" : "accepted";
   }

@@ -387,6 +387,15 @@ def test_only_an_ordinary_page_after_it_means_that_a_form_was_taken(
     expect(site.page.locator("[data-unsent]")).to_have_count(0)
 
 
+def test_what_was_saved_though_more_was_refused_is_not_called_unrecorded(site: Site) -> None:
+    site.open()
+    saved = CASE.replace("{% block content %}", "{% block content %}<div data-saved>Saved</div>")
+    send(site, saved, 409)
+    expect(site.page.locator("[data-unsent]")).to_have_count(0)
+    site.open()
+    expect(site.page.locator("#note")).to_have_value("")
+
+
 def test_a_form_that_was_proved_and_taken_is_forgotten(site: Site) -> None:
     site.open()
     send(site, ASKS, 403)

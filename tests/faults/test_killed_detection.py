@@ -28,7 +28,7 @@ def test_killed_while_it_reads_a_list(processes: Processes) -> None:
         name="Drawn pictures", category=Category.CSAM_KNOWN, actor=SYSTEM
     )
     before = actions.add_entry(known, algorithm="pdq", value=f"{7:064x}", actor=SYSTEM)
-    text = "".join(f"pdq,{number:064x}\n" for number in range(ROWS)).encode()
+    text = "".join(f"pdq,{number:064x}\n" for number in range(1, ROWS + 1)).encode()
     blob = vault.store_bytes(text, name="list.csv")
     asked = actions.ask_import(known, blob, file_name="list.csv", actor=SYSTEM)
     victim = processes.worker("long")

@@ -64,4 +64,4 @@ def test_a_worker_killed_in_a_scan_only_delays_it(private_stack: PrivateStack) -
         wait_until(lambda: item()[0] != "waiting", seconds=60, what="the second attempt")
         assert item() == ("scanned", 2)
         digests = link.execute("SELECT count(*) FROM hashing_digest WHERE algorithm = 'pdq'")
-        assert digests.fetchone() == (5,)
+        assert digests.fetchone() == (1,)  # Five equal pages.

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from moderation import actions, case_page, evidence, timeline
-from moderation.models import Case
+from moderation.models import Case, RoutingReason
 from moderation.windows import window
 from tests.casework import Casework, term_finding, url
 
@@ -110,6 +110,9 @@ def test_reports_reasons_and_notes_are_shown_in_parts_too(
     reports = [casework.report("viral-account", description=f"from {n}") for n in range(3)]
     for report in reports:
         case = casework.routed(report)
+    # Equal reasons are shown once; these are of further rules.
+    for number in range(2):
+        RoutingReason.objects.create(case=case, text=f"An invented reason {number}", severity=1)
     for number in range(4):
         actions.add_note(case, text=f"invented note {number}", actor=robin)
     page = read(at_work, case)

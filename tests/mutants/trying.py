@@ -69,10 +69,11 @@ def take_on(path: str, source: str) -> None:
     }
     living: dict[tuple[str, int], list[FunctionType]] = {}
     gc.unfreeze()  # What is frozen is not listed.
+    # By type(): isinstance() asks lazy objects for their class, which makes them.
     own = [
         one
         for one in gc.get_objects()
-        if isinstance(one, FunctionType) and one.__code__.co_filename == module.__file__
+        if type(one) is FunctionType and one.__code__.co_filename == module.__file__
     ]
     lines: dict[str, list[int]] = {}
     for one in own:

@@ -208,7 +208,9 @@ def test_a_form_without_a_version_approves_nothing(
     assert state_of(referral) == "awaiting_approval"
 
 
-def test_an_agencys_other_change_has_the_open_page_loaded_again(desk: Desk, second: Client) -> None:
+def test_an_agency_of_another_name_sends_the_request_back_and_its_open_page_approves_nothing(
+    desk: Desk, second: Client
+) -> None:
     referral = desk.awaiting()
     actions.change_recipient(
         desk.agency,
@@ -221,7 +223,7 @@ def test_an_agencys_other_change_has_the_open_page_loaded_again(desk: Desk, seco
     )
     answer = second.post(page("approve", referral), {"version": referral.version})
     assert answer.status_code == 409
-    assert state_of(referral) == "awaiting_approval"
+    assert state_of(referral) == "draft"
 
 
 def test_what_went_missing_since_the_request_blocks_the_approval(
