@@ -866,6 +866,8 @@
     if ($("[data-refused]")) return "refused";
     // Kept, and something further was refused.
     if ($("[data-saved]")) return "accepted";
+    // What does not fit, or no longer: such a page holds the form as it was sent and says what is wrong, in its own words.
+    if (status === 409 || status === 422) return "refused";
     if (status >= 400) return "unrecorded";
     return visit && visit.type !== "navigate" ? "unknown" : "accepted";
   }

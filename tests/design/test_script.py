@@ -396,6 +396,21 @@ def test_what_was_saved_though_more_was_refused_is_not_called_unrecorded(site: S
     expect(site.page.locator("#note")).to_have_value("")
 
 
+@pytest.mark.parametrize("status", [409, 422])
+def test_a_page_that_holds_the_refused_form_says_for_itself_what_became_of_it(
+    site: Site, status: int
+) -> None:
+    site.open()
+    send(site, CASE, status)
+    expect(site.page.locator("#note-form")).to_be_visible()
+    expect(site.page.locator("[data-unsent]")).to_have_count(0)
+    # A text is kept, as a refused form's always is; nothing is said, and nothing else comes back.
+    site.open()
+    expect(site.page.locator("#note")).to_have_value("Invented text.")
+    expect(site.page.locator("input[value=confirm]")).not_to_be_checked()
+    expect(site.page.locator("[data-unsent]")).to_have_count(0)
+
+
 def test_a_form_that_was_proved_and_taken_is_forgotten(site: Site) -> None:
     site.open()
     send(site, ASKS, 403)
