@@ -24,9 +24,14 @@ RATE, SIZE = 25, (320, 180)
 
 
 def coded(
-    codec: str, pixels: str = "yuv420p", container: str = "mp4", flags: str = "", **options: str
+    codec: str,
+    pixels: str = "yuv420p",
+    container: str = "mp4",
+    flags: str = "",
+    lasting: float = 2,
+    **options: str,
 ) -> bytes:
-    """Return two drawn seconds in a codec, with options for its encoder."""
+    """Return two drawn seconds (or more) in a codec, with options for its encoder."""
     out = io.BytesIO()
     with av.open(out, "w", format=container) as film:
         stream = film.add_stream(codec, rate=RATE)
@@ -36,7 +41,7 @@ def coded(
         stream.options = {name.replace("_", "-"): value for name, value in options.items()}
         if flags:
             stream.options = {**stream.options, "flags": flags}
-        for number, picture in enumerate(clips.frames(7, 2, rate=RATE, size=SIZE)):
+        for number, picture in enumerate(clips.frames(7, lasting, rate=RATE, size=SIZE)):
             frame = av.VideoFrame.from_ndarray(np.asarray(picture.convert("RGB")), format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, RATE)
             film.mux(stream.encode(frame))  # type: ignore[arg-type]
