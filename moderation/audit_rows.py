@@ -98,6 +98,8 @@ def _compare_reveal(reveal: Reveal, lines: Sequence[AuditEntry]) -> Iterator[str
     whole = bool(_said(served, "is_complete", otherwise=False))
     if whole != reveal.is_complete or _said(served, "bytes", 0) != reveal.bytes_served:
         yield f"{name}: how much of it was served is not what the log says"
+    if _said(closed, "closed_at") != _at(reveal.closed_at):
+        yield f"{name}: whether and when it was closed is not what the log says"
     if _said(closed, "shown_ms") != reveal.shown_ms:
         yield f"{name}: how long it was shown is not what the log says"
     for field in ("painted_ms", "played", "film_ms"):

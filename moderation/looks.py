@@ -12,19 +12,27 @@ from reports.models import ItemKind
 
 
 def look_of(reveal: Reveal, *, until: datetime | None = None) -> Look:
-    """Return one reveal as a look. Needs ``user`` and ``item`` with it.
+    """Return one reveal as a look. Needs ``user`` and ``item`` with the scan's watch of its film.
 
     What was not closed by ``until`` shows only that it was opened.
     """
-    counts = until is None or (reveal.closed_at is not None and reveal.closed_at <= until)
+    used, closed = reveal.used_at, reveal.closed_at
+    counts = used is not None and closed is not None and (until is None or closed <= until)
     return Look(
         person=reveal.user.pseudonym,
         opened_at=reveal.issued_at,
+        span=(used, closed) if counts and used is not None and closed is not None else None,
         painted_ms=(reveal.painted_ms or 0) if counts else 0,
         is_film=reveal.item.kind == ItemKind.VIDEO,
         played=tuple((start, end) for start, end in (reveal.played or ())) if counts else (),
-        film_ms=reveal.film_ms or 0,
+        film_ms=_length(reveal),
     )
+
+
+def _length(reveal: Reveal) -> int:
+    """Return how long a film is, in ms; 0 while no scan has watched it. A page may say more than the scan, not less."""
+    watch = getattr(reveal.item.blob, "watch", None)
+    return max(watch.duration_ms, reveal.film_ms or 0) if watch is not None else 0
 
 
 def reveals_of(case: Case, blobs: Iterable[Any], *, until: datetime | None = None) -> list[Reveal]:
@@ -34,7 +42,7 @@ def reveals_of(case: Case, blobs: Iterable[Any], *, until: datetime | None = Non
     """
     rows = (
         Reveal.objects.filter(case=case, item__blob__in=list(blobs), used_at__isnull=False)
-        .select_related("user", "item")
+        .select_related("user", "item__blob__watch")
         .order_by("issued_at", "pk")
     )
     return list(rows if until is None else rows.filter(used_at__lte=until))

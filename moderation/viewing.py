@@ -3,7 +3,8 @@
 A still was viewed by whoever had it painted for one second in all, with the cover off, half of it in the window of a
 visible page, in stretches of half a second or more; grey counts. A film was viewed by whoever played all of it in
 that way, or in part, with the share of it that was played. Each person counts for themselves. The page measures
-(``static/js/painted.js``); no figure goes beyond the time between the opening and the closing of a look.
+(``static/js/painted.js``); no figure goes beyond the time between the opening and the closing of a look, looks of one
+person that were open at once share that time, and a film is as long as the scan measured it, not as a page says.
 
 Every page, the package and its summary take their words from ``seen_in_words``.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 SHORTEST_STRETCH_MS = 500
@@ -22,6 +23,7 @@ WHOLE_GAP_MS = 250
 FASTEST = 2
 """How many times faster than it was made a film may be played and still count as watched."""
 MOST_STRETCHES = 500
+_MS = timedelta(milliseconds=1)
 
 
 class Seen(StrEnum):
@@ -35,10 +37,15 @@ class Seen(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look of one person at one original. Times in milliseconds."""
+    """One look of one person at one original. Times in milliseconds.
+
+    ``span`` is from when the bytes left until the look was closed, by the server's clock: outside it nothing counts, and
+    without it nothing does. ``film_ms`` is 0 while nobody but the page measured a film: then it was seen in part at most.
+    """
 
     person: str
     opened_at: datetime
+    span: tuple[datetime, datetime] | None = None
     painted_ms: int = 0
     is_film: bool = False
     played: tuple[tuple[int, int], ...] = ()
@@ -47,17 +54,45 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Viewing:
-    """What all looks of one person come to: ``seconds`` painted or played, ``share`` (0 to 1) of the film."""
+    """What all looks of one person come to: ``seconds`` painted or played, ``share`` (0 to 1) of the film.
+
+    ``share`` is nothing where the length of a film is not known.
+    """
 
     person: str
     seen: Seen
     seconds: float
-    share: float
+    share: float | None
 
 
 def painted(stretches: Iterable[int], *, passed_ms: int) -> int:
-    """Return how long an original was painted: stretches that are long enough, never more than time passed."""
-    return min(sum(each for each in stretches if each >= SHORTEST_STRETCH_MS), max(0, passed_ms))
+    """Return how long an original was painted: stretches that are long enough and find room in the time that passed."""
+    counted = 0
+    for each in stretches:
+        fits = min(each, passed_ms - counted)
+        if fits >= SHORTEST_STRETCH_MS:
+            counted += fits
+    return counted
+
+
+def painted_in_all(looks: Iterable[Look]) -> int:
+    """Return how long one person's looks at one original were painted, in ms.
+
+    Looks that were open at once (two tabs, a script) are not added beyond the time in which one of them was open.
+    """
+    counted = 0
+    known = [(look.span, look.painted_ms) for look in looks if look.span is not None]
+    until: datetime | None = None
+    room = claimed = 0
+    for (start, end), painted_ms in sorted(known):
+        if until is None or start > until:
+            counted += min(room, claimed)
+            room = claimed = 0
+            until = start
+        room += max(0, int((end - until) / _MS))
+        until = max(until, end)
+        claimed += painted_ms
+    return counted + min(room, claimed)
 
 
 def union(ranges: Iterable[tuple[int, int]], *, film_ms: int) -> tuple[tuple[int, int], ...]:
@@ -96,15 +131,21 @@ def viewings(looks: Iterable[Look]) -> list[Viewing]:
 
 
 def _viewing(person: str, looks: Sequence[Look]) -> Viewing:
+    painted_ms = painted_in_all(looks)
     if not looks[0].is_film:
-        painted_ms = sum(look.painted_ms for look in looks)
         seen = Seen.VIEWED if painted_ms >= STILL_MS else Seen.OPENED
         return Viewing(person, seen, painted_ms / 1000, float(seen == Seen.VIEWED))
     film_ms = max(look.film_ms for look in looks)
-    ranges = union((each for look in looks for each in look.played), film_ms=film_ms)
+    said = [each for look in looks for each in look.played]
+    ranges = played(
+        said, film_ms=film_ms or max((end for _, end in said), default=0), painted_ms=painted_ms
+    )
     seen_ms = sum(end - start for start, end in ranges)
-    share = seen_ms / film_ms if film_ms else 0.0
-    if film_ms and film_ms - seen_ms <= min(WHOLE_GAP_MS, film_ms // 4):
+    if not film_ms:
+        seen = Seen.IN_PART if seen_ms >= SHORTEST_STRETCH_MS else Seen.OPENED
+        return Viewing(person, seen, seen_ms / 1000, None)
+    share = seen_ms / film_ms
+    if film_ms - seen_ms <= min(WHOLE_GAP_MS, film_ms // 4):
         seen = Seen.VIEWED
     else:
         seen = Seen.IN_PART if share >= 0.01 else Seen.OPENED
@@ -132,6 +173,12 @@ def seen_in_words(looks: Iterable[Look], *, you: str = "") -> str:
         return "you" if each.person == you else each.person
 
     said = [f"by {named(each)}, {each.seconds:.1f} s" for each in whole]
-    said += [f"in part by {named(each)}, {int(each.share * 100)} %" for each in parts]
+    said += [f"in part by {named(each)}, {_how_much(each)}" for each in parts]
     others = bool(you) and you not in {each.person for each in (*whole, *parts)}
     return f"Viewed {'; '.join(said)}{'; not by you' if others else ''}"
+
+
+def _how_much(each: Viewing) -> str:
+    if each.share is None:
+        return f"{each.seconds:.1f} s of a film of unknown length"
+    return f"{int(each.share * 100)} %"

@@ -166,6 +166,7 @@ def _viewing(exhibit: Exhibit) -> dict[str, Any]:
                     "purpose": reveal.purpose,
                     "opened_at": utc_text(reveal.opened_at),
                     "served_at": time_text(reveal.served_at) or None,
+                    "closed_at": time_text(reveal.closed_at) or None,
                     "shown_seconds": reveal.shown_seconds,
                     "whole": reveal.whole,
                     "painted_ms": reveal.painted_ms,

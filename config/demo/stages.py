@@ -244,8 +244,14 @@ def look_at_media(run: Run) -> str:
         raise DemoFailed("the original may be cached")
     if browser.http.get(issued["url"]).status_code < 400:
         raise DemoFailed("the one-time address worked twice")
-    browser.post(issued["close_url"], token=token, milliseconds="1800")
-    return f"{len(previews)} previews served, 1 of {len(reveals)} originals revealed for 1.8 s"
+    # A program has no screen: it reports nothing painted, and the record must not say that anybody viewed it.
+    words = _ok(browser.post(issued["close_url"], token=token, milliseconds="0"))["words"]
+    if words != "Opened, not viewed":
+        raise DemoFailed(f"nothing was on a screen, and the card says: {words}")
+    return (
+        f"{len(previews)} previews served, 1 of {len(reveals)} originals fetched once; no screen showed it, "
+        f"so the record says “{words}”"
+    )
 
 
 def decide(run: Run) -> str:

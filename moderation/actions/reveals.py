@@ -185,7 +185,8 @@ def finish_reveal(
     """Record how long an original was shown and painted, and what of a film was played. The first word counts.
 
     The browser's figures are bounded by the server's: it cannot have been shown before it was served, nor
-    for longer than has passed since, nor painted for longer than it was shown.
+    for longer than has passed since, nor painted for longer than it was shown. What several looks come to, and how long
+    a film is, is settled where they are read (``moderation.looks``).
     """
     reveal = Reveal.objects.select_for_update().select_related("case").get(pk=reveal.pk)
     if reveal.closed_at is not None:
@@ -220,6 +221,7 @@ def finish_reveal(
         painted_ms=closed.painted_ms,
         played=closed.played,
         film_ms=closed.film_ms,
+        closed_at=closed.closed_at,
     )
     return closed
 

@@ -92,6 +92,7 @@ def describe_exhibit(row: Exhibit, referral: Referral, watch: Watch) -> package.
                 purpose=seen.get_purpose_display(),
                 opened_at=seen.issued_at,
                 served_at=seen.used_at,
+                closed_at=look.span[1] if look.span else None,
                 shown_seconds=None if seen.shown_ms is None else seen.shown_ms / 1000,
                 whole=seen.is_complete,
                 painted_ms=look.painted_ms,

@@ -84,11 +84,14 @@ class Reveal:
     purpose: str
     opened_at: datetime
     served_at: datetime | None = None  # when the bytes left the server; None: never fetched
+    closed_at: datetime | None = (
+        None  # when the look ended; None: not before the approval, nothing of it counts
+    )
     shown_seconds: float | None = None  # None: the browser never reported back
     whole: bool = True  # False: only a part of a long file was served
     painted_ms: int = 0  # in the window, the cover off; only what was over before the approval
     played: tuple[tuple[int, int], ...] = ()  # of a film, in ms
-    film_ms: int = 0
+    film_ms: int = 0  # as the scan measured it; 0: nobody but the page did
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +166,7 @@ class Exhibit:
             Look(
                 person=reveal.person,
                 opened_at=reveal.opened_at,
+                span=(reveal.served_at, reveal.closed_at) if reveal.closed_at else None,
                 painted_ms=reveal.painted_ms,
                 is_film=reveal.film_ms > 0 or self.media_type.startswith("video/"),
                 played=reveal.played,

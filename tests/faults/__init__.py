@@ -109,6 +109,9 @@ Reviewers at their windows
     a choice that cannot be saved   browser/test_decide_panel.py::test_what_cannot_be_recorded_cannot_be_chosen
     another keyboard layout         browser/test_decide_panel.py::test_from_case_to_case_without_leaving_the_keyboard_and_back_with_all_that_was_said
     confirming without a connection browser/test_decide_panel.py::test_a_decision_without_a_connection_stays_on_the_page_and_a_slow_one_is_sent_once
+    two looks at once               moderation/test_looking.py::test_two_looks_at_once_are_not_longer_than_the_time_that_passed
+    a stretch with no room for it   moderation/test_looking.py::test_a_stretch_that_finds_no_room_in_the_time_that_passed_counts_nothing
+    a film that a page says is short  moderation/test_looking.py::test_a_film_is_as_long_as_the_scan_measured_it
     an error page that breaks too   moderation/test_screens.py::test_our_own_fault_is_said_in_the_frame_and_without_it_when_that_broke_too
 
 Requests
@@ -225,6 +228,7 @@ The record
     rows changed behind the log     referrals/test_record.py::test_rows_changed_behind_the_log_are_refused_then_named_and_never_sealed
     changed after its approval      referrals/test_record.py::test_a_referral_changed_after_its_approval_is_named_and_never_sealed
     a row that the log does not know  referrals/test_record.py::test_a_row_without_a_line_is_named
+    a look that lasted longer       referrals/test_record.py::test_a_look_that_was_closed_behind_the_log_is_named
     any other row changed by SQL     referrals/test_record.py::test_a_row_of_each_kind_that_is_changed_by_sql_is_named
     an end cut off with its head    referrals/test_anchors.py::test_an_end_cut_off_together_with_its_head_is_named
     anchors removed or exchanged    referrals/test_anchors.py::test_what_only_the_store_or_only_the_database_has_is_named

@@ -11,8 +11,12 @@ from django.db.models.functions import Now
 
 from core import vault
 from core.models import AuditEntry
+from hashing.jobs import scan_item
+from hashing.models import VideoWatch
+from moderation import actions as moderation
 from moderation.models import Case, Claim, Reveal
 from tests.casework import Casework, term_finding, url
+from tests.clips import clip
 from tests.pictures import jpeg
 
 pytestmark = pytest.mark.django_db
@@ -150,6 +154,7 @@ def test_bytes_that_were_sent_prove_no_viewing(held: Case, at_work: Any) -> None
 def test_nobody_claims_more_than_the_time_that_passed(held: Case, at_work: Any) -> None:
     issued = ask(at_work, held).json()
     fetch(at_work, issued["url"])
+    wait_since_served(0.6)
     at_work.post(issued["close_url"], {"milliseconds": "60000", "painted": "[60000]"})
     reveal = Reveal.objects.get()
     assert reveal.painted_ms == reveal.shown_ms
@@ -197,6 +202,57 @@ def test_what_no_page_measures_is_refused(
     answer = at_work.post(issued["close_url"], {"milliseconds": "1000"} | measured)
     assert answer.status_code == 422
     assert Reveal.objects.get().closed_at is None
+
+
+def test_two_looks_at_once_are_not_longer_than_the_time_that_passed(
+    held: Case, at_work: Any
+) -> None:
+    both = [ask(at_work, held).json() for _ in range(2)]
+    for issued in both:
+        fetch(at_work, issued["url"])
+    wait_since_served(0.65)
+    for issued in both:
+        said = at_work.post(issued["close_url"], {"milliseconds": "650", "painted": "[600]"}).json()
+    assert said == {"viewed": "never", "words": "Opened, not viewed"}
+    # Later, one more counts beside them: what passed since is its own.
+    later = ask(at_work, held).json()
+    fetch(at_work, later["url"])
+    wait_since_served(0.65)
+    said = at_work.post(later["close_url"], {"milliseconds": "650", "painted": "[600]"}).json()
+    assert said["viewed"] == "full"
+
+
+def test_a_stretch_that_finds_no_room_in_the_time_that_passed_counts_nothing(
+    held: Case, at_work: Any
+) -> None:
+    issued = ask(at_work, held).json()
+    fetch(at_work, issued["url"])
+    wait_since_served(0.1)
+    at_work.post(issued["close_url"], {"milliseconds": "400", "painted": "[500, 500, 500]"})
+    assert Reveal.objects.get().painted_ms == 0
+
+
+def test_a_film_is_as_long_as_the_scan_measured_it(
+    casework: Casework, robin: Any, at_work: Any
+) -> None:
+    report = casework.report(pictures=[clip(3, 2)], media_type="video/mp4")
+    item = report.items.get()
+    scan_item(str(item.pk))
+    moderation.route_report(report)
+    case = Case.objects.get(case_reports__report=report)
+    moderation.claim(case, actor=robin)
+    issued = ask(at_work, case).json()
+    fetch(at_work, issued["url"])
+    wait_since_served(0.7)
+    said = at_work.post(
+        issued["close_url"],
+        {"milliseconds": "700", "painted": "[700]", "played": "[[0, 100]]", "film": "100"},
+    ).json()
+    assert said["words"] == "Viewed in part by you, 5 %"
+    # What no scan has watched is not known to be whole.
+    VideoWatch.objects.all().delete()
+    page = at_work.get(url("case", case)).content.decode()
+    assert "Opened, not viewed" in page
 
 
 def test_an_address_that_was_never_opened_shows_nothing(held: Case, at_work: Any) -> None:

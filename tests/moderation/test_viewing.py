@@ -15,6 +15,7 @@ from moderation.viewing import (
     Seen,
     most_seen,
     painted,
+    painted_in_all,
     played,
     seen_in_words,
     union,
@@ -24,12 +25,18 @@ START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TIMES = st.integers(0, 100_000)
 
 
+def span(start: float, end: float) -> tuple[datetime, datetime]:
+    return START + timedelta(seconds=start), START + timedelta(seconds=end)
+
+
 def look(person: str = "R-1", painted_ms: int = 0, **more: Any) -> Look:
-    return Look(person, more.pop("at", START), painted_ms, **more)
+    more.setdefault("span", span(0, 60))
+    return Look(person, more.pop("at", START), painted_ms=painted_ms, **more)
 
 
-def film(person: str, *ranges: tuple[int, int]) -> Look:
-    return look(person, is_film=True, played=ranges, film_ms=10_000)
+def film(person: str, *ranges: tuple[int, int], **more: Any) -> Look:
+    said: dict[str, Any] = {"painted_ms": 10_000, "film_ms": 10_000, **more}
+    return look(person, is_film=True, played=ranges, **said)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +59,21 @@ def film(person: str, *ranges: tuple[int, int]) -> Look:
          "Viewed in part by R-1, 50 %; in part by R-2, 50 %"),
         ([film("R-1", (0, 10_000)), film("R-2", (0, 1000))],
          "Viewed by R-1, 10.0 s; in part by R-2, 10 %"),
+        # Looks that were open at once share the time that passed; one after the other they add up.
+        ([look(painted_ms=600, span=span(0, 0.65)), look(painted_ms=600, span=span(0.1, 0.7))],
+         "Opened, not viewed"),
+        ([look(painted_ms=600, span=span(0, 0.65)), look(painted_ms=600, span=span(0.7, 1.35))],
+         "Viewed by R-1, 1.2 s"),
+        ([look(painted_ms=900, span=span(0, 1)), look(painted_ms=900, span=span(0, 1)),
+          look(painted_ms=600, span=span(5, 6))], "Viewed by R-1, 1.6 s"),
+        ([look(painted_ms=5000, span=None)], "Opened, not viewed"),
+        ([film("R-1", (0, 5000), painted_ms=2500, span=span(0, 2.5)),
+          film("R-1", (5000, 10_000), painted_ms=2500, span=span(0, 2.5))],
+         "Viewed in part by R-1, 50 %"),
+        # How long a film is is not for the page to say.
+        ([film("R-1", (0, 10_000), film_ms=0)],
+         "Viewed in part by R-1, 10.0 s of a film of unknown length"),
+        ([film("R-1", (0, 400), film_ms=0)], "Opened, not viewed"),
     ],
 )  # fmt: skip
 def test_the_words(looks: list[Look], words: str) -> None:
@@ -78,6 +100,26 @@ def test_never_painted_for_longer_than_passed_nor_in_shorter_stretches(
     assert 0 <= counted <= max(0, passed)
     assert counted <= sum(each for each in stretches if each >= 500)
     assert painted([499] * 100, passed_ms=passed) == 0
+
+
+def test_no_stretch_counts_that_does_not_find_room_in_the_time_that_passed() -> None:
+    assert painted([500, 500, 500], passed_ms=350) == 0
+    assert painted([500, 500, 500], passed_ms=1300) == 1000
+    assert painted([60_000], passed_ms=700) == 700
+
+
+@given(st.lists(st.tuples(TIMES, TIMES, TIMES), max_size=6))
+def test_looks_of_one_person_never_come_to_more_than_the_time_in_which_one_was_open(
+    said: list[tuple[int, int, int]],
+) -> None:
+    looks = [
+        look(painted_ms=ms, span=span(start / 1000, (start + length) / 1000))
+        for start, length, ms in said
+    ]
+    open_at = {
+        ms for start, length, _ in said for ms in range(start // 100, (start + length) // 100 + 1)
+    }
+    assert painted_in_all(looks) <= min(sum(ms for *_, ms in said), 100 * len(open_at))
 
 
 @given(st.lists(st.tuples(TIMES, TIMES)), TIMES, TIMES)

@@ -68,6 +68,7 @@ def spec(**changes: Any) -> package.PackageSpec:
         purpose="confirm the match",
         opened_at=BAGGED_AT - timedelta(hours=3),
         served_at=BAGGED_AT - timedelta(hours=3),
+        closed_at=BAGGED_AT - timedelta(hours=3) + timedelta(seconds=11.5),
         shown_seconds=11.5,
         painted_ms=11_500,
     )

@@ -148,7 +148,13 @@ def test_whether_a_person_viewed_an_exhibit_is_computed_from_the_reveals() -> No
 
 
 @pytest.mark.parametrize(
-    "change", [{"served_at": None}, {"painted_ms": 0}, {"painted_ms": 999, "shown_seconds": 60.0}]
+    "change",
+    [
+        {"served_at": None},
+        {"closed_at": None},
+        {"painted_ms": 0},
+        {"painted_ms": 999, "shown_seconds": 60.0},
+    ],
 )
 def test_a_reveal_that_painted_nothing_or_too_short_is_not_a_viewing(
     change: dict[str, Any],

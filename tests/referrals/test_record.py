@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
+from django.db.models import F
 
 from accounts.actions import rename
 from accounts.permissions import Role
@@ -431,6 +433,12 @@ def test_a_row_without_a_line_is_named(desk: Desk) -> None:
     reveal.id = type(reveal)._meta.get_field("id").get_default()
     reveal.save(force_insert=True)
     assert any("the log has no line of it" in what for what in rows_named())
+
+
+def test_a_look_that_was_closed_behind_the_log_is_named(desk: Desk) -> None:
+    # The time between the opening and the closing bounds what counts as viewed.
+    desk.case(reveals=["whole"]).reveals.update(closed_at=F("used_at") + timedelta(hours=1))
+    assert any("whether and when it was closed" in what for what in rows_named())
 
 
 def test_what_belongs_to_a_sealed_referral_stays_as_it_is(desk: Desk, signing: Path) -> None:
