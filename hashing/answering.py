@@ -24,6 +24,7 @@ from hashing.detectors import detectors
 from hashing.detectors.matches import exact, settled
 from hashing.digests import LOW_QUALITY, FrameDigests
 from hashing.images import CannotDecode
+from hashing.inside import Part
 from hashing.lookup import IndexNotReady
 from hashing.media import Media
 from hashing.models import Algorithm, FileLookup, FlagKind, HashEntry
@@ -51,6 +52,7 @@ _SHOWN = (
     "quality",
     "low_quality",
     "frame",
+    "inside",
     "term",
     "spans",
     "matched_spans",
@@ -105,7 +107,14 @@ def of_file(lookup: FileLookup, media: Media) -> dict[str, Any]:
     elif not lookup.with_matches:
         document |= _of_bytes_alone(lookup.kind, media)
     document["not_looked"] = [document["problem"]] if document["problem"] else []
-    if lookup.with_matches:
+    if not lookup.with_matches:
+        document["inside"] = [_part(*each) for each in media.parts()]
+        missing_inside = [f"{each[0].upper()}{each[1:]}." for each in media.inside().unread]
+        missing_inside += [each["problem"] for each in document["inside"] if each["problem"]]
+        document["not_looked"] += missing_inside
+        if missing_inside and not document["problem"]:
+            document |= {"problem": missing_inside[0], "code": "inside"}
+    else:
         item = ScanItem(
             id=uuid.uuid4(),
             surface=lookup.surface or "reported_message",
@@ -166,6 +175,21 @@ def _of_picture(media: Media) -> dict[str, Any]:
         "problem": picture.problem,
         "code": "partly_decoded" if picture.problem else "",
     }
+
+
+def _part(part: Part, media: Media | None) -> dict[str, Any]:
+    """Return the digests of a picture or video that lies in a file besides what the file shows."""
+    document: dict[str, Any] = {"where": part.where, "kind": part.kind, "frames": [], "problem": ""}
+    if media is None:
+        more = "More pictures and videos lie in it than are looked at."
+        return document | {"md5": "", "sha1": "", "sha256": "", "problem": more}
+    file = media.file_digests()
+    document |= {"md5": file.md5, "sha1": file.sha1, "sha256": file.sha256}
+    if part.kind == ItemKind.VIDEO:
+        return document | {"problem": f"{part.where}: {FRAMES_NOT_HASHED}"}
+    found = _of_picture(media)
+    problem = f"{part.where}: {found['problem']}" if found["problem"] else ""
+    return document | {"frames": found["frames"], "problem": problem}
 
 
 def _frame(frame: FrameDigests) -> dict[str, Any]:

@@ -86,12 +86,26 @@ class FrameAnswer(Schema):
     whash: str = ""
 
 
+class InsideAnswer(Schema):
+    """A picture or video that lies in a file besides what the file shows, such as a thumbnail."""
+
+    where: str
+    kind: str
+    md5: str
+    sha1: str
+    sha256: str
+    frames: list[FrameAnswer]
+    problem: str = ""
+
+
 class FileAnswer(Schema):
     """A file's digests, computed for every file, whatever it is.
 
     `not_looked` names in sentences whatever could not look at it, or not at all of it: a decoder, a detector, the
     index, the time that an answer has. Only where it is empty do no `findings` mean that nothing in force matches.
-    `problem` is the first of these sentences about its pixels, with its `code`.
+    `problem` is the first of these sentences about its pixels, with its `code`. `inside` (of `/hash`) are the pictures and
+    videos that lie in the file besides what it shows: thumbnails, covers, attachments, what stands behind its end. `/match`
+    looks at them and names the place in `evidence.inside`.
     """
 
     name: str
@@ -105,6 +119,7 @@ class FileAnswer(Schema):
     height: int = 0
     frames_total: int = 0
     frames: list[FrameAnswer]
+    inside: list[InsideAnswer] = []
     problem: str = ""
     code: str = ""
     not_looked: list[str]

@@ -170,7 +170,9 @@ def _arguments(demuxer: str, *, longest: float, pixels: int, most: int) -> list[
         *("-nostdin", "-hide_banner", "-nostats", "-loglevel", "error"),
         *("-filter_complex_threads", "1", "-threads", "1", "-max_pixels", str(pixels)),
         *("-protocol_whitelist", "file", "-format_whitelist", demuxer),
-        *("-codec_whitelist", _CODECS, "-f", demuxer, "-t", f"{longest + 2:g}", "-i", "file:film"),
+        *("-codec_whitelist", _CODECS, "-f", demuxer),
+        *(("-ignore_editlist", "1") if demuxer == "mov" else ()),  # As in ``video_frames``.
+        *("-t", f"{longest + 2:g}", "-i", "file:film"),
         *("-filter_complex", filters),
         *("-map", "[shown]", "-fps_mode", "passthrough", "-frames:v", str(most + 1)),
         *("-f", "yuv4mpegpipe", "pipe:1"),

@@ -2,8 +2,7 @@
 
 Pure: bytes in, a number out. Counts what a container declares, without decoding; what is broken is counted as far as
 it can be read. Sources: ISO/IEC 14496-12 (boxes), RFC 9559 and RFC 8794 (Matroska, EBML), Microsoft's RIFF
-specification (AVI), ISO/IEC 13818-1 (transport streams). Flash has one track by definition; the tracks of program
-streams are not counted.
+specification (AVI), ISO/IEC 13818-1 (transport and program streams), Enhanced RTMP v2 (Flash with several tracks).
 """
 
 from __future__ import annotations
@@ -12,8 +11,17 @@ import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 
-__all__ = ["video_tracks"]
+__all__ = [
+    "Part",
+    "boxes",
+    "changes_form",
+    "elements",
+    "has_broken_packets",
+    "inside",
+    "video_tracks",
+]
 
 Part = tuple[bytes, int, int]
 """The name of a box or element, and where its content begins and ends."""
@@ -24,18 +32,40 @@ _PACKET = 188
 
 def video_tracks(data: bytes, demuxer: str) -> int:
     """Return the number of video tracks in a film that FFmpeg's ``demuxer`` reads; 1 where they are not counted."""
-    counters = {"mov": _of_boxes, "matroska": _of_elements, "avi": _of_avi, "mpegts": _of_packets}
+    counters = {
+        "mov": _of_boxes,
+        "matroska": _of_elements,
+        "avi": _of_avi,
+        "flv": _of_tags,
+        "mpeg": _of_program_stream,
+        "mpegts": _of_packets,
+    }
     counter = counters.get(demuxer)
     return counter(data) if counter else 1
 
 
 # ── MP4 and QuickTime ─────────────────────────────────────────────────────────────────────────
 def _of_boxes(data: bytes) -> int:
-    handlers = _inside(_boxes, data, (b"moov", b"trak", b"mdia", b"hdlr"))
-    return sum(data[begin + 8 : begin + 12] == b"vide" for begin, _ in handlers)
+    handlers = inside(boxes, data, (b"moov", b"trak", b"mdia", b"hdlr"))
+    # Films, series of pictures, and what a film has beside it, such as depths.
+    films = {b"vide", b"pict", b"auxv"}
+    return sum(data[begin + 8 : begin + 12] in films for begin, _ in handlers)
 
 
-def _boxes(data: bytes, begin: int, end: int) -> Iterator[Part]:
+def changes_form(data: bytes, demuxer: str) -> bool:
+    """Return whether a track of an MP4 says that its frames are of several codecs: FFmpeg reads those of the first."""
+    if demuxer != "mov":
+        return False
+    path = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+    for begin, end in inside(boxes, data, path):
+        forms = {name for name, *_ in boxes(data, begin + 8, end)}
+        if len(forms) > 1:
+            return True
+    return False
+
+
+def boxes(data: bytes, begin: int, end: int) -> Iterator[Part]:
+    """Yield the boxes of ISO/IEC 14496-12 in a stretch of a file; the last one may be cut off."""
     while begin + 8 <= end:
         size, head = int.from_bytes(data[begin : begin + 4]), 8
         if size == 1:
@@ -51,11 +81,12 @@ def _boxes(data: bytes, begin: int, end: int) -> Iterator[Part]:
 def _of_elements(data: bytes) -> int:
     path = (b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae", b"\x83")
     return sum(
-        data[begin:end].lstrip(b"\0") == b"\x01" for begin, end in _inside(_elements, data, path)
+        data[begin:end].lstrip(b"\0") == b"\x01" for begin, end in inside(elements, data, path)
     )
 
 
-def _elements(data: bytes, begin: int, end: int) -> Iterator[Part]:
+def elements(data: bytes, begin: int, end: int) -> Iterator[Part]:
+    """Yield the elements of EBML (RFC 8794) in a stretch of a file; the last one may be cut off."""
     while begin < end:
         named = _length(data[begin])
         name = data[begin : begin + named]
@@ -84,11 +115,62 @@ def _of_avi(data: bytes) -> int:
     return len(re.findall(rb"strh.{4}vids", headers, re.DOTALL))
 
 
-def _of_packets(data: bytes) -> int:
-    """Count the streams of packets that begin a video's packet: start codes 0xE0 to 0xEF."""
+def _packets(data: bytes) -> tuple[npt.NDArray[np.uint8], int]:
+    """Return a transport stream's packets, 188 bytes each, and how many bytes are no whole one."""
     first, size = (0, _PACKET) if data[:1] == b"\x47" else (4, _PACKET + 4)
     whole = len(data) // size
     packets = np.frombuffer(data, np.uint8, whole * size).reshape(whole, size)[:, first:]
+    return packets, len(data) - whole * size
+
+
+def has_broken_packets(data: bytes, demuxer: str) -> bool:
+    """Return whether a transport stream ends within a packet, or has something else where one begins.
+
+    FFmpeg looks for the next packet and says nothing.
+    """
+    if demuxer != "mpegts":
+        return False
+    packets, rest = _packets(data)
+    return bool(rest or np.any(packets[:, 0] != 0x47))
+
+
+_START = b"\0\0\1"
+_HAS_LENGTH = 0xBB
+"""The least start code of a program stream whose packet says how long it is; below are packs and the end."""
+
+
+def _of_program_stream(data: bytes) -> int:
+    """Count the streams of a program stream: start codes 0xE0 to 0xEF, each a video's."""
+    names = set[int]()
+    at = data.find(_START)
+    while 0 <= at < len(data) - 6:
+        code = data[at + 3]
+        at += 4
+        if code >= _HAS_LENGTH:
+            if code & 0xF0 == 0xE0:
+                names.add(code)
+            at += 2 + int.from_bytes(data[at : at + 2])
+        if data[at : at + 3] != _START:
+            at = data.find(_START, at)
+    return len(names)
+
+
+def _of_tags(data: bytes) -> int:
+    """Count the tracks of a Flash video: one, unless its tags say that there are several."""
+    at, names = 13, {0}
+    while at + 11 < len(data):
+        size = int.from_bytes(data[at + 1 : at + 4])
+        tag = data[at + 11 : at + 11 + min(size, 8)]
+        # An extended header (bit 0x80) of the packet type 6, several tracks: then the codec's name and the track's.
+        if data[at] & 0x1F == 9 and len(tag) >= 7 and tag[0] & 0x8F == 0x86:
+            names.add(tag[6] if tag[1] & 0xF0 == 0 else 1)
+        at += 15 + size
+    return len(names)
+
+
+def _of_packets(data: bytes) -> int:
+    """Count the streams of packets that begin a video's packet: start codes 0xE0 to 0xEF."""
+    packets, _ = _packets(data)
     begins = (packets[:, 0] == 0x47) & (packets[:, 1] & 0x40 > 0) & (packets[:, 3] & 0x10 > 0)
     packets = packets[begins]
     has_field = packets[:, 3] & 0x20 > 0
@@ -102,9 +184,11 @@ def _of_packets(data: bytes) -> int:
     return len(np.unique(names))
 
 
-def _inside(parts: Parts, data: bytes, path: tuple[bytes, ...]) -> list[tuple[int, int]]:
+def inside(
+    parts: Parts, data: bytes, path: tuple[bytes, ...], within: tuple[int, int] | None = None
+) -> list[tuple[int, int]]:
     """Return where the contents of all parts lie that are reached by these names, one within the other."""
-    found = [(0, len(data))]
+    found = [within or (0, len(data))]
     for wanted in path:
         found = [
             (begin, end)

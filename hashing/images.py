@@ -62,6 +62,7 @@ __all__ = [
     "digest",
     "digests_of",
     "facts_of",
+    "read",
     "sample",
     "stop",
 ]
@@ -160,7 +161,7 @@ def digest(
 def _ask(
     source: bytes | BinaryIO, limits: Limits, algorithms: Collection[str], *, with_pixels: bool
 ) -> Picture:
-    data = source if isinstance(source, bytes) else _read(source, limits.bytes)
+    data = source if isinstance(source, bytes) else read(source, limits.bytes)
     if len(data) > limits.bytes:
         raise CannotDecode(
             f"the file is larger than {limits.bytes // (1024 * 1024)} MB", "too_many_bytes"
@@ -228,7 +229,8 @@ def converse(
                 stop()
 
 
-def _read(source: BinaryIO, limit: int) -> bytes:
+def read(source: BinaryIO, limit: int) -> bytes:
+    """Return a file's bytes, or of a larger one a byte more than ``limit``."""
     parts: list[bytes] = []
     size = 0
     while size <= limit and (piece := source.read(min(1 << 20, limit + 1 - size))):

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from typing import BinaryIO, cast
 
 from hashing import digests, images, videos
 from hashing.digests import USUAL, FileDigests, FrameDigests
 from hashing.images import CannotDecode, Limits, Picture
+from hashing.inside import MOST_PARTS, Inside, Part, find
 from hashing.videos import SEEN_EVERY, VideoLimits, Watched
 
-__all__ = ["Media"]
+__all__ = ["INSIDE_SECONDS", "Media"]
 
-
+INSIDE_SECONDS = 10.0
+"""How long may be looked at all that lies in a file besides what it shows."""
+DEEPEST = 3
+"""How deep pictures within pictures within pictures are looked at."""
 KEPT_BYTES = 16 * 1024 * 1024
 
 
@@ -29,6 +35,20 @@ class _Joined(io.RawIOBase):
             beginning, self._beginning = self._beginning, None
             return beginning
         return self._rest.read(size)
+
+
+@dataclass
+class _Allowance:
+    """What may still be looked at in a file besides what it shows, however it lies in each other."""
+
+    parts: int = MOST_PARTS
+    until: float | None = None
+
+    def seconds(self) -> float:
+        """Return how much time is left. The first to ask begins it."""
+        if self.until is None:
+            self.until = time.monotonic() + INSIDE_SECONDS
+        return self.until - time.monotonic()
 
 
 class Media:
@@ -57,6 +77,9 @@ class Media:
         self._refused: CannotDecode | None = None
         self._bytes: bytes | None = None
         self._watched: Watched | None = None
+        self._inside: Inside | None = None
+        self._allowance = _Allowance()
+        self._depth = 0
 
     def open(self) -> BinaryIO:
         """Return the original as a binary file. Raises VaultDamage."""
@@ -101,14 +124,11 @@ class Media:
         if self._refused is not None:
             raise self._refused
         if self._watched is None:
-            held, self._bytes = self._bytes, None
             limits = VideoLimits(bytes=self._limits.bytes)
+            if self._depth:
+                limits = replace(limits, seconds=self._limits.seconds)
             try:
-                if held is not None:
-                    self._watched = videos.watch(held, every=SEEN_EVERY, limits=limits)
-                else:
-                    with self.open() as stream:
-                        self._watched = videos.watch(stream, every=SEEN_EVERY, limits=limits)
+                self._watched = videos.watch(self._taken(), every=SEEN_EVERY, limits=limits)
             except CannotDecode as refused:
                 self._refused = refused
                 raise
@@ -130,14 +150,46 @@ class Media:
         """Return what watching came to, if some detector asked for it; watches nothing."""
         return self._watched
 
+    def inside(self) -> Inside:
+        """Return what lies in the file besides what it shows. Raises VaultDamage."""
+        if self._inside is None:
+            self._taken()
+        return self._inside or Inside()
+
+    def parts(self) -> Iterator[tuple[Part, Media | None]]:
+        """Yield the pictures and films that lie in the file besides what it shows, to be looked at like files.
+
+        None for one that is not to be looked at: there are too many, they took too long or lie too deep. Raises VaultDamage.
+        """
+        for part in self.inside().parts:
+            self._allowance.parts -= 1
+            left = self._allowance.seconds()
+            if self._depth >= DEEPEST or self._allowance.parts < 0 or left <= 0:
+                yield part, None
+                continue
+            media = Media(
+                lambda data=part.data: io.BytesIO(data),  # type: ignore[misc]
+                limits=replace(self._limits, seconds=min(self._limits.seconds, max(left, 1))),
+                algorithms=self._algorithms,
+            )
+            media._allowance, media._depth = self._allowance, self._depth + 1
+            yield part, media
+
+    def _taken(self) -> bytes:
+        """Return the file's bytes, a byte more than is looked at if it has too many, and keep what lies in it."""
+        held, self._bytes = self._bytes, None
+        if held is None:
+            with self.open() as stream:
+                held = images.read(stream, self._limits.bytes)
+        if self._inside is None:
+            is_too_large = len(held) > self._limits.bytes
+            self._inside = Inside() if is_too_large else find(held)
+        return held
+
     def _decoded(self, *, with_pixels: bool) -> Picture:
         ask = images.decode if with_pixels else images.digest
-        held, self._bytes = self._bytes, None
         try:
-            if held is not None:
-                return ask(held, limits=self._limits, algorithms=self._algorithms)
-            with self.open() as stream:
-                return ask(stream, limits=self._limits, algorithms=self._algorithms)
+            return ask(self._taken(), limits=self._limits, algorithms=self._algorithms)
         except CannotDecode as refused:
             self._refused = refused
             raise

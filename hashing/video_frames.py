@@ -317,6 +317,12 @@ def untold(data: bytes, demuxer: str) -> list[tuple[str, str]]:
     found = []
     if demuxer == "flv" and not _ends_with_a_tag(data):
         found.append(_DAMAGED)
+    if film_tracks.has_broken_packets(data, demuxer):
+        found.append(_DAMAGED)
+    if film_tracks.changes_form(data, demuxer):
+        found.append(
+            ("its frames are of several codecs, and those of one were looked at", "several_codecs")
+        )
     if (tracks := film_tracks.video_tracks(data, demuxer)) > 1:
         found.append((f"it has {tracks} video tracks, and one was looked at", "several_tracks"))
     return found
@@ -389,6 +395,8 @@ def _options(demuxer: str, decoder: str) -> str:
         "video_codec": decoder,
         "codec_whitelist": decoder,
         "protocol_whitelist": "none",
+        # An edit list tells a player which frames to leave out. They are in the file, and anybody can see them.
+        **({"ignore_editlist": "1"} if demuxer == "mov" else {}),
     }
     return "|".join(f"{name};{value}" for name, value in options.items())
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from hashing import lookup
 from hashing.contract import Finding, FlagKind, ScanItem, could_not_scan
+from hashing.detectors.inside import is_known_harmless, look_inside
 from hashing.detectors.matches import Match, exact, score_near, settled
 from hashing.digests import LOW_QUALITY, PERCEPTUAL, FrameDigests
 from hashing.images import CannotDecode
@@ -38,6 +39,8 @@ class KnownImage:
     PDQ is also looked up for the picture turned and mirrored in the seven other ways; evidence says how the
     copy was ``turned``.
 
+    Pictures and videos that lie in the file besides what it shows, such as its thumbnail, are looked at as well.
+
     A picture with little detail (PDQ quality below 50) gives digests that fit many such pictures. A match is
     kept, marked ``low_quality`` and scored 0.3, so that a person sees it for what it is; and a note says that
     the lack of a PDQ match means nothing. The other digests are compared as always.
@@ -47,7 +50,7 @@ class KnownImage:
     """
 
     name = "known_image"
-    version = "2"
+    version = "3"
     kinds = frozenset({"image"})
     surfaces: frozenset[str] | None = None
 
@@ -63,7 +66,8 @@ class KnownImage:
             picture = item.media.facts()
         except CannotDecode as refused:
             missing = could_not_scan("The picture", refused.reason, code=refused.code)
-            return [*settled(found), missing]
+            findings = settled(found)
+            return [*findings, missing, *self._inside(item, found, findings)]
         for algorithm in map(Algorithm, PERCEPTUAL):
             found += _near(view, algorithm, frames, picture.frames_total)
         findings = settled(found)
@@ -73,7 +77,13 @@ class KnownImage:
             findings.append(
                 could_not_scan("Part of the animation", picture.problem, code="partly_decoded")
             )
-        return findings
+        return findings + self._inside(item, found, findings)
+
+    @staticmethod
+    def _inside(
+        item: ScanItem, found: Sequence[Match], findings: Sequence[Finding]
+    ) -> list[Finding]:
+        return [] if is_known_harmless(found) else look_inside(item, findings)
 
 
 class _Query(NamedTuple):

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from hashing import lookup
 from hashing.contract import Finding, FlagKind, ScanItem, could_not_scan
+from hashing.detectors.inside import is_known_harmless, look_inside
 from hashing.detectors.matches import Match, exact, score_near, settled
 from hashing.images import CannotDecode
 from hashing.lookup import View
@@ -29,11 +30,12 @@ class KnownVideo:
     enough of the listed video's seconds are seen (*compared share*), enough of this video's seconds show
     something of it (*query share*), or so many of its seconds in a row are seen. One finding for each list,
     resting on the video that is found best. Besides, a frame that looks like a listed *picture* is a finding:
-    one for each list, resting on the nearest frame.
+    one for each list, resting on the nearest frame. Covers, attachments and whatever else lies in the file are
+    looked at as well.
     """
 
     name = "known_video"
-    version = "2"
+    version = "3"
     kinds = frozenset({"video"})
     surfaces: frozenset[str] | None = None
 
@@ -46,7 +48,9 @@ class KnownVideo:
         try:
             watched = item.media.video()
         except CannotDecode as refused:
-            return [*settled(known), could_not_scan("The video", refused.reason, code=refused.code)]
+            missing = could_not_scan("The video", refused.reason, code=refused.code)
+            findings = settled(known)
+            return [*findings, missing, *_inside(item, known, findings)]
         findings = settled([*known, *_pictures(view, watched)])
         queries = [(frame.at_ms, value) for frame in watched.frames for value in frame.queries()]
         hits: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -61,7 +65,11 @@ class KnownVideo:
             findings.append(
                 could_not_scan("Part of the video", watched.problem, code="partly_decoded")
             )
-        return findings
+        return findings + _inside(item, known, findings)
+
+
+def _inside(item: ScanItem, known: Sequence[Match], findings: Sequence[Finding]) -> list[Finding]:
+    return [] if is_known_harmless(known) else look_inside(item, findings)
 
 
 def _pictures(view: View, watched: Watched) -> Iterator[Match]:

@@ -114,7 +114,7 @@ def two_tracks(form: str) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("form", ["mp4", "matroska", "avi", "transport stream"])
+@pytest.mark.parametrize("form", ["mp4", "matroska", "avi", "transport stream", "program stream"])
 def test_a_second_video_track_is_not_passed_over_in_silence(form: str) -> None:
     watched = videos.watch(two_tracks(form), every=0.5)
     assert "it has 2 video tracks, and one was looked at" in watched.problem
@@ -126,14 +126,56 @@ def test_a_second_video_track_is_not_passed_over_in_silence(form: str) -> None:
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_tracks_of_anything_are_a_number(data: st.DataObject) -> None:
-    form = data.draw(st.sampled_from(["mp4", "matroska", "avi", "transport stream"]))
+    form = data.draw(
+        st.sampled_from(["mp4", "matroska", "avi", "transport stream", "program stream"])
+    )
     broken = bytearray(two_tracks(form)[-3000:] if form == "mp4" else two_tracks(form)[:3000])
     for place, value in data.draw(
         st.lists(st.tuples(st.integers(0, len(broken) - 1), st.integers(0, 255)), max_size=12)
     ):
         broken[place] = value
-    for demuxer in ("mov", "matroska", "avi", "mpegts"):
+    for demuxer in ("mov", "matroska", "avi", "mpegts", "mpeg", "flv"):
         assert film_tracks.video_tracks(bytes(broken), demuxer) >= 0
+        assert film_tracks.has_broken_packets(bytes(broken), demuxer) in {False, True}
+        assert film_tracks.changes_form(bytes(broken), demuxer) in {False, True}
+
+
+@pytest.mark.parametrize("percent", [50, 60, 72])
+def test_a_transport_stream_that_ends_within_a_packet_is_damaged(percent: int) -> None:
+    """Ends within a frame, too: FFmpeg says nothing of the one, and not always of the other."""
+    data = film("transport stream")
+    cut = data[: len(data) * percent // 100 // 188 * 188 + 94]
+    assert "the file is damaged or cut off" in videos.watch(cut, every=0.5).problem
+    between = data[: 188 * 40] + b"no packet" + data[188 * 40 :]
+    assert film_tracks.has_broken_packets(between, "mpegts")
+    stamped = b"".join(bytes(4) + data[at : at + 188] for at in range(0, len(data), 188))
+    assert not film_tracks.has_broken_packets(stamped, "mpegts")
+    assert film_tracks.has_broken_packets(stamped[:-100], "mpegts")
+
+
+def test_a_flash_video_of_several_tracks_says_so() -> None:
+    """Enhanced RTMP v2: an extended header of the packet type 6 names the track behind the codec."""
+    assert film_tracks.video_tracks(film("flash"), "flv") == 1
+    body = b"\x96\x01avc1\x01" + bytes(20)
+    tag = b"\x09" + len(body).to_bytes(3) + bytes(7) + body
+    more = film("flash") + tag + len(tag).to_bytes(4)
+    assert film_tracks.video_tracks(more, "flv") == 2
+
+
+def test_a_track_of_several_codecs_is_not_passed_over_in_silence() -> None:
+    data = film("mp4")
+    assert not film_tracks.changes_form(data, "mov")
+    path = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+    ((begin, end),) = film_tracks.inside(film_tracks.boxes, data, path)
+    ((name, first, last),) = film_tracks.boxes(data, begin + 8, end)
+    half = (last - first + 8) // 2
+    # The same description as two of half the size: what they hold does not count.
+    two = b"".join(half.to_bytes(4) + each + bytes(half - 8) for each in (name, b"mp4v"))
+    assert film_tracks.changes_form(data[: begin + 8] + two + data[end:], "mov")
+    assert (
+        "its frames are of several codecs, and those of one were looked at",
+        "several_codecs",
+    ) in (video_frames.untold(data[: begin + 8] + two + data[end:], "mov"))
 
 
 def test_where_complaints_cannot_be_heard_no_film_is_called_looked_at(

@@ -12,12 +12,12 @@ from django.core.management import call_command
 from django.test import override_settings
 from PIL import Image
 
-from hashing import checks, film_program, videos
+from hashing import checks, digests, film_program, videos
 from hashing.images import CannotDecode
 from hashing.models import FlagKind
 from hashing.videos import VideoLimits
 from reports.models import Item, ScanState
-from tests import peers
+from tests import enclosed, peers
 from tests.hashing.conftest import flags_of
 from tests.hashing.test_film_forms import HDR, coded
 from tests.machine import ffmpeg
@@ -78,6 +78,21 @@ def test_a_film_that_becomes_interlaced_on_its_way_is_seen_whole() -> None:
     watched = videos.watch(film, every=0.25)
     assert len(watched.frames) >= 8
     assert len({frame.at_ms for frame in watched.frames}) == len(watched.frames)
+
+
+@pytest.mark.usefixtures("switched_on")
+def test_frames_that_an_edit_list_leaves_out_are_seen_by_it_too() -> None:
+    film = enclosed.trimmed(77, 31)
+    looked = {
+        "demuxer": "mov", "longest": 60, "most": 100, "pixels": 10**7, "seconds": 60,
+        "memory": 2 << 30, "keep": lambda grey: digests.of_frame(0, grey, ("pdq",)).pdq,
+    }  # fmt: skip
+    seen = film_program.watch(film, **looked).looks  # type: ignore[arg-type]
+    twin = videos.watch(film, every=0.25)
+    assert len(seen) == len(twin.frames) == 12
+    for (at, value), frame in zip(seen, twin.frames, strict=True):
+        assert abs(at * 1000 - frame.at_ms) <= 50
+        assert (int(value, 16) ^ int(frame.digests.pdq, 16)).bit_count() <= 31
 
 
 @pytest.mark.usefixtures("switched_on")
