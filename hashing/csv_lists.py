@@ -274,8 +274,16 @@ def ignored_of(names: Iterable[str]) -> tuple[str, ...]:
     )[:20]
 
 
+_DIGEST = re.compile(r"(0x)?[0-9a-fA-F]{16,}", re.ASCII)
+
+
 def heading(cells: Sequence[str]) -> dict[str, int] | None:
-    """Return where the columns are if this line is a heading, else None. Raises ValueError."""
+    """Return where the columns are if this line is a heading, else None. Raises ValueError.
+
+    A line with a digest is none, whatever words its note has: no column is named so.
+    """
+    if any(_DIGEST.fullmatch(cell.strip()) for cell in cells):
+        return None
     names = [_key(cell) for cell in cells]
     order: dict[str, int] = {}
     for at, name in enumerate(names):

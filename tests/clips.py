@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 
 import av
@@ -12,10 +14,24 @@ from PIL import Image, ImageOps
 
 from config.sample.pictures import draw
 
-__all__ = ["clip", "encode", "frames"]
+__all__ = ["clip", "encode", "frames", "unhurried"]
 
 Frames = Iterable[Image.Image]
 SIZE = (640, 360)
+
+
+@contextmanager
+def unhurried() -> Iterator[None]:
+    """Give the thread back its scheduling afterwards: as root, SVT-AV1 takes real-time priority for whoever encodes.
+
+    Left so, each program that is started later runs before everything else on the machine. A Chromium that
+    waits in a loop for a thread of its own then waits for ever, on both processors.
+    """
+    before, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, before, parameters)
 
 
 def frames(
@@ -54,7 +70,7 @@ def encode(
 ) -> bytes:
     """Return pictures as a film; ``each`` changes every one before."""
     out = io.BytesIO()
-    with av.open(out, "w", format=container) as film:
+    with unhurried(), av.open(out, "w", format=container) as film:
         stream = None
         for number, picture in enumerate(pictures):
             shown = each(picture) if each else picture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from playwright.sync_api import expect
 
@@ -22,6 +23,10 @@ pytest_plugins = [
 
 
 expect.set_options(timeout=LONGEST_WAIT_MS)
+
+# No test measures the machine: an example that takes a second beside other programs is no fault.
+hypothesis.settings.register_profile("holdfast", deadline=None)
+hypothesis.settings.load_profile("holdfast")
 
 
 @pytest.fixture(scope="session")

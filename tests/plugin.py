@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -70,3 +71,16 @@ def empty_valkey() -> None:
 
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as link:
         link.flushdb()
+
+
+@pytest.fixture(autouse=True)
+def usual_scheduling() -> Iterator[None]:
+    """Fail a test that leaves its process before all others: what is started from it later would inherit that."""
+    before = os.sched_getscheduler(0)
+    yield
+    after = os.sched_getscheduler(0)
+    if after != before:
+        os.sched_setscheduler(0, before, os.sched_param(0))
+    assert after == before, (
+        "the test changed how its process is scheduled (see tests.clips.unhurried)"
+    )

@@ -33,7 +33,7 @@ def coded(
 ) -> bytes:
     """Return two drawn seconds (or more) in a codec, with options for its encoder."""
     out = io.BytesIO()
-    with av.open(out, "w", format=container) as film:
+    with clips.unhurried(), av.open(out, "w", format=container) as film:
         stream = film.add_stream(codec, rate=RATE)
         stream.width, stream.height = SIZE
         stream.pix_fmt = pixels

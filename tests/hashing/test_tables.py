@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core import vault
@@ -50,6 +50,7 @@ def pairs(text: str) -> list[tuple[str, str]]:
 NOTES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30)
 
 
+@example(notes=["SIGNALTYPE"], separator=",", end="\n", heading=False, most=1)
 @given(
     notes=st.lists(NOTES, min_size=1, max_size=6),
     separator=st.sampled_from(",;\t|"),
