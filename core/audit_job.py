@@ -34,7 +34,7 @@ def request_check(*, actor: audit.Person) -> bool:
     if last is not None and fresh and last.detail.get("state") in {"waiting", "running"}:
         return False
     kept = last.detail.get("last") if last is not None else None
-    beat(NAME, Heartbeat.Kind.CHECK, state="waiting", last=_verdict_of(last) or kept)
+    beat(NAME, Heartbeat.Kind.CHECK, state="waiting", last=_verdict_of(last) or kept, asked=True)
     audit.record(AuditEvent.AUDIT_CHECK_REQUESTED, actor=actor)
     enqueue(NAME)
     return True
@@ -54,14 +54,16 @@ def verify_audit() -> None:
     """Check all chains and keep the verdict on the operations page. Safe to repeat."""
     last = Heartbeat.objects.filter(pk=NAME).first()
     before = last.detail.get("last") if last is not None else None
-    beat(NAME, Heartbeat.Kind.CHECK, state="running", last=before)
+    # Tried again after a killed worker it is the same check: whether somebody asked for it stays with it.
+    asked = last is not None and bool(last.detail.get("asked"))
+    beat(NAME, Heartbeat.Kind.CHECK, state="running", last=before or _verdict_of(last), asked=asked)
     verdict = check(progress=_note_progress, rows=True)
     anchors = check_anchors()
     beat(
         NAME,
         Heartbeat.Kind.CHECK,
         state="done",
-        by="the check asked for on this page",
+        by="the check asked for on this page" if asked else "",
         anchors=anchors.as_json(),
         **verdict.as_json(),
     )

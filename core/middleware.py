@@ -5,16 +5,18 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import Resolver404, resolve
 
 from core.context import RequestContext, working_for
 from core.errors import UploadRefused
 from core.uploads import may_upload
-from core.views import response_for
+from core.views import response_for, wants_problem
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -135,8 +137,39 @@ class RefusalMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        response = self.get_response(request)
+        if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED and _is_looked_at(request):
+            return HttpResponseRedirect(_page_above(request.path))
+        return response
 
     def process_exception(self, request: HttpRequest, exc: Exception) -> HttpResponse | None:
         """Answer a view's refusal. Exceptions of others go on to Django's handlers."""
         return response_for(request, exc)
+
+
+def _is_looked_at(request: HttpRequest) -> bool:
+    """Return whether a person's browser opens this address as a page, not a program, a script or a fragment."""
+    is_read = request.method in {"GET", "HEAD"}
+    return (
+        is_read
+        and "text/html" in request.headers.get("Accept", "")
+        and not (wants_problem(request) or request.headers.get("HX-Request") == "true")
+    )
+
+
+def _page_above(path: str) -> str:
+    """Return the nearest address above one that only takes what is sent to it.
+
+    A refused form leaves such an address in the browser; opened anew (a bookmark, a second tab, a restored window) it
+    leads to the page that holds the form. The address gets shorter each time, so this ends on the start page.
+    """
+    parts = path.strip("/").split("/")
+    while len(parts) > 1:
+        parts.pop()
+        above = f"/{'/'.join(parts)}/"
+        try:
+            resolve(above)
+        except Resolver404:
+            continue
+        return above
+    return "/"

@@ -233,11 +233,12 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """The form's token is missing or old. Nothing of the form was used."""
     sentence = (
         "This form was opened too long ago, or in another session. Nothing was changed. "
-        "Reload the page and send it again."
+        "Go back: the form is still there with what you entered. Send it again; if it is refused once more, copy your "
+        "words, reload that page and enter them anew."
     )
     if wants_problem(request):
         return problem(403, "Forbidden", sentence, code="csrf")
-    return _page(request, 403, "Please reload the page", sentence)
+    return _page(request, 403, "This form could not be taken", sentence)
 
 
 @require_safe

@@ -290,7 +290,7 @@ def queue_rows(cases: Any) -> Any:
     first_source = Report.objects.filter(case_reports__case=OuterRef("pk")).order_by("received_at")
     item_source = Item.objects.filter(case_items__case=OuterRef("pk")).order_by("received_at")
     return cases.select_related("account", "group", "queue").annotate(
-        why=Subquery(top_reason.values("text")[:1]),
+        why=Subquery(top_reason.values(said=why.as_said())[:1]),
         holder=Subquery(holder.values("user__pseudonym")[:1], output_field=CharField()),
         source_name=Subquery(first_source.values("source__name")[:1]),
         item_source_name=Subquery(item_source.values("source__name")[:1]),

@@ -139,6 +139,8 @@ def consequence(outcome: str, labels: Iterable[str], *, undo_seconds: int) -> st
     follows = "the case is closed"
     if outcome == CONFIRM_REFER:
         follows = "the case waits for legal staff to refer it"
+        if not named:
+            follows += ", and on the platform everything stays as it is"
     elif outcome == CONFIRM and not named:
         follows = "the case is closed without any measure"
     return f"{told}; {follows}. You can undo this for {undo_seconds} seconds."

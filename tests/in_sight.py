@@ -76,6 +76,25 @@ CONTROLS = {
 }
 MEASURES = "#id_enforcements label"
 
+UNSCROLLED = "() => { scrollTo(0, 0); document.querySelector('.decide__fields').scrollTop = 0; }"
+
+ROOM = """
+async () => {
+  const frames = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  scrollTo(0, 70);
+  await frames();
+  const fields = document.querySelector(".decide__fields");
+  // What was once reserved for the dock stays so: nothing moves under a pointer because a sentence has left.
+  const dock = parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--dock")) || 0;
+  const floor = innerHeight - dock;
+  const unused = floor - document.querySelector("#decide").getBoundingClientRect().bottom;
+  const isCut = fields.scrollHeight > fields.clientHeight + 1;
+  scrollTo(0, 0);
+  await frames();
+  return isCut && unused > 32 ? `the choices are cut, and ${unused.toFixed()} pixels below the panel are unused` : "";
+}
+"""
+
 
 def faults_of_panel(page: Page, size: str) -> list[str]:
     """Return what of the panel of the decision cannot be reached, or is covered, in a window of this size.
@@ -84,6 +103,15 @@ def faults_of_panel(page: Page, size: str) -> list[str]:
     """
     _resize(page, size)
     found = []
+    if SIZES[size][0] > 960:
+        # Beside the evidence: the field that everybody must fill is there before anybody scrolls.
+        page.evaluate(UNSCROLLED)
+        fault = page.locator(CONTROLS["reason"]).evaluate(LOOK)
+        if fault:
+            found.append(f"{size}: before anything is scrolled, reason {fault}")
+        fault = page.evaluate(ROOM)
+        if fault:
+            found.append(f"{size}: {fault}")
 
     def look(name: str, selector: str, number: int = 0) -> None:
         fault = page.locator(selector).nth(number).evaluate(LOOK)

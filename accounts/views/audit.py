@@ -19,6 +19,7 @@ from accounts.searches import searched, stored_search
 from core import audit
 from core.audit_events import AuditEvent
 from core.audit_job import last_check, request_check
+from core.foreign import plain_dashes
 
 _ID = forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"})
 _CASE = forms.TextInput(
@@ -35,6 +36,17 @@ def _areas() -> list[tuple[str, str]]:
 
 def _events() -> list[tuple[str, str]]:
     return [("", "All"), *((name, name) for name in sorted(AuditEvent))]
+
+
+_KINDS = {"C": "case", "R": "report", "ESC": "referral"}
+
+
+def _unknown(typed: str) -> str:
+    """Return what to say of a number that leads to no case: which kind it would be of, and how each kind looks."""
+    looks = "Cases look like C-000010, reports like R-000004, referrals like ESC-2026-000007."
+    head = plain_dashes(typed).upper().partition("-")[0]
+    kind = _KINDS.get(head, "case, report or referral")
+    return f"No {kind} has this number, or it belongs to no case. {looks}"
 
 
 class AuditFilterForm(forms.Form):
@@ -65,7 +77,7 @@ class AuditFilterForm(forms.Form):
         if not typed:
             return ""
         if not (meant := case_meant(typed)):
-            raise forms.ValidationError("No case has this number. They look like C-000010.")
+            raise forms.ValidationError(_unknown(typed))
         return meant
 
     def clean(self) -> dict[str, Any]:

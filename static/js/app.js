@@ -321,11 +321,31 @@
     }
     $("[data-reveal-stage]", mine.card).append(node);
     mine.card.dataset.state = "shown";
+    bringIntoSight(mine);
+    // How high a film is, is known once it has begun to load.
+    if (isVideo) node.addEventListener("loadedmetadata", () => bringIntoSight(mine), { once: true });
     mine.painting = window.holdfastPainting(node);
     mine.shownAt = performance.now();
     lastInput = Date.now();
-    say(mine.card, mine.timed ? "Covers again after 5 seconds. Esc covers at once." : "Covers when you let go. Esc covers at once.");
+    sayHowItEnds(mine);
     if (mine.timed) mine.timer = setTimeout(() => reveal === mine && cover(), TIMED_MS);
+  }
+
+  /** The picture first, and the buttons below it where there is room for both. */
+  function bringIntoSight(mine) {
+    if (mine.ended) return;
+    for (const part of [".evidence__bar", "[data-reveal-stage]"]) {
+      const node = $(part, mine.card);
+      if (node) node.scrollIntoView({ block: "nearest", behavior: "instant" });
+    }
+  }
+
+  function sayHowItEnds(mine) {
+    const ends = mine.timed ? "Covers again after 5 seconds. Esc covers at once." : "Covers when you let go. Esc covers at once.";
+    const isSeen = window.holdfastShareInSight(mine.node) >= 0.5;
+    const text = isSeen ? ends : `${ends} Less than half of it is in sight: this does not count as viewed. Scroll, or make the window larger.`;
+    if (mine.said !== text) say(mine.card, text);
+    mine.said = text;
   }
 
   /** Takes the original off the page at once, forgets its bytes, then reports how long it was seen. */
@@ -414,6 +434,7 @@
   function watchReveal() {
     if (!reveal || !reveal.shownAt) return;
     if (Date.now() - lastInput > IDLE_MS || serverNow() > reveal.expires) cover();
+    else sayHowItEnds(reveal);
   }
 
   /* ---- Evidence set: one card at a time ----------------------------------------------------- */
@@ -899,6 +920,7 @@
 
   function restoreDrafts(root = document, visit = null) {
     if (root === document) settleDrafts(visit);
+    if (!document.body.dataset.user) sayWhatWaits();
     if (!document.body.dataset.user || $("[data-asks]")) return;
     for (const area of $$("[data-draft-key]", root)) {
       const draft = readDraft(area);
@@ -940,6 +962,19 @@
     if (dialog && !dialog.open) openDialog(dialog);
     note.focus();
     for (const other of $$("[data-autofocus]")) delete other.dataset.autofocus;
+  }
+
+  // The page that asks who is there says as well what became of what was sent: nothing was recorded of it.
+  function sayWhatWaits() {
+    const card = $("[data-signs-in]");
+    if (!card || $("[data-unsent]")) return;
+    let waits = false;
+    eachDraft((draft) => {
+      if (draft.values && draft.state === "unrecorded") waits = true;
+    });
+    if (!waits) return;
+    const text = "Your session had ended. What you had entered is kept in this tab: sign in, and it stands in its form again. Signing out or closing the tab discards it.";
+    card.before(banner("unrecorded", text));
   }
 
   // The form may not be there any more: somebody else has the case, or it is to be claimed again first.
@@ -1333,6 +1368,24 @@
     new ResizeObserver(reserve).observe(dock);
     reserve();
   }
+
+  // The panel of a decision ends above the dock, from where it really begins: the more of the page's head is scrolled
+  // away, the higher it gets.
+  let isFitting = false;
+  function fit() {
+    isFitting = false;
+    const panel = $(".case-layout__decide");
+    if (!panel) return;
+    const top = Math.max(0, Math.round(panel.getBoundingClientRect().top));
+    panel.style.setProperty("--panel-top", `${top}px`);
+  }
+  function fitSoon() {
+    if (!isFitting) requestAnimationFrame(fit);
+    isFitting = true;
+  }
+  window.addEventListener("scroll", fitSoon, { passive: true });
+  window.addEventListener("resize", fitSoon);
+  fit();
   setInterval(() => {
     tick();
     watchReveal();

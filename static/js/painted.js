@@ -1,35 +1,44 @@
 /* What of an original was really on the screen. app.js starts it when the cover comes off and stops it before the
-   cover is back. Counts only while half of the picture lies in the window of a visible page and has something to
-   show; a film counts where its time went on by playing. The rules are in moderation/viewing.py. */
+   cover is back. Counts only while half of the picture lies in the window of a visible page, with nothing of the page on
+   it, and has something to show; a film counts where its time went on by playing. The rules are in moderation/viewing.py. */
 (() => {
   "use strict";
 
-  const HALF = 0.49; // Half, and what rounding takes off it.
+  const POINTS = 6; // Across and down: what lies over a picture (the dock, a message) takes the points that it covers.
+  const HALF = 0.5;
   const LONGEST_GAP = 1000; // Between two frames of the page, in ms: what is longer was no painting.
   const FASTEST = 2;
   const MOST = 400;
+
+  /** Returns which share of a picture is in the window with nothing of the page on it, from 0 to 1. */
+  window.holdfastShareInSight = (node) => {
+    const box = node.getBoundingClientRect();
+    if (!box.width || !box.height) return 0;
+    let seen = 0;
+    for (let row = 0; row < POINTS; row++) {
+      for (let column = 0; column < POINTS; column++) {
+        const x = box.left + (box.width * (column + 0.5)) / POINTS;
+        const y = box.top + (box.height * (row + 0.5)) / POINTS;
+        if (document.elementFromPoint(x, y) === node) seen += 1;
+      }
+    }
+    return seen / POINTS ** 2;
+  };
 
   window.holdfastPainting = (node) => {
     const isFilm = node instanceof HTMLVideoElement;
     const stretches = [];
     const ranges = [];
-    let inWindow = false;
     let isOver = false;
     let counted = false;
     let before = 0;
     let stretch = 0;
     let position = null;
 
-    const observer = new IntersectionObserver(
-      (entries) => {
-        inWindow = entries[entries.length - 1].intersectionRatio >= HALF;
-      },
-      { threshold: [0, HALF, 0.75, 1] },
-    );
-    observer.observe(node);
-
     const isPainted = () =>
-      inWindow && !document.hidden && (isFilm ? node.readyState >= 2 : node.complete && node.naturalWidth > 0);
+      !document.hidden &&
+      (isFilm ? node.readyState >= 2 : node.complete && node.naturalWidth > 0) &&
+      window.holdfastShareInSight(node) >= HALF;
 
     function follow(passed) {
       const now = node.currentTime;
@@ -72,7 +81,6 @@
       /** Ends it; returns stretches, ranges of a film and its length, in ms. */
       stop() {
         isOver = true;
-        observer.disconnect();
         if (counted && isPainted()) add(performance.now());
         finish();
         const film = isFilm && Number.isFinite(node.duration) ? Math.round(node.duration * 1000) : 0;

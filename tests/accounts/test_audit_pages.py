@@ -143,10 +143,17 @@ class TestFilters:
             answer = find(desk, reverse("accounts:audit"), {"case": typed})
             chains = {entry.chain for entry in answer.context["slice"].entries}
             assert chains == {f"case:{case.pk}"}, typed
-        for unknown in ("C-999999", "ESC-1999-000001", "no case"):
+        for unknown, kind in (
+            ("C-999999", "case"),
+            ("r\u2013999999", "report"),
+            ("ESC-1999-000001", "referral"),
+            ("17", "case, report or referral"),
+            ("no case", "case, report or referral"),
+        ):
             answer = find(desk, reverse("accounts:audit"), {"case": unknown})
             assert answer.status_code == 422
-            assert "No case has this number." in answer.content.decode()
+            assert f"No {kind} has this number" in answer.content.decode()
+            assert "referrals like ESC-2026-000007" in answer.content.decode()
 
     def test_nothing_found_offers_to_clear_the_filter(self, desk: Client) -> None:
         answer = find(desk, reverse("accounts:audit"), {"chain": "nothing"})
@@ -270,6 +277,9 @@ class TestChecking:
     def test_an_anchor_that_nobody_checked_is_never_said_to_hold(self, desk: Client) -> None:
         write(1)
         jobs.run_now("verify_audit")
+        page = desk.get(reverse("accounts:audit_check_state")).content.decode()
+        assert "Last verified" in page
+        assert "asked for on this page" not in page  # Nobody did.
         make_anchor(
             AuditAnchor.Reason.ASKED, signer="packages@holdfast.example", sign=lambda _: "x"
         )

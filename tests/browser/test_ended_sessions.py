@@ -80,6 +80,9 @@ def test_a_decision_and_a_note_stand_there_again(
     end_sessions(reviewer)
     # Leaving the box asks what would follow, and that may lead to sign-in before the form does.
     page.keyboard.press("Control+Enter")
+    # Also whoever gives up here knows what became of it.
+    expect(page.locator("[data-unsent]")).to_contain_text("Nothing was recorded.")
+    expect(page.locator("[data-unsent]")).to_contain_text("kept in this tab")
     sign_in_again(page, reviewer)
     page.wait_for_url(f"**{path}")
     expect(page.locator("#decide-form [data-unsent]")).to_contain_text("Nothing was recorded.")

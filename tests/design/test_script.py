@@ -183,13 +183,38 @@ def test_what_is_painted_is_measured_and_the_servers_words_stand_on_the_card(sit
         "document.querySelector('.evidence__original').style.transform = 'translateX(-200vw)'",
         "document.querySelector('.evidence__original').style.transform = 'translateY(200vh)'",
         "document.querySelector('.evidence__original').src = 'data:,'",
+        """(() => { const over = document.createElement('div');
+            over.style.cssText = 'position: fixed; inset: 0; z-index: 90; background: red; opacity: 0.5';
+            document.querySelector('#dock, main').append(over); })()""",
     ],
-    ids=["beside the window", "below the window", "nothing to show"],
+    ids=["beside the window", "below the window", "nothing to show", "below something of the page"],
 )
 def test_what_is_not_in_the_window_is_not_painted(site: Site, hidden: str) -> None:
     site.open()
     site.choose_purpose()
     assert sum(painted(held_for(site, 1500, hidden))) < 500
+
+
+def test_an_original_is_brought_into_the_window_and_where_half_of_it_has_no_room_it_says_so(
+    site: Site,
+) -> None:
+    site.open()
+    site.choose_purpose()
+    site.page.set_viewport_size({"width": 1280, "height": 460})
+    site.page.evaluate(
+        "(() => { const room = document.createElement('div'); room.style.height = '900px';"
+        " document.querySelector('[data-evidence-set]').before(room); scrollTo(0, 0); })()"
+    )
+    site.page.keyboard.down("v")
+    original = site.page.locator(".evidence__original")
+    expect(original).to_be_visible()
+    assert original.evaluate("node => holdfastShareInSight(node)") >= 0.5
+    status = site.page.locator("#evidence-1 [data-reveal-status]")
+    expect(status).to_contain_text("Covers when you let go")
+    expect(status).not_to_contain_text("Less than half")
+    original.evaluate("node => { node.style.marginTop = '2000px'; }")
+    expect(status).to_contain_text("does not count as viewed")
+    site.page.keyboard.up("v")
 
 
 def test_what_comes_back_into_the_window_is_another_stretch(site: Site) -> None:

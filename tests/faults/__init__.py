@@ -115,6 +115,9 @@ Reviewers at their windows
     a choice that cannot be saved   browser/test_decide_panel.py::test_what_cannot_be_recorded_cannot_be_chosen
     another keyboard layout         browser/test_decide_panel.py::test_from_case_to_case_without_leaving_the_keyboard_and_back_with_all_that_was_said
     confirming without a connection browser/test_decide_panel.py::test_a_decision_without_a_connection_stays_on_the_page_and_a_slow_one_is_sent_once
+    a picture below the window      design/test_script.py::test_an_original_is_brought_into_the_window_and_where_half_of_it_has_no_room_it_says_so
+    something lies on a picture     design/test_script.py::test_what_is_not_in_the_window_is_not_painted
+    the address of a refused form   moderation/test_screens.py::test_an_address_that_only_takes_forms_leads_a_browser_to_the_page_that_has_the_form
     two looks at once               moderation/test_looking.py::test_two_looks_at_once_are_not_longer_than_the_time_that_passed
     a stretch with no room for it   moderation/test_looking.py::test_a_stretch_that_finds_no_room_in_the_time_that_passed_counts_nothing
     a film that a page says is short  moderation/test_looking.py::test_a_film_is_as_long_as_the_scan_measured_it

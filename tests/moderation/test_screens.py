@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from typing import Any
 
 import pytest
@@ -317,6 +318,59 @@ def test_a_reason_is_said_once_and_one_risk_number_stands_on_the_page(
     assert why.count(str(escape(first.text))) == 1
     assert why.count("Its risk score asks for a look") == 1
     assert re.findall(r"(\d+) of 100", page) == ["77"]
+
+
+def test_an_address_that_only_takes_forms_leads_a_browser_to_the_page_that_has_the_form(
+    held: Case, at_work: Any
+) -> None:
+    """A refused form leaves such an address in the address bar; it is opened anew from there."""
+    decision = {"id": uuid.uuid4()}
+    for address, page in (
+        (url("decide", held), url("case", held)),
+        (url("note", held), url("case", held)),
+        (url("reveal", held, item_id=uuid.uuid4()), url("case", held)),
+        (
+            reverse("moderation:claim_next", args=[held.queue.slug]),
+            reverse("moderation:queue", args=[held.queue.slug]),
+        ),
+        (reverse("moderation:undo", kwargs=decision), "/"),
+        ("/sign-out/", "/"),
+        ("/start/", "/"),
+    ):
+        answer = at_work.get(address, headers={"accept": "text/html,*/*"})
+        assert (answer.status_code, answer.headers.get("Location")) == (302, page), address
+    # A program, a script and a fragment are told what is so.
+    for headers in ({"accept": "application/json"}, {"accept": "text/html", "HX-Request": "true"}):
+        assert at_work.get(url("decide", held), headers=headers).status_code == 405
+    assert at_work.put(url("case", held), headers={"accept": "text/html"}).status_code == 405
+
+
+def lit(page: str) -> list[str]:
+    """Return the links of the sidebar that are marked as where the page stands."""
+    sidebar = page[page.index('id="sidebar"') : page.index("</nav>")]
+    return re.findall(r'aria-current="page">.*?<span>([^<]*)</span>', sidebar, re.DOTALL)
+
+
+def test_one_link_of_the_sidebar_is_lit_and_the_crumbs_agree(
+    held: Case, at_work: Any, admin: Any, legal: Any, session_of: Any
+) -> None:
+    slug = held.queue.slug
+    for browser, address, name in (
+        (at_work, url("case", held), "Queues"),
+        (at_work, reverse("moderation:queue", args=[slug]), "Queues"),
+        (at_work, "/cases/", "Cases"),
+        (session_of(admin), "/queues/access/", "Access to cases"),
+        (session_of(admin), f"/queues/{slug}/people/", "Access to cases"),
+        (session_of(admin), "/webhooks/", "Deliveries"),
+        (session_of(legal), "/recipients/", "Referrals"),
+    ):
+        page = read(browser, address)
+        assert lit(page) == [name], address
+        crumbs = page[page.index('class="crumbs"') :]
+        first = re.search(r"<(?:a|span)[^>]*>([^<]*)<", crumbs)
+        assert first is not None
+        if address != "/queues/access/":
+            assert first[1] == name, address
 
 
 def test_nothing_matched_is_not_said_where_something_is_known(
