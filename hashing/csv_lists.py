@@ -11,7 +11,7 @@ import contextlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hashing.digests import BITS
 
@@ -22,6 +22,7 @@ __all__ = [
     "Problem",
     "Row",
     "check_listable",
+    "check_named_once",
     "check_other",
     "checked",
     "fits",
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 NOTE_LENGTH = 500
+AHEAD = timedelta(days=1)
+"""How far in the future a retirement may seem to lie: a time without an offset may be the local one, and clocks differ."""
 PROBLEMS_KEPT = 200
 _SHOWN = 40
 
@@ -207,14 +210,16 @@ def check_listable(algorithm: str, value: str) -> None:
         )
 
 
-def checked(number: int, said: Mapping[str, str], others: Mapping[str, str]) -> Row | Problem:
-    """Return one row from its cells by column, and from those of columns that are not read."""
+def checked(
+    number: int, said: Mapping[str, str], others: Mapping[str, str], *, now: datetime
+) -> Row | Problem:
+    """Return one row from its cells by column, and from those of columns that are not read; ``now`` is the time."""
     try:
         algorithm, value = normalised(said.get("algorithm", ""), said.get("value", ""))
         check_listable(algorithm, value)
         for name, cell in others.items():
             check_other(name, cell)
-        retired_at = _retired_at(said.get("retired_at", ""))
+        retired_at = _retired_at(said.get("retired_at", ""), now)
     except ValueError as wrong:
         return Problem(number, str(wrong))
     note, reason = said.get("note", ""), said.get("retired_reason", "")
@@ -237,7 +242,7 @@ def checked(number: int, said: Mapping[str, str], others: Mapping[str, str]) -> 
 RETIRED_BEFORE = "It was retired in the list that was imported, without a reason."
 
 
-def _retired_at(said: str) -> datetime | None:
+def _retired_at(said: str, now: datetime) -> datetime | None:
     if not said or _key(said) in _NO:
         return None
     at = None
@@ -247,7 +252,12 @@ def _retired_at(said: str) -> datetime | None:
         raise ValueError(
             f"“{_short(said)}” is not a time: retired_at is written as 2026-11-22T10:42:00Z, or left empty."
         )
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    if at > now + AHEAD:
+        raise ValueError(
+            f"retired_at “{_short(said)}” lies in the future: is the entry in force or not? Leave it empty until then."
+        )
+    return at
 
 
 def check_other(name: str, cell: str) -> None:
@@ -268,10 +278,15 @@ def fits(cells: Sequence[str]) -> bool:
 
 
 def ignored_of(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the columns among some names that are not read, each once, at most 20."""
-    return tuple(
-        dict.fromkeys(_short(each) for each in names if each and _key(each) not in _HEADINGS)
-    )[:20]
+    """Return the columns among some names that are not read, each once, at most 20. Of several notes the first is read."""
+    found: dict[str, None] = {}
+    has_note = False
+    for each in names:
+        meaning = _HEADINGS.get(_key(each))
+        if each and (meaning is None or (meaning == "note" and has_note)):
+            found[_short(each)] = None
+        has_note = has_note or meaning == "note"
+    return tuple(found)[:20]
 
 
 _DIGEST = re.compile(r"(0x)?[0-9a-fA-F]{16,}", re.ASCII)
@@ -300,7 +315,29 @@ def heading(cells: Sequence[str]) -> dict[str, int] | None:
     missing = [name for name in ("algorithm", "value") if name not in order]
     if missing:
         raise ValueError(f"The heading line names no column “{missing[0]}”.")
+    check_named_once(cells, {name: meant for name, meant in _HEADINGS.items() if meant != "note"})
     return order
+
+
+def check_named_once(cells: Iterable[str], meanings: Mapping[str, str]) -> None:
+    """Raise ValueError, with a sentence, where two columns have one name or, by ``meanings``, one meaning."""
+    seen: dict[str, str] = {}
+    for cell in cells:
+        name = _key(cell)
+        meaning = meanings.get(name, name)
+        if not name:
+            continue
+        if meaning not in seen:
+            seen[meaning] = cell
+        elif _key(seen[meaning]) == name:
+            raise ValueError(
+                f"The heading line names the column “{_short(cell)}” twice: keep one of them, nobody can tell which one counts."
+            )
+        else:
+            raise ValueError(
+                f"The columns “{_short(seen[meaning])}” and “{_short(cell)}” of the heading line mean the same ({meaning}): "
+                "keep one of them, nobody can tell which one counts."
+            )
 
 
 def _key(name: str) -> str:

@@ -57,6 +57,9 @@ _FEWEST_SPACED = 4
 _RUN = re.compile(r"(?<![^\W_])[^\W_](?:[\W_]{1,3}[^\W_](?![^\W_])){3,}")
 """At least four letters, each alone, with one to three signs or spaces between them."""
 
+_BROKEN = re.compile(r"-(?<=\w-)[^\S\r\n]*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029][\s>|]*(?=\w)")
+"""A hyphen between two parts of a word, and the line break behind it with what mail programs put on the next line."""
+
 _Places = NDArray[np.int64]
 
 
@@ -205,27 +208,46 @@ def fold(text: str, steps: Steps = LEVELS["folded"]) -> Folded:
             plain, sorted_ = _sorted_marks(plain)
     if Step.SIGNS in steps and "1" in plain:
         plain = _resolved(plain)
+    kept = None
+    if Step.GAPS in steps and "-" in plain:
+        plain, kept = _joined_lines(plain)
     if not (folds_repeats or folds_spaced) or len(plain) < 2:
-        return Folded(text, plain, steps, counts=counts, sorted_=sorted_)
+        return Folded(text, plain, steps, counts=counts, sorted_=sorted_, kept=kept)
     codes, capped = _capped(plain)
     table = table_of(steps)
     stretches = _stretches(plain, capped, table) if folds_spaced else ()
     if folds_repeats:
         same = (capped[1:] == capped[:-1]) & table.is_letter.take(capped[1:])
         if same.any():
-            kept = np.concatenate((_FIRST, np.flatnonzero(~same) + 1))
+            once = np.concatenate((_FIRST, np.flatnonzero(~same) + 1))
             if stretches:
-                stretches = _moved(stretches, kept, len(codes))
+                stretches = _moved(stretches, once, len(codes))
             return Folded(
                 text,
-                text_of(codes[kept]),
+                text_of(codes[once]),
                 steps,
                 stretches=stretches,
                 counts=counts,
                 sorted_=sorted_,
-                kept=kept,
+                kept=once if kept is None else kept[once],
             )
-    return Folded(text, plain, steps, stretches=stretches, counts=counts, sorted_=sorted_)
+    return Folded(
+        text, plain, steps, stretches=stretches, counts=counts, sorted_=sorted_, kept=kept
+    )
+
+
+def _joined_lines(plain: str) -> tuple[str, _Places | None]:
+    """Return a text in which no line ends behind a hyphen inside a word, and where each character stood (None: there)."""
+    broken = [(found.start() + 1, found.end()) for found in _BROKEN.finditer(plain)]
+    if not broken:
+        return plain, None
+    kept = np.ones(len(plain), bool)
+    parts, at = [], 0
+    for start, end in broken:
+        parts.append(plain[at:start])
+        kept[start:end] = False
+        at = end
+    return "".join((*parts, plain[at:])), np.flatnonzero(kept)
 
 
 def squeezed(plain: str, steps: Steps) -> tuple[str, _Places | None]:

@@ -50,6 +50,9 @@ LEVELS: dict[str, Steps] = {
 }
 """Named sets of steps. ``exact`` still takes canonically equivalent writings as one (UAX #15)."""
 
+_HYPHENS = dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0x2212), "-")
+"""Hyphens that do not break, dashes of figures and of lines, the minus: what keyboards of phones and word processors write for ``-``."""
+
 _INVISIBLE = (
     # Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties: no glyph, no meaning for comparison.
     (0x00AD, 0x00AD),
@@ -209,6 +212,7 @@ def _base(*, is_folded: bool) -> dict[int, str]:
         if piece != char:
             found[code] = piece
     if is_folded:
+        found |= _HYPHENS
         found |= {code: chr(code + 32) for code in range(ord("A"), ord("Z") + 1)}
     return found
 
@@ -221,7 +225,7 @@ def _fixed(char: str) -> str:
         if again == piece:
             break
         piece = again
-    return "".join(one for one in piece if not is_invisible(one))
+    return "".join(one for one in piece.translate(_HYPHENS) if not is_invisible(one))
 
 
 @functools.lru_cache(maxsize=1)

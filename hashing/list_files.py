@@ -12,6 +12,7 @@ import codecs
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from core.tables import LONGEST_LINE, Table, lines, restored
@@ -46,12 +47,12 @@ _VALUE = (
 _NOTE = ("note", "notes", "comment", "description")
 
 
-def parse(stream: BinaryIO, *, most_rows: int) -> Parsed:
-    """Read a whole file. Raises ValueError with a sentence when it is not readable as a list at all."""
+def parse(stream: BinaryIO, *, most_rows: int, now: datetime) -> Parsed:
+    """Read a whole file; ``now`` is the time. Raises ValueError with a sentence when it is not readable as a list at all."""
     parsed = Parsed()
     seen: set[tuple[str, str]] = set()
     ignored: dict[str, None] = {}
-    for each in read_rows(stream, ignored):
+    for each in read_rows(stream, ignored, now=now):
         if len(parsed.rows) + parsed.refused >= most_rows:
             raise ValueError(f"The file has more than {most_rows:,} rows.")
         if isinstance(each, Problem):
@@ -67,10 +68,12 @@ def parse(stream: BinaryIO, *, most_rows: int) -> Parsed:
     return parsed
 
 
-def read_rows(stream: BinaryIO, ignored: dict[str, None] | None = None) -> Iterator[Row | Problem]:
+def read_rows(
+    stream: BinaryIO, ignored: dict[str, None] | None = None, *, now: datetime
+) -> Iterator[Row | Problem]:
     """Yield every row, good or bad, in order; numbers count lines or entries from 1.
 
-    The names of columns that are not read are put in ``ignored``. Raises ValueError with a sentence when the file is
+    The names of columns that are not read are put in ``ignored``; no row can have been retired after ``now``. Raises ValueError with a sentence when the file is
     not readable as a list at all.
     """
     ignored = {} if ignored is None else ignored
@@ -85,13 +88,13 @@ def read_rows(stream: BinaryIO, ignored: dict[str, None] | None = None) -> Itera
         raise ValueError("The file is empty.")
     rest = _joined(head, text)
     if beginning[0] == "[":
-        yield from _of_objects(_elements(rest), ignored)
+        yield from _of_objects(_elements(rest), ignored, now)
     elif beginning[0] == "{" and not _is_ndjson(beginning):
-        yield from _of_objects(_elements(_after_array_begins(rest)), ignored)
+        yield from _of_objects(_elements(_after_array_begins(rest)), ignored, now)
     elif beginning[0] == "{":
-        yield from _of_objects(_json_lines(rest), ignored)
+        yield from _of_objects(_json_lines(rest), ignored, now)
     else:
-        yield from _of_table(rest, ignored)
+        yield from _of_table(rest, ignored, now)
 
 
 def _text(stream: BinaryIO) -> Iterator[str]:
@@ -125,7 +128,9 @@ def _is_ndjson(beginning: str) -> bool:
 
 
 # ── Tables ────────────────────────────────────────────────────────────────────────────────────
-def _of_table(pieces: Iterator[str], ignored: dict[str, None]) -> Iterator[Row | Problem]:
+def _of_table(
+    pieces: Iterator[str], ignored: dict[str, None], now: datetime
+) -> Iterator[Row | Problem]:
     table = Table(pieces, fits=fits)
     order = FIRST_ORDER
     names: list[str] = []
@@ -136,11 +141,16 @@ def _of_table(pieces: Iterator[str], ignored: dict[str, None]) -> Iterator[Row |
             # A row may begin with its note, and a note with any sign.
             table.has_comments = 0 in (order["algorithm"], order["value"])
             continue
-        yield _row(number, cells, order, names)
+        yield _row(number, cells, order, names, now=now)
 
 
 def _row(
-    number: int, cells: Sequence[str], order: Mapping[str, int], names: Sequence[str] = ()
+    number: int,
+    cells: Sequence[str],
+    order: Mapping[str, int],
+    names: Sequence[str] = (),
+    *,
+    now: datetime,
 ) -> Row | Problem:
     said = {name: restored(cells[at].strip()) for name, at in order.items() if at < len(cells)}
     used = set(order.values())
@@ -153,7 +163,7 @@ def _row(
             number,
             f"The row has {len(cells)} cells, the table {columns} columns: is a separator inside a note? Then quote the note.",
         )
-    return checked(number, said, others)
+    return checked(number, said, others, now=now)
 
 
 # ── JSON ──────────────────────────────────────────────────────────────────────────────────────
@@ -161,7 +171,7 @@ def _json_lines(pieces: Iterator[str]) -> Iterator[Any]:
     for number, line in lines(pieces):
         if line.strip():
             try:
-                yield json.loads(line)
+                yield json.loads(line, object_pairs_hook=_object)
             except (ValueError, RecursionError):
                 yield Problem(number, "The line is not JSON.")
 
@@ -183,7 +193,7 @@ def _after_array_begins(pieces: Iterator[str]) -> Iterator[str]:
 
 def _elements(pieces: Iterator[str]) -> Iterator[Any]:
     """Yield the elements of a JSON array one by one. Raises ValueError where it is not one."""
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(object_pairs_hook=_object)
     pending, number = next(pieces, "").lstrip()[1:], 0
     is_over = False
     while True:
@@ -210,20 +220,53 @@ def _elements(pieces: Iterator[str]) -> Iterator[Any]:
         yield element
 
 
-def _of_objects(elements: Iterator[Any], ignored: dict[str, None]) -> Iterator[Row | Problem]:
+def _of_objects(
+    elements: Iterator[Any], ignored: dict[str, None], now: datetime
+) -> Iterator[Row | Problem]:
     for number, element in enumerate(elements, start=1):
         if isinstance(element, Problem):
             yield element
         elif isinstance(element, dict):
-            yield _of_object(number, element, ignored)
+            yield _of_object(number, element, ignored, now)
         elif isinstance(element, list) and 2 <= len(element) <= 3:
-            yield _row(number, [_text_of(part) for part in element], FIRST_ORDER)
+            yield _row(number, [_text_of(part) for part in element], FIRST_ORDER, now=now)
         else:
             yield Problem(number, "An entry is an object with algorithm and value.")
 
 
-def _of_object(number: int, element: dict[Any, Any], ignored: dict[str, None]) -> Row | Problem:
+class _Unclear(dict[str, Any]):
+    """An object that names something twice."""
+
+    def __init__(self, pairs: list[tuple[str, Any]], name: str) -> None:
+        super().__init__(pairs)
+        self.name = name
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object as it was written: of a name that comes twice, the last value would stand in silence."""
+    seen: set[str] = set()
+    for name, _value in pairs:
+        if name.lower() in seen:
+            return _Unclear(pairs, name)
+        seen.add(name.lower())
+    return dict(pairs)
+
+
+def _of_object(
+    number: int, element: dict[Any, Any], ignored: dict[str, None], now: datetime
+) -> Row | Problem:
+    if isinstance(element, _Unclear):
+        return Problem(
+            number, f"The entry names “{element.name}” twice: nobody can tell which one counts."
+        )
     lowered = {str(key).lower(): value for key, value in element.items()}
+    for names in (_TYPE, _VALUE):
+        given = [name for name in names if lowered.get(name) is not None]
+        if len({_text_of(lowered[name]).lower() for name in given}) > 1:
+            return Problem(
+                number,
+                f"“{given[0]}” and “{given[1]}” of the entry mean the same and differ: nobody can tell which one counts.",
+            )
     found = {
         "algorithm": _first(lowered, _TYPE),
         "value": _first(lowered, _VALUE),
@@ -235,7 +278,7 @@ def _of_object(number: int, element: dict[Any, Any], ignored: dict[str, None]) -
     others = {key: _text_of(value) for key, value in lowered.items() if key not in known}
     if len(ignored) < MOST_IGNORED:
         ignored |= dict.fromkeys(ignored_of(others))
-    return checked(number, found, others)
+    return checked(number, found, others, now=now)
 
 
 def _text_of(value: Any) -> str:

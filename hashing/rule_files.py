@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from core.errors import Invalid
 from core.tables import csv_line, restored
+from hashing.csv_lists import check_named_once
 from hashing.rule_lines import Rule, RuleKind, parse_rule
 
 __all__ = ["COLUMNS", "MOST_TERMS", "csv_of", "lines_of_csv", "parse_terms"]
@@ -106,6 +107,10 @@ def lines_of_csv(text: str) -> list[str]:
 
 
 def _columns(row: list[str]) -> dict[str, int]:
+    try:
+        check_named_once(row, _HEADINGS)
+    except ValueError as twice:
+        raise Invalid({"file": [str(twice)]}) from None
     order: dict[str, int] = {}
     for at, name in enumerate(row):
         if known := _HEADINGS.get(name.strip().lower()):

@@ -6,7 +6,7 @@ term under the same folding steps, so that the time to read a text does not grow
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -50,6 +50,18 @@ class _Listed(NamedTuple, Generic[Key]):
     has_letter: bool
 
 
+_BREAKS = "\u200b\u2060\ufeff"
+"""Invisible characters that may part two words, or stand inside one: word processors and web pages write them for both."""
+_AS_SPACE = dict.fromkeys(map(ord, _BREAKS), " ")
+
+
+class _Joined(NamedTuple, Generic[Key]):
+    """A phrase without its spaces, which stood before these characters."""
+
+    listed: _Listed[Key]
+    cuts: frozenset[int]
+
+
 _SIGNS = frozenset(sign for sign in LEET if not sign.isalnum())
 
 
@@ -90,6 +102,9 @@ class Matcher(Generic[Key]):
                     self._open.add(len(written))
         self._automaton = _compiled(by_text)
         self._phrases = _compiled(phrases)
+        self._phrases_by_text = phrases
+        self._joined: Any = None
+        """The phrases without spaces, made for the first text with one of ``_BREAKS``."""
         # A sign behind a word may stand for a letter or part two words: where it may, phrases are tried both ways.
         self._plain: Matcher[Key] | None = None
         if again and self._takes_signs and Step.GAPS in steps:
@@ -144,6 +159,8 @@ class Matcher(Generic[Key]):
         matches = self._words_in(folded) if self._automaton else []
         if self._phrases:
             matches += self._phrases_in(folded)
+            if not folded.original.isascii() and any(each in folded.original for each in _BREAKS):
+                matches = list(dict.fromkeys([*matches, *self._broken_phrases(folded.original)]))
             if self._plain is not None and not _SIGNS.isdisjoint(folded.original):
                 matches = list(dict.fromkeys([*matches, *self._plain.find(folded.original)]))
         return sorted(matches, key=lambda match: (match.start, match.end))
@@ -167,6 +184,41 @@ class Matcher(Generic[Key]):
                     begins=begins,
                     ends=ends,
                     written=text[first : last + 1],
+                )
+            ]
+        return matches
+
+    def _broken_phrases(self, original: str) -> list[Match[Key]]:
+        """Return phrases in a text whose invisible characters may each part two words, or nothing."""
+        if self._joined is None:
+            self._joined = _without_spaces(self._phrases_by_text)
+        folded = fold(original.translate(_AS_SPACE), self._steps)
+        text, places = squeezed(folded.text, self._steps)
+        at = [place for place, char in enumerate(text) if char != " "]
+        where = at if places is None else [int(places[place]) for place in at]
+        matches: list[Match[Key]] = []
+        for last, (length, some) in self._joined.iter(self._scanned("".join(text.split(" ")))):
+            first = last - length + 1
+            apart = {i - first for i in range(first + 1, last + 1) if at[i] - at[i - 1] > 1}
+            hard = {
+                i
+                for i in apart
+                if original[
+                    folded.span(where[first + i - 1], where[first + i - 1] + 1)[1] : folded.source(
+                        where[first + i]
+                    )
+                ].strip(_BREAKS)
+            }
+            start, end = where[first], where[last] + 1
+            begins, ends = folded.boundaries[start], folded.boundaries[end]
+            written = "".join(text[at[i]] for i in range(first, last + 1))
+            matches += [
+                Match(each.listed.key, *folded.span(start, end))
+                for each in some
+                if each.cuts <= apart
+                and (hard if Step.CASE in self._steps else apart) <= each.cuts
+                and self._stands(
+                    each.listed, folded, start, end, begins=begins, ends=ends, written=written
                 )
             ]
         return matches
@@ -242,7 +294,7 @@ class Matcher(Generic[Key]):
         )
 
 
-def _compiled(by_text: dict[str, list[_Listed[Key]]]) -> Any:
+def _compiled(by_text: Mapping[str, Sequence[object]]) -> Any:
     """Return an automaton, or None where there is nothing to look for."""
     if not by_text:
         return None
@@ -251,6 +303,19 @@ def _compiled(by_text: dict[str, list[_Listed[Key]]]) -> Any:
         automaton.add_word(written, (len(written), some))
     automaton.make_automaton()
     return automaton
+
+
+def _without_spaces(phrases: dict[str, list[_Listed[Key]]]) -> Any:
+    joined: dict[str, list[_Joined[Key]]] = {}
+    for written, some in phrases.items():
+        cuts, length = set(), 0
+        for word in written.split(" ")[:-1]:
+            length += len(word)
+            cuts.add(length)
+        for each in some:
+            whole = each._replace(folded=each.folded.replace(" ", ""))
+            joined.setdefault(written.replace(" ", ""), []).append(_Joined(whole, frozenset(cuts)))
+    return _compiled(joined)
 
 
 def _is_same(term: str, written: str) -> bool:

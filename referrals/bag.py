@@ -1,7 +1,7 @@
 """BagIt 1.0 tag files (RFC 8493) and a deterministic tar, both as plain values.
 
-The tar holds regular files and their directories, sorted by path, in PAX format, with no time, owner
-or name of the machine in it: the same content gives the same bytes, and a second build proves the
+The tar holds regular files and their directories, sorted by path, in the POSIX ustar format without
+extended headers, with no time, owner or name of the machine in it: the same content gives the same bytes, and a second build proves the
 first one.
 """
 
@@ -16,7 +16,18 @@ from dataclasses import dataclass, field
 
 SIGNATURE = "signatures/tagmanifest-sha512.txt.sig"
 TIMESTAMP = "signatures/tagmanifest-sha512.txt.sig.tsr"
+CONTENTS = "data/documentation/contents.txt"
+TAG_FILES = (
+    "bag-info.txt",
+    "bagit.txt",
+    "manifest-sha256.txt",
+    "manifest-sha512.txt",
+    "tagmanifest-sha256.txt",
+    "tagmanifest-sha512.txt",
+)
 DECLARATION = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+# Bytes of a header that are not zero, beside those of the path: the recipe of an officer counts them.
+HEADER_BYTES = 58
 FILE_MODE = 0o644
 DIRECTORY_MODE = 0o755
 
@@ -106,7 +117,9 @@ def header_value(value: str) -> str:
 
 def check_path(path: str) -> None:
     """Raise ValueError unless every component is plain ASCII without tricks."""
-    if len(path) > 200 or not all(_COMPONENT.fullmatch(part) for part in path.split("/")):
+    if len(path) > tarfile.LENGTH_NAME or not all(
+        _COMPONENT.fullmatch(part) for part in path.split("/")
+    ):
         raise ValueError(f"{path!r} is not a name a package may hold.")
 
 
@@ -116,12 +129,7 @@ def tar_stream(top: str, entries: Iterable[Entry]) -> Iterator[bytes]:
     An entry that yields other than `size` bytes raises ValueError: the header has already said it.
     """
     files = {f"{top}/{entry.path}": entry for entry in entries}
-    folders = {
-        "/".join(path.split("/")[:depth])
-        for path in files
-        for depth in range(1, path.count("/") + 1)
-    }
-    for path in sorted(files.keys() | folders):
+    for path in _in_order(files):
         check_path(path)
         entry = files.get(path)
         if entry is None:
@@ -140,12 +148,30 @@ def tar_stream(top: str, entries: Iterable[Entry]) -> Iterator[bytes]:
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
+def contents(top: str, paths: Iterable[str]) -> bytes:
+    """What ``tar -tf`` says of the archive of these files: each entry on a line, folders with a slash."""
+    files = {f"{top}/{path}" for path in paths}
+    lines = (f"{path}\n" if path in files else f"{path}/\n" for path in _in_order(files))
+    return "".join(lines).encode("ascii")
+
+
+def _in_order(files: Iterable[str]) -> list[str]:
+    """The files and their folders, sorted."""
+    paths = set(files)
+    paths |= {
+        "/".join(path.split("/")[:depth])
+        for path in files
+        for depth in range(1, path.count("/") + 1)
+    }
+    return sorted(paths)
+
+
 def _header(path: str, size: int, kind: bytes, mode: int) -> bytes:
     info = tarfile.TarInfo(path)
     info.size, info.type, info.mode = size, kind, mode
     info.mtime = info.uid = info.gid = 0
     info.uname = info.gname = ""
-    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
+    return info.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
 
 
 def _lines(digests: dict[str, str]) -> bytes:

@@ -99,7 +99,8 @@ WHAT IS INSIDE
 {conversations}    data/custody/              who did what with this case, as a chain of hashes;
                                anchor.json: our signed statement of where the log ended
     data/legal/                why this was sent to you
-    data/documentation/        a script that performs every check below and more
+    data/documentation/        a script that performs every check below and more; contents.txt: every
+                               name in this archive, in its order
 
 HOW TO VERIFY WITH STOCK TOOLS
     Get the file allowed_signers from our published page or from your agency record with us, never

@@ -15,8 +15,8 @@ FINGERPRINT_DIGITS = 32
 def fingerprint_of(key: str) -> str:
     """Return the fingerprint of a public key: the first 32 hex digits of its SHA-256.
 
-    An SSH key counts without its comment. With stock tools: ``age-keygen -y key.txt | tr -d '\\n' |
-    sha256sum``, or ``cut -d' ' -f1,2 key.pub | tr -d '\\n' | sha256sum``.
+    An SSH key counts without its comment. With stock tools: ``key=$(age-keygen -y key.txt) && printf %s "$key" |
+    sha256sum``, or ``key=$(cut -d' ' -f1,2 key.pub) && printf %s "$key" | sha256sum``.
     """
     bare = " ".join(key.split()[:2])
     return hashlib.sha256(bare.encode()).hexdigest()[:FINGERPRINT_DIGITS]

@@ -122,6 +122,13 @@ class SigningKey:
         return "\n".join([_BEGIN, *lines, _END, ""])
 
 
+def armoured_size(namespace: str) -> int:
+    """Bytes of an armoured Ed25519 signature for this namespace; all of them are equally long."""
+    blob = 10 + 4 + 51 + 4 + len(namespace) + 4 + 4 + len(HASH_NAME) + 4 + 83
+    text = -(-blob // 3) * 4
+    return len(_BEGIN) + 1 + text + -(-text // 70) + len(_END) + 1
+
+
 def signed_bytes(message: bytes, namespace: str) -> bytes:
     """The bytes that Ed25519 really signs for this message and namespace."""
     return b"".join(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Container
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
@@ -203,7 +204,7 @@ def begin_fetch(exchange: Exchange) -> tuple[Exchange, ExchangeRun] | None:
         return None
     taken.lease = uuid.uuid4()
     Exchange.objects.filter(pk=taken.pk).update(lease=taken.lease, leased_until=Now() + LEASE)
-    return taken, ExchangeRun.objects.create(exchange=taken)
+    return taken, ExchangeRun.objects.create(exchange=taken, is_cut=True)
 
 
 def keep_fetch(exchange: Exchange) -> AbstractContextManager[None]:
@@ -218,9 +219,9 @@ def take_page(exchange: Exchange, run: ExchangeRun, page: Page) -> bool:
 
     A digest that is not well formed and a record that cannot be read are counted and named, never stored, and what
     is known of such a record stays; so does a record of which some value is not known, which is named. An id that
-    stands on a page several times is one record with all its digests. A record's digests that it no
-    longer has, and those of a withdrawn record, are retired unless another record of the exchange holds
-    them. Returns False when the exchange was paused or is somebody else's by now.
+    stands on a page several times, or on several pages of a fetch, is one record with all its digests: a fetch ends
+    where there is no more, and goes on in the next run when it was cut off. A record's digests that it no longer has,
+    and those of a withdrawn record, are retired unless another record of the exchange holds them. Returns False when the exchange was paused or is somebody else's by now.
     """
     known = (
         Exchange.objects.select_for_update(no_key=True)
@@ -265,7 +266,13 @@ def take_page(exchange: Exchange, run: ExchangeRun, page: Page) -> bool:
     raise_version(hash_list)
     added = _add(known, run, hash_list, good)
     withdrawn = _withdraw(known, hash_list, [*gone], keep={})
-    withdrawn += _withdraw(known, hash_list, [id_ for id_ in good if id_ not in unsure], keep=good)
+    withdrawn += _withdraw(
+        known,
+        hash_list,
+        [id_ for id_ in good if id_ not in unsure],
+        keep=good,
+        keep_of=_runs_of_fetch(known, run),
+    )
     if page.is_whole:
         old = known.records.exclude(run=run).values_list("remote_id", flat=True).distinct()
         withdrawn += _withdraw(known, hash_list, list(old), keep={})
@@ -351,13 +358,15 @@ def _withdraw(
     remote_ids: list[str],
     *,
     keep: dict[str, list[tuple[str, str, str]]],
+    keep_of: Container[int | None] = (),
 ) -> int:
+    """Take digests off records, but those to ``keep`` and those that these runs put there; return how many retired."""
     stale = []
     for row in ExchangeRecord.objects.filter(
         exchange=exchange, remote_id__in=remote_ids
     ).select_related("entry"):
         kept = {(algorithm, value) for algorithm, value, _ in keep.get(row.remote_id, [])}
-        if (row.entry.algorithm, row.entry.value) not in kept:
+        if (row.entry.algorithm, row.entry.value) not in kept and row.run_id not in keep_of:
             stale.append(row)
     ExchangeRecord.objects.filter(pk__in=[row.pk for row in stale]).delete()
     entries = {row.entry_id for row in stale}
@@ -371,6 +380,13 @@ def _withdraw(
     )
 
 
+def _runs_of_fetch(exchange: Exchange, run: ExchangeRun) -> set[int | None]:
+    """Return this run and those before it that were cut off and that it goes on for."""
+    runs = ExchangeRun.objects.filter(exchange=exchange, pk__lte=run.pk)
+    whole = runs.filter(is_cut=False).order_by("-pk").values_list("pk", flat=True).first()
+    return {*runs.filter(pk__gt=whole or 0).values_list("pk", flat=True)}
+
+
 def _reason(exchange: Exchange) -> str:
     return f"Withdrawn by {exchange.get_kind_display()}."
 
@@ -382,14 +398,19 @@ def end_fetch(
     *,
     problem: str = "",
     wait: float = 0.0,
+    is_cut: bool = False,
     actor: Actor = audit.SYSTEM,
 ) -> None:
     """Record how a fetch ended and when the next one is due: by schedule, or after a growing pause.
 
+    One with a problem, or that ``is_cut``, has not reached the end of what there was.
+
     Not before ``wait`` seconds: the exchange asked for it.
     """
     known = Exchange.objects.select_for_update(no_key=True).get(pk=exchange.pk)
-    ExchangeRun.objects.filter(pk=run.pk).update(ended_at=Now(), problem=problem[:300])
+    ExchangeRun.objects.filter(pk=run.pk).update(
+        ended_at=Now(), problem=problem[:300], is_cut=is_cut or bool(problem)
+    )
     if known.lease != exchange.lease:
         return
     failures = known.failures + 1 if problem else 0

@@ -9,6 +9,7 @@ from typing import BinaryIO
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.text import slugify
 
 from accounts.guards import require
@@ -182,7 +183,7 @@ def import_csv(
     """
     require(actor, Permission.HASHING_LISTS_EDIT)
     try:
-        parsed = list_files.parse(stream, most_rows=most_rows)
+        parsed = list_files.parse(stream, most_rows=most_rows, now=timezone.now())
     except ValueError as unreadable:
         raise Invalid({"file": [str(unreadable)]}) from None
     total = len(parsed.rows) + parsed.refused + parsed.duplicates

@@ -370,7 +370,7 @@ def _file_pages(
                 return
             file.seek(0)
             updates: list[Update] = []
-            for each in read_rows(file):
+            for each in read_rows(file, now=datetime.now(UTC)):
                 if isinstance(each, Row):
                     updates.append(
                         Update(

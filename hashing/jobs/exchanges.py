@@ -32,7 +32,7 @@ def fetch_exchange(exchange_id: str) -> None:
     if taken is None:
         return
     exchange, run = taken
-    problem, wait, empty = "", 0.0, 0
+    problem, wait, empty, is_cut = "", 0.0, 0, False
     over = time.monotonic() + LONGEST_FETCH
     try:
         with actions.keep_fetch(exchange):
@@ -55,13 +55,14 @@ def fetch_exchange(exchange_id: str) -> None:
                     break
                 seen.add(mark)
                 if not actions.take_page(exchange, run, page) or time.monotonic() > over:
+                    is_cut = True
                     break  # The next fetch goes on at this page's checkpoint.
     except Unsealable:
         problem = "Its credentials cannot be opened: the master key that sealed them is missing."
     except Exception as failed:  # noqa: BLE001 — recorded on the row in plain words, and tried again
         log.warning("exchange %s: %s", exchange.pk, describe(failed))
         problem, wait = exchanges.in_words(failed), exchanges.asked_to_wait(failed)
-    actions.end_fetch(exchange, run, problem=problem, wait=wait)
+    actions.end_fetch(exchange, run, problem=problem, wait=wait, is_cut=is_cut)
 
 
 def sweep_exchanges() -> int:

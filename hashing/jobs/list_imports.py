@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import BinaryIO
+from typing import BinaryIO, cast
+
+from django.utils import timezone
 
 from core import vault
 from core.errors import VaultDamage, describe
@@ -60,7 +62,8 @@ def _stage(file_import: HashImport, stream: _Counted) -> bool:
     rows: list[Row] = []
     problems: list[Problem] = []
     ignored: dict[str, None] = {}
-    for each in read_rows(stream, ignored):  # type: ignore[arg-type]  # It reads, and nothing else is asked of it.
+    source = cast("BinaryIO", stream)  # It reads, and nothing else is asked of it.
+    for each in read_rows(source, ignored, now=timezone.now()):
         if isinstance(each, Row):
             rows.append(each)
         else:

@@ -77,6 +77,10 @@ class ExchangeRun(models.Model):
     odd = models.PositiveIntegerField(
         default=0, help_text="Values that are not known here; their records count."
     )
+    is_cut = models.BooleanField(
+        default=False,
+        help_text="It has not reached the end of what there was; the next one goes on.",
+    )
     problem = models.CharField(max_length=300, blank=True)
     rejected_sample = models.JSONField(default=list)
 

@@ -76,8 +76,21 @@ def _prepare(spec: PackageSpec) -> tuple[dict[str, bytes], list[bag.Entry]]:
     originals = [_inspect(exhibit) for exhibit in spec.exhibits]
     documents = payload.documents(spec, originals)
     documents["data/summary.pdf"] = summary_pdf(spec)
+    documents[bag.CONTENTS] = _contents(spec, documents)
     tags = _tag_files(spec, documents, originals)
     return tags, _entries(spec, documents, tags)
+
+
+def _contents(spec: PackageSpec, documents: dict[str, bytes]) -> bytes:
+    """All names of the archive, so that the signature also covers folders and how often a name comes."""
+    media = (_media_path(exhibit) for exhibit in spec.exhibits)
+    signed = (bag.SIGNATURE, bag.TIMESTAMP) if spec.timestamp else (bag.SIGNATURE,)
+    paths = (*documents, bag.CONTENTS, *media, *bag.TAG_FILES, *signed)
+    return bag.contents(spec.package_id, paths)
+
+
+def _media_path(exhibit: Exhibit) -> str:
+    return f"data/media/{exhibit.id}.bin"
 
 
 def _inspect(exhibit: Exhibit) -> Original:
@@ -89,7 +102,7 @@ def _inspect(exhibit: Exhibit) -> Original:
         sha512.update(chunk)
     return Original(
         exhibit=exhibit,
-        path=f"data/media/{exhibit.id}.bin",
+        path=_media_path(exhibit),
         sha1=sha1.hexdigest(),
         sha256=exhibit.sha256.lower(),
         sha512=sha512.hexdigest(),
@@ -151,6 +164,9 @@ def _tag_files(
         raise PackageRefused(f"The signer returned a signature that does not hold. {error}") from (
             error
         )
+    if len(armoured) != sshsig.armoured_size(spec.namespace):
+        # The recipe compares the length, since ssh-keygen does not say what else a file holds.
+        raise PackageRefused("The signer returned more than an armoured signature of 70 columns.")
     tags[bag.SIGNATURE] = armoured.encode("ascii")
     if spec.timestamp is not None:
         tags[bag.TIMESTAMP] = spec.timestamp(tags[bag.SIGNATURE])
@@ -186,7 +202,7 @@ def _entries(
 
 def _exhibit_entry(exhibit: Exhibit) -> bag.Entry:
     return bag.Entry(
-        path=f"data/media/{exhibit.id}.bin",
+        path=_media_path(exhibit),
         size=exhibit.size,
         chunks=lambda: _read_checked(exhibit),
     )

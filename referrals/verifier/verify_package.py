@@ -78,6 +78,7 @@ NAMING_DOCUMENTS = (
     "data/metadata/groups.json",
     "data/legal/basis.json",
 )
+CONTENTS = "data/documentation/contents.txt"
 CASE_GRAPH = "data/metadata/case.jsonld"
 CUSTODY_LINES = "data/custody/audit.jsonl"
 CUSTODY_CHAIN = "data/custody/audit.chain"
@@ -91,6 +92,7 @@ REQUIRED = (
     CUSTODY_CHAIN,
     INCLUSION,
     "data/legal/basis.json",
+    CONTENTS,
 )
 KEPT = frozenset((*REQUIRED[2:], *NAMING_DOCUMENTS))
 PACKAGE_ID = re.compile(r"(ESC-[0-9]{4}-[0-9]{6})-r([1-9][0-9]{0,2})")
@@ -196,9 +198,10 @@ class Member(NamedTuple):
 def tar_members(stream: BinaryIO) -> Iterator[Member]:
     """The entries of a tar, read strictly: regular files and folders, nothing else.
 
-    Compressed archives are refused, so nothing here can unpack to more than was read.
+    Each header must be the very bytes that the sender writes for this name, size and kind: no
+    owner, no time, no other rights, no extended headers, nothing behind a name. Compressed
+    archives are refused, so nothing here can unpack to more than was read.
     """
-    extra: dict[str, str] = {}
     seen = 0
     while True:
         header = _exactly(stream, BLOCK)
@@ -207,42 +210,35 @@ def tar_members(stream: BinaryIO) -> Iterator[Member]:
         seen += 1
         if seen > MOST_ENTRIES:
             raise Refused("archive", f"The archive holds more than {MOST_ENTRIES} entries.")
-        counted = sum(header[:148]) + sum(header[156:]) + 8 * 32
-        if header[257:263] != b"ustar\0" or header[148:156] != b"%06o\0 " % counted:
+        if header[257:263] not in (b"ustar\0", b"ustar "):
             raise Refused("archive", "This is not an uncompressed tar archive of a package.")
         kind = header[156:157]
-        size = _octal(header[124:136])
-        if kind == b"x":
-            if extra or size > 8192:
-                raise Refused("archive", "The archive has an extended header that is too large.")
-            extra = _pax(_exactly(stream, size))
-            _exactly(stream, -size % BLOCK)
-            continue
-        path = extra.get("path") or _tar_name(header)
-        size = int(extra.get("size", size))
-        extra = {}
-        if kind not in (b"0", b"\0", b"5"):
+        path = header[:100].split(b"\0", 1)[0].decode("utf-8", "replace")
+        if kind in (b"x", b"g", b"L", b"K"):
+            raise Refused("archive", "The archive has an extended header, which no package has.")
+        if kind not in (b"0", b"5"):
             raise Refused(
                 "archive",
                 f"The archive holds {_kind(kind)} ({_shown(path)}). "
                 "A package holds only files and folders.",
             )
+        size = _octal(header[124:136])
         is_folder = kind == b"5"
         if is_folder and size:
             raise Refused("archive", f"The folder {_shown(path)} claims to have content.")
+        if header != _header(header[:100].split(b"\0", 1)[0], size, is_folder=is_folder):
+            raise Refused(
+                "archive",
+                f"The archive says more of {_shown(path)} than its name and size (an owner, rights, "
+                "a time or hidden bytes). A package never does.",
+            )
         body = _Body(stream, size)
-        yield Member(path.rstrip("/") if is_folder else path, is_folder, size, body.chunks)
+        yield Member(path[:-1] if is_folder else path, is_folder, size, body.chunks)
         body.skip()
         if any(_exactly(stream, -size % BLOCK)):
             raise Refused("archive", "The archive hides bytes between its files.")
-    trailing = 0
-    while True:
-        rest = stream.read(65536)
-        if not rest:
-            break
-        trailing += len(rest)
-        if trailing > 1 << 20 or any(rest):
-            raise Refused("archive", "The archive continues after its end.")
+    if stream.read(BLOCK + 1) != bytes(BLOCK):
+        raise Refused("archive", "The archive does not end where a package ends.")
 
 
 class _Body:
@@ -306,11 +302,23 @@ class _FileReader:
                 yield data
 
 
-def _tar_name(header: bytes) -> str:
-    name = header[:100].split(b"\0", 1)[0]
-    prefix = header[345:500].split(b"\0", 1)[0]
-    whole = prefix + b"/" + name if prefix else name
-    return whole.decode("utf-8", "replace")
+def _header(name: bytes, size: int, *, is_folder: bool) -> bytes:
+    """The one header that a package has for this entry (POSIX ustar)."""
+    header = b"".join(
+        (
+            name.ljust(100, b"\0"),
+            b"0000755\0" if is_folder else b"0000644\0",
+            b"0000000\0" * 2,
+            b"%011o\0" % size,
+            b"%011o\0" % 0,
+            b" " * 8,
+            b"5" if is_folder else b"0",
+            bytes(100),
+            b"ustar\x0000",
+            bytes(BLOCK - 265),
+        )
+    )
+    return header[:148] + b"%06o\0 " % sum(header) + header[156:]
 
 
 def _octal(field: bytes) -> int:
@@ -318,23 +326,6 @@ def _octal(field: bytes) -> int:
     if not re.fullmatch(rb"[0-7]{0,12}", text):
         raise Refused("archive", "The archive has a header that a package never has.")
     return int(text or b"0", 8)
-
-
-def _pax(data: bytes) -> dict[str, str]:
-    """An extended header may state a long path or a large size; anything else is not ours."""
-    found: dict[str, str] = {}
-    while data:
-        match = re.match(rb"([1-9][0-9]{0,4}) (path|size)=", data)
-        length = int(match.group(1)) if match else 0
-        if not match or length > len(data) or data[length - 1 : length] != b"\n":
-            raise Refused("archive", "The archive has an extended header that a package never has.")
-        key = match.group(2).decode()
-        value = data[match.end() : length - 1].decode("utf-8", "replace")
-        if key in found or (key == "size" and not re.fullmatch("[0-9]{1,18}", value)):
-            raise Refused("archive", "The archive has an extended header that a package never has.")
-        found[key] = value
-        data = data[length:]
-    return found
 
 
 def _kind(kind: bytes) -> str:
@@ -370,6 +361,7 @@ class Content:
         self.top = ""
         self.files: dict[str, Found] = {}
         self.folders: list[str] = []
+        self.names: list[str] = []  # as tar -tf writes them
         self.kept: dict[str, bytes] = {}
         self._spellings: dict[str, str] = {}
         self._kept_bytes = 0
@@ -380,6 +372,7 @@ class Content:
         """Hash everything that passes. Raises `Refused` at the first thing no package has."""
         for member in members:
             path = self._inner_path(member)
+            self.names.append(f"{member.path}/" if member.is_folder else member.path)
             if not path or member.is_folder:
                 if path:
                     self.folders.append(path)
@@ -504,6 +497,7 @@ def _verify(path: str, options: Options, report: Report) -> None:
     report.add("archive", GREEN, "The package holds only plain files under one folder.")
     info = _check_structure(content, report)
     _check_manifests(content, report)
+    _check_contents(content, is_unpacked=os.path.isdir(path))
     namespace_domain = _check_signature(content, info, options, report)
     _check_identity(content, info, path, report)
     _check_exhibits(content, report)
@@ -595,12 +589,13 @@ def _check_sha256_file(path: str, report: Report) -> None:
     if not os.path.isfile(f"{path}.sha256"):
         return
     with open(f"{path}.sha256", "rb") as stream:
-        line = stream.read(4096).decode("ascii", "replace").strip()
+        line = stream.read(4096)
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         for chunk in iter(lambda: stream.read(CHUNK), b""):
             digest.update(chunk)
-    if line.split("  ")[0] != digest.hexdigest():
+    # Exactly this line: sha256sum -c would be content with one that names another file.
+    if line != f"{digest.hexdigest()}  {os.path.basename(path)}\n".encode():
         raise Refused("transport", "The file is not the one its .sha256 line describes.")
     report.add("transport", GREEN, "The file is the one its .sha256 line describes.")
 
@@ -686,6 +681,14 @@ def _check_manifests(content: Content, report: Report) -> None:
             if digest != (found.sha256 if length == 64 else found.sha512):
                 raise Refused("manifests", f"{_shown(path)} was changed: {name} differs.")
     report.add("manifests", GREEN, "Every file is listed, and every byte is the one listed.")
+
+
+def _check_contents(content: Content, *, is_unpacked: bool) -> None:
+    """What the sender listed, folders included, in the order of the archive."""
+    found = sorted(content.names) if is_unpacked else content.names
+    listed = content.kept[CONTENTS].decode("ascii", "replace").split("\n")
+    if listed.pop() or (sorted(listed) if is_unpacked else listed) != found:
+        raise Refused("files", "The archive does not hold what the sender listed in contents.txt.")
 
 
 def _check_identity(content: Content, info: dict[str, str], path: str, report: Report) -> None:
@@ -998,6 +1001,8 @@ def _sshsig(armoured: str) -> _Signature:
         blob = base64.b64decode(text, validate=True)
         if base64.b64encode(blob).decode("ascii") != text:  # one signature, one spelling
             raise ValueError
+        if lines[1:-2] != [text[start : start + 70] for start in range(0, len(text), 70)]:
+            raise ValueError
     except (binascii.Error, ValueError):
         raise Refused("signature", "The signature file is damaged.") from None
     if blob[:10] != b"SSHSIG\0\0\0\1":
@@ -1124,6 +1129,8 @@ def _check_time(
     if TIMESTAMP not in content.kept:
         report.add("time", AMBER, "No trusted time: the date is the sender's own statement.")
         return
+    if not _is_one_der_value(content.kept[TIMESTAMP]):
+        raise Refused("time", "The trusted time is damaged, or something was added to it.")
     command = shutil.which("openssl")
     if command is None or not options.tsa_ca:
         report.add(
@@ -1162,6 +1169,18 @@ def _check_time(
         raise Refused("time", "The trusted time is older than the package claims to be.")
     moment = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(stamped))
     report.add("time", GREEN, f"The signature existed on {moment}, says the time authority.")
+
+
+def _is_one_der_value(data: bytes) -> bool:
+    """Whether this is one ASN.1 sequence from its first byte to its last; openssl ignores a rest."""
+    if len(data) < 2 or data[0] != 0x30:
+        return False
+    if data[1] < 0x80:
+        return len(data) == 2 + data[1]
+    octets = data[1] & 0x7F
+    return 1 <= octets <= 4 and len(data) == 2 + octets + int.from_bytes(
+        data[2 : 2 + octets], "big"
+    )
 
 
 def _utc_seconds(text: str) -> float:

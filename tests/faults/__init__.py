@@ -80,6 +80,12 @@ Lists, exchanges, the index, risk
     an exchange's unknown values    hashing/test_exchange_records.py::test_values_that_stopncii_is_not_known_for_are_kept_named_and_counted
     stamped as it is fetched        hashing/test_exchange_records.py::test_what_ncmec_stamps_with_the_second_of_a_fetch_stands_in_the_next_window
     an id twice on a page           hashing/test_exchange_records.py::test_an_id_that_repeats_on_a_page_keeps_all_its_digests
+    an id on two pages              hashing/test_exchange_records.py::test_an_id_that_is_split_over_two_pages_keeps_all_its_digests
+    cut off between these           hashing/test_exchange_records.py::test_an_id_keeps_its_digests_where_the_fetch_is_cut_off_between_two_pages
+    a column named twice            hashing/test_tables.py::test_a_heading_that_names_something_twice_is_refused
+    retired in the future           hashing/test_tables.py::test_a_retirement_in_the_future_is_refused_at_its_row
+    a hyphen that is none           hashing/test_phrases.py::test_a_hyphen_is_a_hyphen_however_it_is_written_or_broken_behind
+    invisible between words         hashing/test_phrases.py::test_an_invisible_character_parts_words_or_stands_inside_one
     empty pages without end         hashing/test_exchange_records.py::test_empty_pages_without_end_are_stopped
     an exchange asks to wait        hashing/test_exchange_records.py::test_an_exchange_that_asks_to_be_left_alone_is
     a page is cut off               hashing/test_exchange_records.py::test_a_page_of_stopncii_that_is_cut_off_is_asked_for_in_smaller_ones
@@ -215,8 +221,9 @@ Health
     a viewing longer than the time  moderation/test_looking.py::test_nobody_claims_more_than_the_time_that_passed
 
 Packages
-    forged in thirty ways           referrals/test_forged_packages.py::test_a_forged_package_fails_the_recipe_and_the_script
+    forged in ninety ways           referrals/test_forged_packages.py::test_a_forged_package_fails_the_recipe_and_the_script
     a tool of the officer missing   referrals/test_forged_packages.py::test_a_tool_that_is_missing_ends_it
+    a token of a time with a note   referrals/test_forged_packages.py::test_a_token_is_verified_and_nothing_stands_behind_it
     a recipe that was cut off       referrals/test_forged_packages.py::test_a_recipe_that_was_cut_off_verifies_nothing
 
 Full disks

@@ -12,6 +12,7 @@ import pytest
 from django.utils import timezone
 
 from hashing.exchanges import sources
+from hashing.jobs import exchanges as exchange_jobs
 from hashing.models import Exchange, HashEntry
 from tests.hashing.exchange_servers import as_json, ncmec_entries, ncmec_entry, serving
 from tests.hashing.test_exchanges import (
@@ -145,6 +146,35 @@ def test_an_id_that_repeats_on_a_page_keeps_all_its_digests(set_up: SetUp) -> No
         assert fetch(exchange).added == 2
         assert standing(exchange) == {("md5", "a" * 32), ("pdq", digest(1))}
         assert fetch(exchange).withdrawn == 2
+
+
+def test_an_id_that_is_split_over_two_pages_keeps_all_its_digests(set_up: SetUp) -> None:
+    """What a later fetch says of it then stands alone."""
+    one = {"id": "1", "algorithm": "md5", "value": "a" * 32}
+    two = {"id": "1", "algorithm": "pdq", "value": digest(1)}
+    pages = [entries(one, next="n1"), entries(two), entries(two)]
+    with serving(lambda *_: pages.pop(0)) as server:
+        exchange = set_up("https_json", url=server.url)
+        assert fetch(exchange).added == 2
+        assert standing(exchange) == {("md5", "a" * 32), ("pdq", digest(1))}
+        assert fetch(exchange).withdrawn == 1
+        assert standing(exchange) == {("pdq", digest(1))}
+
+
+def test_an_id_keeps_its_digests_where_the_fetch_is_cut_off_between_two_pages(
+    set_up: SetUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = {"id": "1", "algorithm": "md5", "value": "a" * 32}
+    two = {"id": "1", "algorithm": "pdq", "value": digest(1)}
+    pages = [entries(one, next="n1"), entries(two), entries(two)]
+    with serving(lambda *_: pages.pop(0)) as server:
+        exchange = set_up("https_json", url=server.url)
+        with monkeypatch.context() as patched:
+            patched.setattr(exchange_jobs, "LONGEST_FETCH", -1.0)
+            assert fetch(exchange).is_cut
+        assert not fetch(exchange).is_cut
+        assert standing(exchange) == {("md5", "a" * 32), ("pdq", digest(1))}
+        assert fetch(exchange).withdrawn == 1
 
 
 def test_a_text_that_says_false_withdraws_nothing_and_a_bad_digest_takes_nothing_away(

@@ -7,7 +7,7 @@ import io
 import json
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -42,6 +42,8 @@ from tests.hashing.test_scanning import list_picture
 pytestmark = pytest.mark.django_db
 Scanned = Callable[..., Item]
 
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
 
 def digest(number: int) -> str:
     return f"{number:064x}"
@@ -62,7 +64,7 @@ def imported(hash_list: HashList, text: str, **more: Any) -> HashImport:
 # ── Reading ───────────────────────────────────────────────────────────────────────────────────
 def rows(text: str | bytes) -> list[Row | Problem]:
     data = text.encode() if isinstance(text, str) else text
-    return list(read_rows(io.BytesIO(data)))
+    return list(read_rows(io.BytesIO(data), now=NOW))
 
 
 PDQ = digest(7)
@@ -152,7 +154,7 @@ def test_json_lists_are_read_whole_however_they_are_cut(entries: list[tuple[str,
         def read(self, size: int | None = -1) -> bytes:
             return super().read(7)
 
-    found = list(read_rows(Slow(text.encode())))
+    found = list(read_rows(Slow(text.encode()), now=NOW))
     assert [(each.algorithm, each.value) for each in found] == [
         (kind, digest(value)) for kind, value in entries
     ]

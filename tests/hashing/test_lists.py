@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from hashing.sealing import ListSeal
 MD5, SHA1, SHA256 = "a" * 32, "b" * 40, "c" * 64
 PDQ, PHASH = "d" * 64, "e" * 16
 
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
 
 def parse(text: str | bytes, most_rows: int = 1000) -> csv_lists.Parsed:
     data = text if isinstance(text, bytes) else text.encode()
-    return list_files.parse(io.BytesIO(data), most_rows=most_rows)
+    return list_files.parse(io.BytesIO(data), most_rows=most_rows, now=NOW)
 
 
 def take(hash_list: HashList, text: str | bytes, **more: Any) -> actions.ImportResult:

@@ -95,3 +95,66 @@ def test_a_rulebook_finds_phrases_combinations_and_allowed_phrases_alike() -> No
 def test_no_run_of_signs_hides_a_phrase(gap: str, before: str) -> None:
     text = f"{before}quarl {gap} vexon end"
     assert found("quarl vexon", text, "folded") == [f"quarl {gap} vexon"]
+
+
+@pytest.mark.parametrize("level", ["folded", "evasive"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        *(f"markerword{hyphen}gamma" for hyphen in "-\u2010\u2011\u2012\u2013\u2212\uff0d\ufe63"),
+        *(
+            f"markerword-{line_break}gamma"
+            for line_break in ("\n", "\r\n", " \n  ", "\u2028", "\n> ")
+        ),
+        "markerword\u2011\ngamma",
+    ],
+)
+def test_a_hyphen_is_a_hyphen_however_it_is_written_or_broken_behind(
+    level: str, written: str
+) -> None:
+    matcher = Matcher([(1, "markerword-gamma")], LEVELS[level])
+    text = f"so {written}, yes"
+    assert [text[found.start : found.end] for found in matcher.find(text)] == [written]
+    assert Matcher([(1, "markerword-gamma")], LEVELS["exact"]).find(text) == (
+        [(1, 3, 19)] if written == "markerword-gamma" else []
+    )
+    # A rule may be written with any of them too.
+    listed = Matcher([(1, " ".join(written.split()).replace(" ", ""))], LEVELS[level])
+    assert listed.find("markerword-gamma") or ">" in written
+
+
+def test_a_hyphen_that_ends_a_thought_is_not_taken_for_one_inside_a_word() -> None:
+    matcher = Matcher([(1, "markerword-gamma"), (2, "-gamma")])
+    for text in (
+        "markerword- gamma",
+        "markerword -\ngamma",
+        "markerword\n- gamma",
+        "markerword\n-gamma x",
+    ):
+        assert 1 not in [found.key for found in matcher.find(text)]
+
+
+@pytest.mark.parametrize("sign", ["\u200b", "\u2060", "\ufeff"])
+def test_an_invisible_character_parts_words_or_stands_inside_one(sign: str) -> None:
+    for level in ("folded", "evasive"):
+        matcher = Matcher([(1, "marker phrase gamma")], LEVELS[level])
+        for written in (
+            f"marker{sign}phrase{sign}gamma",
+            f"marker{sign}phrase gamma",
+            f"mar{sign}ker{sign}phrase, gam{sign}ma",
+            f"marker{sign} {sign}phrase{sign}\ngamma",
+        ):
+            text = f"so {written}{sign}, yes"
+            assert [text[each.start : each.end].rstrip(sign) for each in matcher.find(text)] == [
+                written
+            ]
+        for other in (
+            f"markerphrase{sign}gamma",
+            f"mar ker{sign}phrase gamma",
+            f"xmarker{sign}phrase gamma",
+            f"marker{sign}phrase gammax",
+        ):
+            assert matcher.find(other) == []
+    exact = Matcher([(1, "marker phrase gamma")], LEVELS["exact"])
+    assert exact.find(f"marker{sign}phrase gamma")
+    assert exact.find(f"mar{sign}ker phrase gamma") == []

@@ -22,6 +22,8 @@ from hashing.list_files import read_rows
 from hashing.models import Category, HashImport, HashList
 from hashing.rule_lines import parse_rule
 
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
 A, B, C = ("md5", "a" * 32), ("md5", "b" * 32), ("sha1", "c" * 40)
 BREAK = f'md5,{A[1]},"retired, was:\nmd5,{B[1]},wrong file"\n'
 
@@ -38,7 +40,7 @@ class Slow(io.BytesIO):
 
 
 def read(text: str | bytes, most: int = 1 << 16) -> list[Row | Problem]:
-    return list(read_rows(Slow(text if isinstance(text, bytes) else text.encode(), most)))
+    return list(read_rows(Slow(text if isinstance(text, bytes) else text.encode(), most), now=NOW))
 
 
 def pairs(text: str) -> list[tuple[str, str]]:
@@ -133,7 +135,7 @@ def test_other_cells_stay_as_they_are(cell: str) -> None:
 def test_no_row_is_invented_and_none_is_lost(text: str, rows: list[tuple[str, str]]) -> None:
     assert pairs(text) == rows
     assert read(text) == read(text, 1)
-    parsed = list_files.parse(io.BytesIO(text.encode()), most_rows=100)
+    parsed = list_files.parse(io.BytesIO(text.encode()), most_rows=100, now=NOW)
     assert [(row.algorithm, row.value) for row in parsed.rows] == rows
 
 
@@ -152,7 +154,7 @@ def test_a_file_that_cannot_be_read_is_refused_in_words(data: bytes, words: str)
     with pytest.raises(ValueError, match=words):
         read(data)
     with pytest.raises(ValueError, match=words):
-        list_files.parse(io.BytesIO(data), most_rows=10)
+        list_files.parse(io.BytesIO(data), most_rows=10, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -190,14 +192,87 @@ def test_what_may_take_a_row_out_of_force_is_never_passed_over(text: str) -> Non
     assert "may take the row out of force" in bad.reason
 
 
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "algorithm,value,value",
+        "algorithm,value,Hash",
+        "type;algo;value",
+        "value,algorithm,status,Status",
+        "algorithm,value,retired_at,retired-at",
+        "algorithm,value,tags,tags",
+    ],
+)
+def test_a_heading_that_names_something_twice_is_refused(heading: str) -> None:
+    separator = ";" if ";" in heading else ","
+    row = separator.join(("md5", A[1], B[1]))
+    with pytest.raises(ValueError, match="keep one of them"):
+        list_files.parse(io.BytesIO(f"{heading}\n{row}\n".encode()), most_rows=9, now=NOW)
+
+
+def test_of_two_columns_for_notes_the_second_is_named_as_not_read() -> None:
+    text = f"algorithm,value,note,description\nmd5,{A[1]},kept,left\n"
+    parsed = list_files.parse(io.BytesIO(text.encode()), most_rows=9, now=NOW)
+    assert [row.note for row in parsed.rows] == ["kept"]
+    assert parsed.ignored == ("description",)
+
+
+@pytest.mark.parametrize("heading", ["rule,term,note", "rule,note,note", "rule,score,weight"])
+def test_a_heading_of_rules_that_names_something_twice_is_refused(heading: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        rule_files.lines_of_csv(f"{heading}\nmarkerword-alpha,x,y\n")
+    assert "keep one of them" in refused.value.errors["file"][0]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        f'{{"algorithm":"md5","value":"{A[1]}","value":"{B[1]}"}}',
+        f'{{"algorithm":"md5","value":"{A[1]}","Value":"{B[1]}"}}',
+        f'{{"algorithm":"md5","value":"{A[1]}","hash":"{B[1]}"}}',
+    ],
+)
+def test_an_entry_that_says_two_digests_is_refused(entry: str) -> None:
+    for text in (f"{entry}\n", f"[{entry}]"):
+        (bad,) = read(text)
+        assert isinstance(bad, Problem)
+        assert "nobody can tell which one counts" in bad.reason
+
+
+def test_a_retirement_in_the_future_is_refused_at_its_row() -> None:
+    """A day is let pass: a time without an offset may be local, and clocks differ."""
+    rows = (
+        f"md5,{A[1]},2099-01-01",
+        f"md5,{B[1]},2026-11-28T23:30:00",
+        f"{C[0]},{C[1]},2026-11-30T00:00:00+05:30",
+    )
+    text = "\n".join(("algorithm,value,retired_at", *rows, ""))
+    first, second, third = read(text)
+    assert isinstance(first, Problem)
+    assert first.number == 2
+    assert "lies in the future" in first.reason
+    assert isinstance(second, Row)
+    assert isinstance(third, Problem)
+
+
+@pytest.mark.parametrize(
+    "said", ["1969-07-20", "0001-01-01", "2201-01-01", "9999-12-31T23:59:59-14:00"]
+)
+def test_a_retirement_at_an_impossible_time_is_refused(said: str) -> None:
+    (bad,) = read(f"algorithm,value,retired_at\nmd5,{A[1]},{said}\n")
+    assert isinstance(bad, Problem)
+
+
 def test_columns_that_are_not_read_are_named() -> None:
     text = f"algorithm,value,severity,colour\nmd5,{A[1]},9,red\n"
-    assert list_files.parse(io.BytesIO(text.encode()), most_rows=9).ignored == (
+    assert list_files.parse(io.BytesIO(text.encode()), most_rows=9, now=NOW).ignored == (
         "severity",
         "colour",
     )
     text = f'{{"algorithm":"md5","value":"{A[1]}","severity":9}}\n'
-    assert list_files.parse(io.BytesIO(text.encode()), most_rows=9).ignored == ("severity",)
+    assert list_files.parse(io.BytesIO(text.encode()), most_rows=9, now=NOW).ignored == (
+        "severity",
+    )
 
 
 # ── In the database ───────────────────────────────────────────────────────────────────────────

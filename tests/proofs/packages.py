@@ -16,7 +16,7 @@ PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 @proof(
-    "Ten forged packages, and two dozen more, all fail the officer's recipe and our script",
+    "Nearly ninety forged packages all fail the officer's recipe and our script",
     quick=True,
 )
 def forged_packages(place: Installation) -> str:

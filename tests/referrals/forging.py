@@ -6,7 +6,10 @@ signing key of ours. Each forgery changes a folder that holds a genuine package 
 
 from __future__ import annotations
 
+import copy
+import gzip
 import hashlib
+import io
 import shutil
 import subprocess
 import tarfile
@@ -31,13 +34,13 @@ from tests.referrals.sealing import (
     signers,
     spec,
     tar_of,
-    with_entry,
 )
 
 SEALED = f"{ID}.tar.age"
 OTHER = "ESC-2026-000124"
 PICTURE = "data/media/EX-0001.bin"
 TAGS = "tagmanifest-sha512.txt"
+NOTHING = hashlib.sha256(b"").hexdigest()
 Forge = Callable[[Path], object]
 
 
@@ -96,7 +99,14 @@ def added(
     name: str, data: bytes = b"planted\n", kind: bytes = tarfile.REGTYPE, link: str = ""
 ) -> Forge:
     """One more entry at the end of the genuine archive."""
-    return lambda folder: seal(folder, with_entry(entry(name, kind, link), data))
+
+    def forge(folder: Path) -> None:
+        info = entry(name, kind, link)
+        info.mode = 0o755 if kind == tarfile.DIRTYPE else 0o644
+        info.size = len(data) if info.isreg() else 0
+        seal(folder, _packed([*_entries(), (info, data)]))
+
+    return forge
 
 
 def _signed_by_a_stranger(folder: Path) -> None:
@@ -176,6 +186,167 @@ def _manifest_line_removed(folder: Path) -> None:
     seal(folder, attack.tar())
 
 
+def _entries() -> list[tuple[tarfile.TarInfo, bytes]]:
+    """Every entry of the genuine archive with its bytes."""
+    with tarfile.open(fileobj=io.BytesIO(tar_of())) as archive:
+        return [
+            (member, archive.extractfile(member).read() if member.isfile() else b"")  # type: ignore[union-attr]
+            for member in archive.getmembers()
+        ]
+
+
+def _packed(entries: list[tuple[tarfile.TarInfo, bytes]]) -> bytes:
+    """Pack as the builder does, as far as these entries allow, with two zero blocks at the end."""
+    tar = raw_tar(entries, form=tarfile.PAX_FORMAT).rstrip(b"\0")
+    return tar + bytes(-len(tar) % 512 + 1024)
+
+
+def _at(entries: list[tuple[tarfile.TarInfo, bytes]], path: str) -> int:
+    return [info.name for info, _content in entries].index(f"{ID}/{path}")
+
+
+def twice(path: str, *, first: bool, name: str = "") -> Forge:
+    """A forged copy of a file stands before or behind the genuine one, as that name or another."""
+
+    def forge(folder: Path) -> None:
+        entries = _entries()
+        place = _at(entries, path)
+        planted = copy.copy(entries[place][0])
+        planted.name = name or planted.name
+        entries.insert(place if first else len(entries), (planted, b"forged\n"))
+        seal(folder, _packed(entries))
+
+    return forge
+
+
+def restated(change: Callable[[tarfile.TarInfo], object], path: str = "") -> Forge:
+    """What the headers say of one file, or of everything, is changed, and not one byte of a file."""
+
+    def forge(folder: Path) -> None:
+        entries = _entries()
+        for info, _content in entries:
+            if not path or info.name == f"{ID}/{path}":
+                change(info)
+        seal(folder, _packed(entries))
+
+    return forge
+
+
+def behind(rest: Callable[[], bytes]) -> Forge:
+    """Something stands behind the end of the genuine archive, where no reader looks."""
+    return lambda folder: seal(folder, tar_of() + rest())
+
+
+def patched(path: str, offset: int, data: bytes) -> Forge:
+    """Bytes of one header, or just behind it, are overwritten, and its checksum fits again."""
+
+    def forge(folder: Path) -> None:
+        tar = bytearray(tar_of())
+        with tarfile.open(fileobj=io.BytesIO(bytes(tar))) as archive:
+            member = archive.getmember(f"{ID}/{path}")
+        tar[member.offset + offset : member.offset + offset + len(data)] = data
+        header = bytearray(tar[member.offset : member.offset + 512])
+        header[148:156] = b" " * 8
+        tar[member.offset + 148 : member.offset + 156] = b"%06o\0 " % sum(header)
+        seal(folder, bytes(tar))
+
+    return forge
+
+
+def _text_in_padding(folder: Path) -> None:
+    """The bytes that fill a file's last block up are not zero."""
+    entries = _entries()
+    size = len(entries[_at(entries, PICTURE)][1])
+    patched(PICTURE, 512 + size, b"forged note")(folder)
+
+
+def _linked_to_its_double(folder: Path) -> None:
+    """A file becomes a hard link to a second, unlisted copy of its own bytes."""
+    entries = _entries()
+    place = _at(entries, PICTURE)
+    genuine, content = entries[place]
+    double = copy.copy(genuine)
+    double.name = f"{ID}/data/media/EX-0000.bin"
+    entries[place] = (entry(genuine.name, tarfile.LNKTYPE, double.name), b"")
+    entries.insert(place, (double, content))
+    seal(folder, _packed(entries))
+
+
+def _appended(path: str, data: bytes) -> Forge:
+    def forge(folder: Path) -> None:
+        attack = Opened.of()
+        attack.files[path] += data
+        seal(folder, attack.tar())
+
+    return forge
+
+
+def _prefixed(path: str, data: bytes) -> Forge:
+    def forge(folder: Path) -> None:
+        attack = Opened.of()
+        attack.files[path] = data + attack.files[path]
+        seal(folder, attack.tar())
+
+    return forge
+
+
+def _double_line(path: str) -> Forge:
+    """A manifest names a file twice."""
+
+    def forge(folder: Path) -> None:
+        attack = Opened.of()
+        attack.files[path] += attack.files[path].splitlines(keepends=True)[0]
+        seal(folder, attack.tar())
+
+    return forge
+
+
+def _only_sha256(folder: Path) -> None:
+    attack = Opened.of()
+    for path in ("manifest-sha512.txt", TAGS, bag.SIGNATURE):
+        del attack.files[path]
+    seal(folder, attack.tar())
+
+
+def _other_order(folder: Path) -> None:
+    entries = _entries()
+    place = _at(entries, PICTURE)
+    entries.append(entries.pop(place))
+    seal(folder, _packed(entries))
+
+
+def _without_folders(folder: Path) -> None:
+    seal(folder, _packed([each for each in _entries() if each[0].isfile()]))
+
+
+def _sparse(folder: Path) -> None:
+    """A PAX header makes a reader unpack the same bytes from a map of holes."""
+    entries = _entries()
+    info, content = entries[_at(entries, PICTURE)]
+    info.pax_headers = {
+        "GNU.sparse.major": "0",
+        "GNU.sparse.minor": "1",
+        "GNU.sparse.size": str(len(content)),
+        "GNU.sparse.numblocks": "1",
+        "GNU.sparse.map": f"0,{len(content)}",
+    }
+    seal(folder, _packed(entries))
+
+
+def sum_line(line: str) -> Forge:
+    """The checksum beside the genuine package says something else."""
+    return lambda folder: (folder / f"{SEALED}.sha256").write_text(line)
+
+
+def _two_sums(folder: Path) -> None:
+    with (folder / f"{SEALED}.sha256").open("a") as stream:
+        stream.write(f"{NOTHING}  /dev/null\n")
+
+
+def _pax(**headers: str) -> Callable[[tarfile.TarInfo], object]:
+    return lambda info: info.pax_headers.update(headers)
+
+
 def _signers_of_a_stranger(folder: Path) -> None:
     """Not a forged package: an officer holds other keys than the sender's."""
     (folder / "allowed_signers").write_text(signers(STRANGER))
@@ -218,6 +389,71 @@ FORGERIES: dict[str, Forge] = {
     "an empty archive": lambda folder: seal(folder, bytes(10240)),
     "a cut ciphertext": _ciphertext_cut,
     "a changed package beside the genuine checksum": _checksum_kept,
+    "a checksum that names another file": sum_line(f"{NOTHING}  /dev/null\n"),
+    "a checksum of two files": _two_sums,
+    "an empty checksum": sum_line(""),
+    "a forged file before the genuine one": twice(PICTURE, first=True),
+    "a forged file behind the genuine one": twice(PICTURE, first=False),
+    "a forged file in other case before the genuine one": twice(
+        PICTURE, first=True, name=f"{ID}/data/media/ex-0001.bin"
+    ),
+    "a forged file with a double slash": twice(
+        PICTURE, first=True, name=f"{ID}//data/media/EX-0001.bin"
+    ),
+    "a forged file through a point": twice(
+        PICTURE, first=True, name=f"{ID}/./data/media/EX-0001.bin"
+    ),
+    "an added empty folder": added(f"{ID}/data/SECRET-DIR", b"", tarfile.DIRTYPE),
+    "an added folder of GNU tar": added(f"{ID}/data/SECRET-DIR", b"", b"D"),
+    "an archive without its folders": _without_folders,
+    "an archive in another order": _other_order,
+    "a name with a line break": added(f"{ID}/data/a\n{ID}/data/b"),
+    "a name that begins with a hyphen": added(f"{ID}/data/-rf"),
+    "a name that ends with a space": added(f"{ID}/data/media/EX-0001.bin "),
+    "an added device": added(f"{ID}/data/zero", b"", tarfile.CHRTYPE),
+    "an added pipe": added(f"{ID}/data/pipe", b"", tarfile.FIFOTYPE),
+    "an added contiguous file": added(f"{ID}/data/evil.txt", b"x", tarfile.CONTTYPE),
+    "a label of a volume": added("SECRET-LABEL", b"", b"V"),
+    "a file that goes on from another volume": added(f"{ID}/data/evil.txt", b"", b"M"),
+    "an entry of a kind that does not exist": added(f"{ID}/data/evil.txt", b"", b"Z"),
+    "a hard link in place of a file": _linked_to_its_double,
+    "a sparse file": _sparse,
+    "a header that says another name": restated(_pax(path=f"{ID}/data/escaped.txt"), PICTURE),
+    "a header that says the same name": restated(_pax(path=f"{ID}/{PICTURE}"), PICTURE),
+    "a header with a comment": restated(_pax(comment="forged note"), PICTURE),
+    "rights of everybody, setuid too": restated(lambda info: setattr(info, "mode", 0o7777)),
+    "a file that can be run": restated(lambda info: setattr(info, "mode", 0o755), PICTURE),
+    "an owner by number": restated(lambda info: setattr(info, "uid", 501), PICTURE),
+    "an owner by name": restated(lambda info: setattr(info, "uname", "forged"), PICTURE),
+    "a group by name": restated(lambda info: setattr(info, "gname", "forged"), PICTURE),
+    "a file with a date": restated(lambda info: setattr(info, "mtime", 1_700_000_000), PICTURE),
+    "text behind a name": patched(PICTURE, 60, b"forged note"),
+    "a target of a link in a file's header": patched(PICTURE, 157, b"forged note"),
+    "text at the end of a header": patched(PICTURE, 500, b"forged note"),
+    "text in the padding of a file": _text_in_padding,
+    "a second archive behind the end": behind(
+        lambda: raw_tar([(entry(f"{ID}/data/evil.txt"), b"x")])
+    ),
+    "a whole second package behind the end": behind(lambda: other().tar()),
+    "blocks of zeros behind the end": behind(lambda: bytes(10240)),
+    "text behind the end": behind(lambda: b"forged note"),
+    "a compressed archive": lambda folder: seal(folder, gzip.compress(tar_of())),
+    "a compressed archive with a second member": lambda folder: seal(
+        folder, gzip.compress(tar_of()) + gzip.compress(b"forged note")
+    ),
+    "a compressed member behind the end": behind(lambda: gzip.compress(b"forged note")),
+    "text behind the signature": _appended(bag.SIGNATURE, b"forged note\n"),
+    "a second signature behind the signature": _appended(
+        bag.SIGNATURE, b"-----BEGIN SSH SIGNATURE-----\n-----END SSH SIGNATURE-----\n"
+    ),
+    "text before the signature": _prefixed(bag.SIGNATURE, b"forged note\n"),
+    "a manifest with a line twice": _double_line("manifest-sha512.txt"),
+    "a list of manifests with a line twice": _double_line("tagmanifest-sha256.txt"),
+    "no list of manifests": removed(TAGS),
+    "no second list of manifests": removed("tagmanifest-sha256.txt"),
+    "no second manifest": removed("manifest-sha256.txt"),
+    "manifests of SHA-256 alone": _only_sha256,
+    "a token of a time that was never asked for": changed(bag.TIMESTAMP, b"forged note"),
 }
 
 

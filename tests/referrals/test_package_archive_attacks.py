@@ -46,9 +46,8 @@ from tests.referrals.sealing import (
         f"{ID}/data/a\\..\\b.txt",
         f"{ID}/data/C:x.txt",
         f"{ID}/data/.hidden",
-        f"{ID}/data/naïve.txt",
         f"{ID}/data/space name.txt",
-        f"{ID}/data/\u202etxt.exe",
+        f"{ID}/data/-rf",
         f"{ID}/data/line\nbreak",
     ],
 )
@@ -56,6 +55,12 @@ def test_an_entry_with_a_dangerous_name_is_refused(name: str, tmp_path: Path) ->
     answer = check_tar(with_entry(entry(name), b"x"), tmp_path)
     assert set(answer.failures) == {"names"}
     assert not (tmp_path / "escaped.txt").exists()
+
+
+@pytest.mark.parametrize("name", [f"{ID}/data/naïve.txt", f"{ID}/data/\u202etxt.exe"])
+def test_a_name_that_needs_an_extended_header_is_refused(name: str, tmp_path: Path) -> None:
+    answer = check_tar(with_entry(entry(name), b"x"), tmp_path)
+    assert "extended header" in answer.failures["archive"]
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,7 @@ def test_the_package_holds_what_the_layout_promises_and_no_more() -> None:
         "data/custody/inclusion.json",
         "data/legal/basis.json",
         "data/documentation/verify_package.py",
+        "data/documentation/contents.txt",
     }
 
 
