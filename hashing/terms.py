@@ -159,7 +159,11 @@ class Matcher(Generic[Key]):
         matches = self._words_in(folded) if self._automaton else []
         if self._phrases:
             matches += self._phrases_in(folded)
-            if not folded.original.isascii() and any(each in folded.original for each in _BREAKS):
+            if (
+                Step.CASE in self._steps
+                and not folded.original.isascii()
+                and any(each in folded.original for each in _BREAKS)
+            ):
                 matches = list(dict.fromkeys([*matches, *self._broken_phrases(folded.original)]))
             if self._plain is not None and not _SIGNS.isdisjoint(folded.original):
                 matches = list(dict.fromkeys([*matches, *self._plain.find(folded.original)]))
@@ -215,8 +219,7 @@ class Matcher(Generic[Key]):
             matches += [
                 Match(each.listed.key, *folded.span(start, end))
                 for each in some
-                if each.cuts <= apart
-                and (hard if Step.CASE in self._steps else apart) <= each.cuts
+                if hard <= each.cuts <= apart
                 and self._stands(
                     each.listed, folded, start, end, begins=begins, ends=ends, written=written
                 )

@@ -28,6 +28,7 @@ TAG_FILES = (
 DECLARATION = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 # Bytes of a header that are not zero, beside those of the path: the recipe of an officer counts them.
 HEADER_BYTES = 58
+_LARGE = 1 << 33  # bytes; eleven octal digits end here
 FILE_MODE = 0o644
 DIRECTORY_MODE = 0o755
 
@@ -171,7 +172,25 @@ def _header(path: str, size: int, kind: bytes, mode: int) -> bytes:
     info.size, info.type, info.mode = size, kind, mode
     info.mtime = info.uid = info.gid = 0
     info.uname = info.gname = ""
-    return info.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
+    if size < _LARGE:
+        return info.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
+    # ustar has no number so large. This spelling of it, GNU tar's, is read by every tar, and needs no further header.
+    info.size = 0
+    header = bytearray(info.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict"))
+    header[124:136] = _large(size)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+def header_bytes_more(sizes: Iterable[int]) -> int:
+    """Return by how much the headers of files of these sizes differ from `HEADER_BYTES` each."""
+    digits = 11
+    return sum(12 - _large(size).count(0) - digits for size in sizes if size >= _LARGE)
+
+
+def _large(size: int) -> bytes:
+    return b"\x80" + size.to_bytes(11, "big")
 
 
 def _lines(digests: dict[str, str]) -> bytes:

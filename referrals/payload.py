@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from referrals import metadata
+from referrals import bag, metadata
 from referrals.custody import export_chain, export_inclusion, export_lines, utc_text
 from referrals.metadata import as_json, known, time_text
 from referrals.recipe import recipe
@@ -135,6 +135,7 @@ def _steps(spec: PackageSpec) -> str:
         principal=spec.signer.principal,
         namespace=spec.namespace,
         timestamped=spec.timestamp is not None,
+        header_bytes_more=bag.header_bytes_more(exhibit.size for exhibit in spec.exhibits),
     )
 
 

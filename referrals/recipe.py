@@ -39,7 +39,7 @@ sha512sum -c tagmanifest-sha512.txt || no "a manifest was changed"
 sha512sum -c manifest-sha512.txt > ../checked.txt || no "a file was changed or is missing (checked.txt names it)"
 sha256sum $(cut -c131- tagmanifest-sha512.txt) | cmp - tagmanifest-sha256.txt || no "tagmanifest-sha256.txt was changed"
 tar -tf ../p.tar | cmp - data/documentation/contents.txt || no "the archive holds a name twice, or one that the sender did not list"
-test $(tr -d '\000' < ../p.tar | wc -c) -eq $(($(find . -type f -exec cat {} + | tr -d '\000' | wc -c) + $(tar -tf ../p.tar | tr -d '\n' | wc -c) + @header_bytes * $(tar -tf ../p.tar | wc -l))) || no "the archive hides something behind or between its files"
+test $(tr -d '\000' < ../p.tar | wc -c) -eq $(($(find . -type f -exec cat {} + | tr -d '\000' | wc -c) + $(tar -tf ../p.tar | tr -d '\n' | wc -c) + @header_bytes * $(tar -tf ../p.tar | wc -l)@more)) || no "the archive hides something behind or between its files"
 test $(wc -c < ../p.tar) -eq $((512 * ($(find . -type f -exec wc -c {} + | awk '$2 != "total" { blocks += int(($1 + 511) / 512) } END { print blocks }') + $(tar -tf ../p.tar | wc -l) + 2))) || no "the archive does not end where its files end"
 @time
 echo "VERIFIED: @package is complete, unchanged and signed by @principal"
@@ -64,11 +64,13 @@ def recipe(
     identity: str = "our-agency.key",
     allowed_signers: str = "allowed_signers",
     timestamped: bool = False,
+    header_bytes_more: int = 0,
 ) -> str:
     """Return the commands for one package, one step a line, ending with a line end.
 
     ``identity`` and ``allowed_signers`` are names of files beside the package, and so is ``tsa-ca.pem`` for a
-    package with a token of a time authority (``timestamped``).
+    package with a token of a time authority (``timestamped``). ``header_bytes_more`` is what the headers of very large files have beyond others
+    (`bag.header_bytes_more`).
     """
     # Longer names first: "@package" must not eat the beginning of another one.
     values = {
@@ -79,6 +81,7 @@ def recipe(
         "@identity": identity,
         "@signature_size": str(sshsig.armoured_size(namespace)),
         "@header_bytes": str(bag.HEADER_BYTES),
+        "@more": f" + {header_bytes_more}" if header_bytes_more else "",
         "@package": package,
     }
     text = _STEPS.lstrip()

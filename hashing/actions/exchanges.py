@@ -271,7 +271,7 @@ def take_page(exchange: Exchange, run: ExchangeRun, page: Page) -> bool:
         hash_list,
         [id_ for id_ in good if id_ not in unsure],
         keep=good,
-        keep_of=_runs_of_fetch(known, run),
+        keep_of=run.runs_of_fetch(),
     )
     if page.is_whole:
         old = known.records.exclude(run=run).values_list("remote_id", flat=True).distinct()
@@ -378,13 +378,6 @@ def _withdraw(
     return HashEntry.objects.filter(pk__in=entries - held, retired_at=None).update(
         retired_at=Now(), retired_reason=_reason(exchange), list_version=hash_list.version
     )
-
-
-def _runs_of_fetch(exchange: Exchange, run: ExchangeRun) -> set[int | None]:
-    """Return this run and those before it that were cut off and that it goes on for."""
-    runs = ExchangeRun.objects.filter(exchange=exchange, pk__lte=run.pk)
-    whole = runs.filter(is_cut=False).order_by("-pk").values_list("pk", flat=True).first()
-    return {*runs.filter(pk__gt=whole or 0).values_list("pk", flat=True)}
 
 
 def _reason(exchange: Exchange) -> str:

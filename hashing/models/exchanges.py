@@ -84,6 +84,12 @@ class ExchangeRun(models.Model):
     problem = models.CharField(max_length=300, blank=True)
     rejected_sample = models.JSONField(default=list)
 
+    def runs_of_fetch(self) -> set[int | None]:
+        """Return this run and those before it that were cut off and that it goes on for."""
+        runs = ExchangeRun.objects.filter(exchange=self.exchange_id, pk__lte=self.pk)
+        whole = runs.filter(is_cut=False).order_by("-pk").values_list("pk", flat=True).first()
+        return {*runs.filter(pk__gt=whole or 0).values_list("pk", flat=True)}
+
 
 class ExchangeRecord(models.Model):
     """What one record of an exchange put on the list. A record may hold several digests."""

@@ -222,7 +222,7 @@ def tar_members(stream: BinaryIO) -> Iterator[Member]:
                 f"The archive holds {_kind(kind)} ({_shown(path)}). "
                 "A package holds only files and folders.",
             )
-        size = _octal(header[124:136])
+        size = _number(header[124:136])
         is_folder = kind == b"5"
         if is_folder and size:
             raise Refused("archive", f"The folder {_shown(path)} claims to have content.")
@@ -309,7 +309,7 @@ def _header(name: bytes, size: int, *, is_folder: bool) -> bytes:
             name.ljust(100, b"\0"),
             b"0000755\0" if is_folder else b"0000644\0",
             b"0000000\0" * 2,
-            b"%011o\0" % size,
+            b"%011o\0" % size if size < 1 << 33 else b"\x80" + size.to_bytes(11, "big"),
             b"%011o\0" % 0,
             b" " * 8,
             b"5" if is_folder else b"0",
@@ -321,7 +321,10 @@ def _header(name: bytes, size: int, *, is_folder: bool) -> bytes:
     return header[:148] + b"%06o\0 " % sum(header) + header[156:]
 
 
-def _octal(field: bytes) -> int:
+def _number(field: bytes) -> int:
+    """Octal digits; for a file of 8 GiB and more 128 and eleven bytes, as every tar reads it."""
+    if field[:1] == b"\x80":
+        return int.from_bytes(field[1:], "big")
     text = field.split(b"\0", 1)[0].strip()
     if not re.fullmatch(rb"[0-7]{0,12}", text):
         raise Refused("archive", "The archive has a header that a package never has.")
@@ -497,9 +500,9 @@ def _verify(path: str, options: Options, report: Report) -> None:
     report.add("archive", GREEN, "The package holds only plain files under one folder.")
     info = _check_structure(content, report)
     _check_manifests(content, report)
-    _check_contents(content, is_unpacked=os.path.isdir(path))
     namespace_domain = _check_signature(content, info, options, report)
     _check_identity(content, info, path, report)
+    _check_contents(content, is_unpacked=os.path.isdir(path))
     _check_exhibits(content, report)
     _check_custody(content, namespace_domain, options, report)
     _check_recipient(info, options, report)

@@ -102,7 +102,6 @@ def added(
 
     def forge(folder: Path) -> None:
         info = entry(name, kind, link)
-        info.mode = 0o755 if kind == tarfile.DIRTYPE else 0o644
         info.size = len(data) if info.isreg() else 0
         seal(folder, _packed([*_entries(), (info, data)]))
 

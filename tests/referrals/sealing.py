@@ -212,7 +212,8 @@ def with_entry(info: tarfile.TarInfo, content: bytes = b"") -> bytes:
     """A genuine package with one more entry at the end of its tar."""
     genuine = tar_of().rstrip(b"\0")
     genuine += bytes(-len(genuine) % 512)
-    return genuine + raw_tar([(info, content)], form=tarfile.PAX_FORMAT)
+    whole = (genuine + raw_tar([(info, content)], form=tarfile.PAX_FORMAT)).rstrip(b"\0")
+    return whole + bytes(-len(whole) % 512 + 1024)
 
 
 def signers(
@@ -287,6 +288,7 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.T
     """One entry of a tar."""
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, link
+    info.mode = bag.DIRECTORY_MODE if kind == tarfile.DIRTYPE else bag.FILE_MODE
     return info
 
 

@@ -158,7 +158,7 @@ class _Counting(io.RawIOBase):
 
 def test_an_archive_beyond_its_payload_oxum_is_stopped_at_the_stated_size() -> None:
     genuine = tar_of()
-    end = genuine.index(f"{ID}/data/media/EX-0001.bin".encode())
+    end = genuine.index(f"{ID}/data/media/EX-0001.bin\0".encode())
     bomb = entry(f"{ID}/data/media/EX-0001.bin")
     bomb.size = 1 << 28
     stream = _Counting(genuine[:end] + bomb.tobuf(tarfile.PAX_FORMAT), filler=1 << 28)
