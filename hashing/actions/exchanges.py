@@ -394,9 +394,7 @@ def end_fetch(
     is_cut: bool = False,
     actor: Actor = audit.SYSTEM,
 ) -> None:
-    """Record how a fetch ended and when the next one is due: by schedule, or after a growing pause.
-
-    One with a problem, or that ``is_cut``, has not reached the end of what there was.
+    """Record how a fetch ended (``is_cut``: before the end), and when the next is due: by schedule, or after a growing pause.
 
     Not before ``wait`` seconds: the exchange asked for it.
     """

@@ -189,7 +189,7 @@ def _entries() -> list[tuple[tarfile.TarInfo, bytes]]:
     """Every entry of the genuine archive with its bytes."""
     with tarfile.open(fileobj=io.BytesIO(tar_of())) as archive:
         return [
-            (member, archive.extractfile(member).read() if member.isfile() else b"")  # type: ignore[union-attr]
+            (member, archive.extractfile(member).read() if member.isfile() else b"")
             for member in archive.getmembers()
         ]
 
@@ -343,7 +343,7 @@ def _two_sums(folder: Path) -> None:
 
 
 def _pax(**headers: str) -> Callable[[tarfile.TarInfo], object]:
-    return lambda info: info.pax_headers.update(headers)
+    return lambda info: setattr(info, "pax_headers", headers)
 
 
 def _signers_of_a_stranger(folder: Path) -> None:

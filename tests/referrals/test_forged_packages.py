@@ -54,7 +54,9 @@ def test_a_genuine_package_passes_with_the_tools_of_a_small_system(folder: Path,
     for name in (*TOOLS, "sh") if busybox else ():
         own = name in ("age", "ssh-keygen")
         (folder / "tools").mkdir(exist_ok=True)
-        (folder / "tools" / name).symlink_to(shutil.which(name, path=path) if own else busybox)
+        (folder / "tools" / name).symlink_to(
+            str((shutil.which(name, path=path) if own else None) or busybox)
+        )
     path = str(folder / "tools") if busybox else path
     done = followed(folder, steps(), path=path, shell=f"{path}/sh" if busybox else "sh")
     assert done.returncode == 0, done.stdout + done.stderr
