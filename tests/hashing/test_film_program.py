@@ -83,11 +83,16 @@ def test_a_film_that_becomes_interlaced_on_its_way_is_seen_whole() -> None:
 @pytest.mark.usefixtures("switched_on")
 def test_frames_that_an_edit_list_leaves_out_are_seen_by_it_too() -> None:
     film = enclosed.trimmed(77, 31)
-    looked = {
-        "demuxer": "mov", "longest": 60, "most": 100, "pixels": 10**7, "seconds": 60,
-        "memory": 2 << 30, "keep": lambda grey: digests.of_frame(0, grey, ("pdq",)).pdq,
-    }  # fmt: skip
-    seen = film_program.watch(film, **looked).looks  # type: ignore[arg-type]
+    seen = film_program.watch(
+        film,
+        demuxer="mov",
+        longest=60,
+        most=100,
+        pixels=10**7,
+        seconds=60,
+        memory=2 << 30,
+        keep=lambda grey: digests.of_frame(0, grey, ("pdq",)).pdq,
+    ).looks
     twin = videos.watch(film, every=0.25)
     assert len(seen) == len(twin.frames) == 12
     for (at, value), frame in zip(seen, twin.frames, strict=True):
