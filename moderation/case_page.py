@@ -43,7 +43,8 @@ from moderation.models import (
 )
 from moderation.timeline import timeline
 from moderation.windows import Window, window
-from reports.models import Item, Report
+from reports.access import former_memberships
+from reports.models import Account, Item, Report
 
 MOST_REPORTS = 100
 MOST_REASONS = 100
@@ -207,6 +208,10 @@ def _reports(case: Case, part: Window) -> list[Report]:
     ]
 
 
+def _groups_left(account: Account) -> int:
+    return former_memberships().filter(account=account).values("group").distinct().count()
+
+
 def _subject_facts(case: Case) -> list[tuple[str, Any]]:
     if account := case.account:
         return [
@@ -220,7 +225,7 @@ def _subject_facts(case: Case) -> list[tuple[str, Any]]:
             ("Known since", _day(account.first_seen_at)),
             ("Reports about it", account.reports.count()),
             ("Member of groups", account.memberships.filter(left_at=None).count()),
-            ("Groups it left", account.memberships.exclude(left_at=None).count()),
+            ("Groups it left", _groups_left(account)),
         ]
     group = case.group
     if group is None:  # The constraint case_has_one_subject leaves no such row.

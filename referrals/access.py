@@ -22,6 +22,7 @@ from moderation.viewing import Look
 from referrals.actions.steps import reasons_against
 from referrals.describing.groups import groups_of
 from referrals.models import Exhibit, Package, Recipient, RecipientKey, Referral, ReferralState
+from reports.access import former_memberships
 from reports.models import AccountIdentifier, Group, IpEvent, Membership, Report
 
 TABS = {
@@ -227,10 +228,14 @@ def known_of(accounts: Sequence[UUID]) -> dict[UUID, Known]:
         found = rows.filter(account__in=accounts).order_by().values_list("account")
         return dict(found.annotate(Count("pk")))
 
+    def counted_groups(rows: QuerySet[Membership]) -> dict[UUID, int]:
+        found = rows.filter(account__in=accounts).order_by().values_list("account")
+        return dict(found.annotate(Count("group", distinct=True)))
+
     identifiers = counted(AccountIdentifier.objects.all())
     events = counted(IpEvent.objects.all())
-    groups = counted(Membership.objects.filter(left_at=None))
-    left = counted(Membership.objects.exclude(left_at=None))
+    groups = counted_groups(Membership.objects.filter(left_at=None))
+    left = counted_groups(former_memberships())
     return {
         key: Known(*(numbers.get(key, 0) for numbers in (identifiers, events, groups, left)))
         for key in accounts
@@ -251,8 +256,11 @@ def groups_in(referral: Referral) -> QuerySet[Group]:
 
 def members_in(referral: Referral) -> tuple[int, int]:
     """Return how many members of the case's own group are known, and how many who left it."""
-    rows = Membership.objects.filter(group=referral.case.group_id)
-    return rows.filter(left_at=None).count(), rows.exclude(left_at=None).count()
+    group = referral.case.group_id
+    return (
+        Membership.objects.filter(group=group, left_at=None).count(),
+        former_memberships().filter(group=group).values("account").distinct().count(),
+    )
 
 
 def page_without_part(referral: Referral, *, lines: int) -> int:

@@ -267,7 +267,7 @@ def groups(spec: PackageSpec) -> dict[str, Any]:
     return {
         "package": spec.package_id,
         "earlier": _HISTORY,
-        "members": "Whoever has left_at is no member any more.",
+        "members": "One entry for each stay. One with left_at has ended; who came back has another entry.",
         "groups": [_group(group) for group in spec.groups],
     }
 

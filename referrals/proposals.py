@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db.models import F
+
 from moderation.models import Case
 from referrals.models import AccountRole, Referral
 from reports.models import Membership
@@ -45,7 +47,9 @@ def places(case: Case, accounts: Sequence[UUID]) -> dict[UUID, str]:
     if case.group_id is None:
         return {}
     rows = Membership.objects.filter(group=case.group_id, account__in=accounts)
-    return {row.account_id: place_words(row) for row in rows}
+    # The last stay of each; the one that goes on comes last.
+    last = rows.order_by("account", F("left_at").asc(nulls_last=True), "pk")
+    return {row.account_id: place_words(row) for row in last}
 
 
 def place_words(place: Membership) -> str:

@@ -6,7 +6,7 @@ import uuid
 from enum import Enum
 from typing import Any
 
-from django.db.models import Count, Max, Prefetch, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import Http404
 
@@ -22,6 +22,7 @@ from reports.models import (
     ApiKey,
     Group,
     Item,
+    Membership,
     Report,
     Source,
     SourceKind,
@@ -245,3 +246,11 @@ def get_key_for(user: User, source: Source, id: uuid.UUID) -> ApiKey:
 def may_have_keys(source: Source) -> bool:
     """Return whether a source is a machine's; reports of the staff source come from people."""
     return source.kind != SourceKind.STAFF
+
+
+def former_memberships() -> QuerySet[Membership]:
+    """Return the stays that ended of accounts that did not come back; there may be several of one account in a group."""
+    present = Membership.objects.filter(
+        account=OuterRef("account"), group=OuterRef("group"), left_at=None
+    )
+    return Membership.objects.filter(~Exists(present), left_at__isnull=False)

@@ -199,7 +199,7 @@ class Group(models.Model):
 
 
 class Membership(models.Model):
-    """An account's place in a group."""
+    """One stay of an account in a group. Whoever came back has another row."""
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="memberships")
     group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="memberships")
@@ -210,7 +210,9 @@ class Membership(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["account", "group"], name="one_membership_each")
+            models.UniqueConstraint(
+                fields=["account", "group"], condition=Q(left_at=None), name="one_stay_that_goes_on"
+            )
         ]
 
 

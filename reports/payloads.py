@@ -292,12 +292,23 @@ class GroupPayload(Shape):
 
 
 class MembershipPayload(Shape):
-    """An account's place in a group; ``left_at`` says that it left."""
+    """An account's place in a group; ``left_at`` says that it left. What is left out stays as it is.
+
+    Whoever is named again after leaving has come back: the earlier stay is kept beside the new one.
+    """
 
     account: ExternalId
-    role: Literal["owner", "admin", "member"] = "member"
+    role: Literal["owner", "admin", "member"] | None = Field(
+        None, description="Left out of a member who is new: `member`."
+    )
     joined_at: Instant | None = None
     left_at: Instant | None = None
+
+    @model_validator(mode="after")
+    def _left_after_joining(self) -> MembershipPayload:
+        if self.joined_at and self.left_at and self.left_at < self.joined_at:
+            raise ValueError("left_at lies before joined_at")
+        return self
 
 
 class MembersPayload(Shape):

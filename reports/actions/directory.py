@@ -38,6 +38,7 @@ from reports.payloads import (
     MembershipPayload,
     MembersPayload,
 )
+from reports.stays import MEMBER, Told, stay_meant
 
 
 def stub_accounts(external_ids: Iterable[str]) -> dict[str, Account]:
@@ -156,57 +157,65 @@ def upsert_memberships(
     members: list[MembershipPayload] | MembersPayload,
     actor: Actor,
 ) -> int:
-    """Add or change members of a group; return how many were named. Others stay as they are.
+    """Add or change members of a group; return how many accounts were named. Others stay as they are.
 
-    Unknown accounts and an unknown group are created without details. Of an account named twice the
-    last mention counts.
+    What is left out of a member stays too; whoever comes back gets another stay (``reports.stays``). Unknown accounts
+    and an unknown group are created without details. Of an account named twice each mention counts, in their order.
     """
     _check_own_platform(source)
     listed = members.members if isinstance(members, MembersPayload) else members
-    by_account = {member.account: member for member in listed}
     stub_group(external_id)
-    accounts = stub_accounts(by_account)
+    accounts = stub_accounts(member.account for member in listed)
     group = Group.objects.select_for_update(no_key=True).get(external_id=external_id)
-    before = {
-        row.account_id: row
-        for row in Membership.objects.filter(group=group, account__in=list(accounts.values()))
-    }
-    changed = {}
-    for name, member in sorted(by_account.items()):
-        old = before.get(accounts[name].pk)
-        fields = {
-            field: [getattr(old, field), getattr(member, field)]
-            for field in ("role", "joined_at", "left_at")
-            if old is not None and getattr(old, field) != getattr(member, field)
-        }
-        if fields:
-            changed[str(accounts[name].pk)] = fields
-    Membership.objects.bulk_create(
-        [
-            Membership(
-                account=accounts[name],
+    stays: dict[UUID, list[Membership]] = {account.pk: [] for account in accounts.values()}
+    for row in Membership.objects.filter(group=group, account__in=list(stays)).order_by("pk"):
+        stays[row.account_id].append(row)
+    changed: dict[str, dict[str, list[Any]]] = {}
+    new: list[Membership] = []
+    touched: dict[int, Membership] = {}
+    for member in listed:
+        account = accounts[member.account]
+        told = Told(member.role, member.joined_at, member.left_at)
+        stay = stay_meant(stays[account.pk], told)
+        if stay is None:
+            stay = Membership(
+                account=account,
                 group=group,
-                role=member.role,
-                joined_at=member.joined_at,
-                left_at=member.left_at,
+                role=told.role or MEMBER,
+                joined_at=told.joined_at,
+                left_at=told.left_at,
             )
-            for name, member in sorted(by_account.items())
-        ],
-        update_conflicts=True,
-        unique_fields=["account", "group"],
-        update_fields=["role", "joined_at", "left_at", "updated_at"],
+            stays[account.pk].append(stay)
+            new.append(stay)
+            continue
+        for field in ("role", "joined_at", "left_at"):
+            value, before = getattr(told, field), getattr(stay, field)
+            if value is None or value == before:
+                continue
+            setattr(stay, field, value)
+            if stay.pk is not None:
+                fields = changed.setdefault(str(account.pk), {})
+                fields[field] = [fields.get(field, [before])[0], value]
+                touched[stay.pk] = stay
+    for row in touched.values():
+        row.updated_at = Now()
+    Membership.objects.bulk_update(
+        touched.values(), ["role", "joined_at", "left_at", "updated_at"], batch_size=1000
     )
-    note_changes(groups=[group])
+    Membership.objects.bulk_create(new, batch_size=1000)
+    if touched or new:
+        note_changes(groups=[group])
     audit.record(
         AuditEvent.MEMBERS_UPSERTED,
         actor=actor,
         subject=group,
         chain=intake_chain(source),
         source=source.pk,
-        members=len(by_account),
+        members=len(accounts),
+        new=len(new),
         changed=changed,
     )
-    return len(by_account)
+    return len(accounts)
 
 
 def _check_own_platform(source: Source) -> None:
