@@ -24,7 +24,7 @@ from moderation.models import Case, CaseItem, Preview, PreviewState, RevealPurpo
 from moderation.things import reports_of, things_of
 from moderation.viewing import Look, Seen, most_seen, seen_in_words
 from moderation.windows import Window, window
-from reports.models import Item, ItemKind, ScanState
+from reports.models import Item, ItemKind, ItemRole, ScanState
 
 MOST_CARDS = 200
 REPORTS_NAMED = 12
@@ -167,7 +167,7 @@ def _card(
         position=position,
         total=part.total,
         kind=ICONS[item.kind],
-        title=item.get_surface_display(),
+        title=_title(item),
         reason=flags[0].summary if flags else _unflagged(item),
         description=_description(item, preview, length, times),
         flags=flags,
@@ -199,6 +199,11 @@ def _card(
     return card
 
 
+def _title(item: Item) -> str:
+    surface = item.get_surface_display()
+    return f"{surface} (context)" if item.role == ItemRole.CONTEXT else surface
+
+
 def _unflagged(item: Item) -> str:
     if item.scan_state == ScanState.WAITING:
         return "Its scan has not finished yet"
@@ -222,6 +227,8 @@ def _description(item: Item, preview: Preview | None, length: int, times: int) -
 
 def _facts(item: Item, digests: list[tuple[str, str]], reports: list[int]) -> list[tuple[str, Any]]:
     facts: list[tuple[str, Any]] = []
+    if item.role == ItemRole.CONTEXT:
+        facts.append(("Part", "Context: not what was reported, and never ordered removed"))
     if item.sender is not None:
         facts.append(
             (

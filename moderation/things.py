@@ -15,7 +15,7 @@ from django.db.models import Count, F, Q, QuerySet, When, Window
 from django.db.models.functions import MD5, FirstValue, RowNumber
 
 from moderation.models import Case, CaseItem
-from reports.models import ItemKind
+from reports.choices import ItemKind, ItemRole
 
 _SAME: list[Any] = [
     *(F(f"item__{field}") for field in ("external_id", "surface", "kind", "blob")),
@@ -26,14 +26,18 @@ _SAME: list[Any] = [
     When_(When(item__external_id="", then=F("item__content_at"))),
     When_(When(item__external_id="", item__kind=ItemKind.TEXT, then=F("item__pk"))),
 ]
-ORDER = ("position", "pk")
+ORDER = ("-item__role", "position", "pk")
+"""What is reported comes before the same thing as context of another report."""
 
 
-def things_of(case: Case, *, without_texts: bool = False) -> QuerySet[CaseItem]:
-    """Return the first case item of each thing of a case, with ``times``: how many items are this thing."""
+def things_of(case: Case, *, to_remove: bool = False) -> QuerySet[CaseItem]:
+    """Return the first case item of each thing of a case, with ``times``: how many items are this thing.
+
+    ``to_remove`` leaves out texts and what is context in every report: that may be the victim's own.
+    """
     rows = CaseItem.objects.filter(case=case)
-    if without_texts:
-        rows = rows.exclude(item__kind=ItemKind.TEXT)
+    if to_remove:
+        rows = rows.filter(item__role=ItemRole.REPORTED).exclude(item__kind=ItemKind.TEXT)
     return rows.annotate(
         nth=Window(RowNumber(), partition_by=_SAME, order_by=ORDER),
         times=Window(Count("pk"), partition_by=_SAME),

@@ -207,6 +207,7 @@ def exhibit(found: Exhibit, words: Words) -> dict[str, Any]:
             ("Original name", words(found.original_name)),
             ("Type and size", f"{words(found.media_type)}, {found.size:,} bytes"),
             ("Surface", words(found.surface)),
+            ("Part", words(found.role)),
             ("Platform's id", words(found.platform_id)),
             ("Account", words(found.account_id)),
             ("Group", words(found.group_id)),

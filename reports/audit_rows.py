@@ -55,6 +55,7 @@ def _facts_of_item(item: Item) -> dict[str, Any]:
         "sender_id",
         "external_id",
         "surface",
+        "role",
         "kind",
         "original_name",
         "source_url",

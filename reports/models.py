@@ -9,21 +9,44 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now, Upper
 
+from reports.choices import (
+    NOT_SENT,
+    IdentifierKind,
+    ItemKind,
+    ItemRole,
+    RouteState,
+    ScanState,
+    Scope,
+    SourceKind,
+    Surface,
+    TrustLevel,
+)
 
-class TrustLevel(models.TextChoices):
-    """How far a source's word goes in routing."""
-
-    STANDARD = "standard", "Standard"
-    TRUSTED = "trusted", "Trusted flagger"
-    INTERNAL = "internal", "Internal"
-
-
-class SourceKind(models.TextChoices):
-    PLATFORM = "platform", "Platform API"
-    TRUSTED_FLAGGER = "trusted_flagger", "Trusted flagger"
-    USER_REPORTS = "user_reports", "User reports"
-    PROACTIVE_SCAN = "proactive_scan", "Proactive scan"
-    STAFF = "staff", "Entered by staff"
+__all__ = [
+    "NOT_SENT",
+    "Account",
+    "AccountIdentifier",
+    "ApiKey",
+    "Group",
+    "GroupLink",
+    "IdempotencyRecord",
+    "IdentifierKind",
+    "IpEvent",
+    "Item",
+    "ItemKind",
+    "ItemRole",
+    "Membership",
+    "Report",
+    "RouteState",
+    "ScanState",
+    "Scope",
+    "Source",
+    "SourceKind",
+    "SubjectChange",
+    "Surface",
+    "TrustLevel",
+    "Upload",
+]
 
 
 class Source(models.Model):
@@ -50,16 +73,6 @@ class Source(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-
-class Scope(models.TextChoices):
-    REPORTS_WRITE = "reports:write", "Submit reports"
-    DIRECTORY_WRITE = "directory:write", "Write accounts, groups and memberships"
-    SCANS_WRITE = "scans:write", "Submit items to scan"
-    MEDIA_WRITE = "media:write", "Upload media"
-    STATUS_READ = "status:read", "Read the status of own submissions"
-    MATCH = "match:read", "Hash and match without making a case"
-    LINKS_WRITE = "links:write", "Import invite links found elsewhere"
 
 
 class ApiKey(models.Model):
@@ -112,14 +125,6 @@ class Account(models.Model):
 
     def __str__(self) -> str:
         return self.username or self.external_id
-
-
-class IdentifierKind(models.TextChoices):
-    PHONE = "phone", "Phone number"
-    EMAIL = "email", "E-mail address"
-    DEVICE = "device", "Device"
-    PROFILE_URL = "profile_url", "Profile address"
-    OTHER = "other", "Other"
 
 
 class AccountIdentifier(models.Model):
@@ -214,47 +219,6 @@ class Membership(models.Model):
                 fields=["account", "group"], condition=Q(left_at=None), name="one_stay_that_goes_on"
             )
         ]
-
-
-class Surface(models.TextChoices):
-    """Where on the platform an item stood."""
-
-    PROFILE_PHOTO = "profile_photo", "Profile photo"
-    PROFILE_NAME = "profile_name", "Profile name"
-    PROFILE_TEXT = "profile_text", "Profile text"
-    GROUP_PHOTO = "group_photo", "Group photo"
-    GROUP_NAME = "group_name", "Group name"
-    GROUP_DESCRIPTION = "group_description", "Group description"
-    REPORTED_MESSAGE = "reported_message", "Reported message"
-    INVITE_LINK = "invite_link", "Invite link"
-    REPORT_DESCRIPTION = "report_description", "What a reporter wrote"
-
-
-NOT_SENT = frozenset({Surface.REPORT_DESCRIPTION})
-"""Surfaces that no sender names: a report's description becomes such an item when the report is taken."""
-
-
-class ItemKind(models.TextChoices):
-    TEXT = "text", "Text"
-    IMAGE = "image", "Image"
-    VIDEO = "video", "Video"
-    OTHER = "other", "Other file"
-
-
-class ScanState(models.TextChoices):
-    WAITING = "waiting", "Waiting for scan"
-    SCANNED = "scanned", "Scanned"
-    PARTLY = "partly", "Partly scanned"
-    NOT_SCANNED = "not_scanned", "Not scanned"
-    FAILED = "failed", "Could not scan"
-
-
-class RouteState(models.TextChoices):
-    NOT_YET = "not_yet", "Not yet scanned"
-    WAITING = "waiting", "Waiting for routing"
-    ROUTED = "routed", "Routed to a case"
-    CLEAR = "clear", "No case needed"
-    FAILED = "failed", "Routing failed"
 
 
 class Report(models.Model):
@@ -352,6 +316,9 @@ class Item(models.Model):
     )
     external_id = models.CharField(max_length=200, blank=True)
     surface = models.CharField(max_length=20, choices=Surface.choices)
+    role = models.CharField(
+        max_length=8, choices=ItemRole.choices, default=ItemRole.REPORTED, db_default="reported"
+    )
     kind = models.CharField(max_length=8, choices=ItemKind.choices)
     text = models.TextField(blank=True)
     blob = models.ForeignKey(

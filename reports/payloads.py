@@ -29,7 +29,7 @@ from pydantic import (
     model_validator,
 )
 
-from reports.models import IdentifierKind, Surface
+from reports.choices import IdentifierKind, ItemRole, Surface
 
 MAX_ITEMS = 200
 MAX_TEXT = 100_000
@@ -188,7 +188,13 @@ class Content(Shape):
 
 
 class ItemPayload(Content):
-    """One piece of evidence in a report."""
+    """One piece of content in a report: what is reported, or what helps to understand it."""
+
+    role: Literal[ItemRole.REPORTED, ItemRole.CONTEXT] | None = Field(
+        None,
+        description="`context` is shown beside what is `reported` and is never ordered removed. Left out: what "
+        "the reporter's own account sent about another one is context, everything else is reported.",
+    )
 
 
 class ReportPayload(Shape):

@@ -30,7 +30,7 @@ def record_verdicts(
 
     Safe to repeat. A later decision about the same item adds a row; the newest one counts. Cannot be
     undone, only followed by another decision. What a reporter wrote is a claim about content and no example
-    of it: nothing is recorded for it.
+    of it: nothing is recorded for it. Context, which may be the victim's own, is left out by the caller.
     """
     rows = [
         Verdict(item=item, decision=decision, is_violation=is_violation, category=category)

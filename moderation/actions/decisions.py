@@ -40,7 +40,7 @@ from moderation.models import (
     Verb,
 )
 from moderation.things import things_of
-from reports.models import Item, ItemKind, Report, RouteState
+from reports.models import Item, ItemRole, Report, RouteState
 
 AT_ONCE = 1000
 """Orders that one statement keeps ready: removal names every piece of media of a case."""
@@ -240,7 +240,7 @@ def publish_decision(decision: Decision, *, actor: Actor = SYSTEM) -> bool:
     late_reports, late_items = _route_again(case, since=decision.case_version)
     judged = case.case_items.filter(case_version__lte=decision.case_version)
     record_verdicts(
-        [row.item for row in judged.select_related("item")],
+        [row.item for row in judged.select_related("item") if row.item.role == ItemRole.REPORTED],
         decision=decision.pk,
         is_violation=decision.outcome != Outcome.NOT_VIOLATING,
         category=case.category,
@@ -317,12 +317,12 @@ def changes_since(case: Case, version: int) -> list[str]:
 
 def has_media(case: Case) -> bool:
     """Return whether a case holds anything that the platform could remove as media."""
-    return Item.objects.filter(case_items__case=case).exclude(kind=ItemKind.TEXT).exists()
+    return things_of(case, to_remove=True).exists()
 
 
 def _media_of(case: Case) -> list[Item]:
     """Return what the platform could remove: each thing once, however many reports name it."""
-    firsts = things_of(case, without_texts=True).values("item")
+    firsts = things_of(case, to_remove=True).values("item")
     return list(Item.objects.filter(pk__in=firsts).order_by("received_at", "pk"))
 
 

@@ -48,7 +48,7 @@ def queue_deliveries(enforcement: Enforcement, *, actor: Actor = SYSTEM) -> list
     enforcement = (
         Enforcement.objects.select_for_update(of=("self",))
         .select_related("decision__case", "decision__policy_version__policy", "account", "group")
-        .select_related("item__blob")
+        .select_related("item__blob", "item__sender")
         .get(pk=enforcement.pk)
     )
     standing = list(enforcement.deliveries.all())
@@ -174,6 +174,7 @@ def _payload(enforcement: Enforcement) -> dict[str, Any]:
             "external_id": item.external_id,
             "surface": item.surface,
             "sha256": item.blob.sha256 if item.blob else "",
+            "sender": item.sender.external_id if item.sender else "",
         }
         if item
         else None,

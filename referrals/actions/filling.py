@@ -16,19 +16,20 @@ from reports.models import ItemKind
 # The same bytes are one exhibit, under however many ids and reports they came: `describing` names all of them.
 _EXHIBITS = """
 WITH once AS (
-    SELECT DISTINCT ON (item.blob_id) joined.item_id, joined.position, joined.id
+    SELECT DISTINCT ON (item.blob_id) joined.item_id, joined.position, joined.id,
+           CASE item.role WHEN 'context' THEN 'supplemental' ELSE 'reported' END AS relevance
     FROM moderation_caseitem AS joined JOIN reports_item AS item ON item.id = joined.item_id
     WHERE joined.case_id = %(case)s AND item.kind <> %(text)s
       AND NOT EXISTS (SELECT 1 FROM referrals_exhibit AS known
                       JOIN reports_item AS known_item ON known_item.id = known.item_id
                       WHERE known.referral_id = %(referral)s AND known_item.blob_id = item.blob_id)
-    ORDER BY item.blob_id, joined.position, joined.id
+    ORDER BY item.blob_id, item.role DESC, joined.position, joined.id
 )
 INSERT INTO referrals_exhibit (referral_id, item_id, position, is_included, relevance, note, left_out_reason)
 SELECT %(referral)s, once.item_id,
        (SELECT coalesce(max(position), 0) FROM referrals_exhibit WHERE referral_id = %(referral)s)
            + row_number() OVER (ORDER BY once.position, once.id),
-       true, 'reported', '', ''
+       true, once.relevance, '', ''
 FROM once
 """
 _ACCOUNTS = """

@@ -10,7 +10,7 @@ from moderation.models import Case
 from referrals import package
 from referrals.describing.exhibits import exhibit_name
 from referrals.models import Exhibit, Referral
-from reports.models import NOT_SENT, Item, ItemKind, Surface
+from reports.models import NOT_SENT, Item, ItemKind, ItemRole, Surface
 
 
 def describe_conversations(
@@ -63,7 +63,8 @@ def _message(item: Item, names: dict[UUID | None, str]) -> package.Message:
         sent_at=item.content_at,
         text=item.text if is_text else "",
         exhibits=() if is_text else (names[item.blob_id],),
-        is_reported=True,
+        is_reported=item.role == ItemRole.REPORTED,
+        role=item.get_role_display(),
         item_id=str(item.pk),
         platform_id=item.external_id,
         surface=item.get_surface_display(),

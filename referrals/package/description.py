@@ -111,6 +111,7 @@ class Appearance:
     original_name: str = ""
     platform_id: str = ""
     surface: str = ""
+    role: str = ""
     account_id: str = ""
     group_id: str = ""
     report: str = ""
@@ -143,6 +144,7 @@ class Exhibit:
     item_id: str = ""
     platform_id: str = ""  # the platform's own id of the photo, message or file
     surface: str = ""  # profile photo, reported message, …
+    role: str = ""  # reported, or context of what was
     account_id: str = ""  # platform id of the account that sent it, or that it belongs to
     group_id: str = ""  # platform id of the group that it stood in
     report: str = ""  # R-000047; nothing for what was found by scanning
@@ -313,6 +315,7 @@ class Message:
     text: str
     exhibits: tuple[str, ...] = ()  # exhibit ids attached to it
     is_reported: bool = False
+    role: str = ""
     item_id: str = ""
     platform_id: str = ""
     surface: str = ""

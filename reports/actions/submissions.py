@@ -23,6 +23,7 @@ from reports.models import (
     Group,
     Item,
     ItemKind,
+    ItemRole,
     Report,
     RouteState,
     ScanState,
@@ -30,7 +31,7 @@ from reports.models import (
     Surface,
     Upload,
 )
-from reports.payloads import Content, ReportPayload, ScanPayload, Subject
+from reports.payloads import Content, ItemPayload, ReportPayload, ScanPayload, Subject
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -97,7 +98,16 @@ def submit_report(
             raise
         raise DuplicateReport(standing) from None
     items = [
-        _new_item(content, source, account, group, accounts, uploads, report=report)
+        _new_item(
+            content,
+            source,
+            account,
+            group,
+            accounts,
+            uploads,
+            report=report,
+            role=_role_of(content, payload),
+        )
         for content in payload.items
     ]
     if payload.description.strip():
@@ -350,6 +360,15 @@ def _description_item(report: Report) -> Item:
     )
 
 
+def _role_of(item: ItemPayload, report: ReportPayload) -> ItemRole:
+    """Return what an item is to its report: as told, else what the reporter's own account sent is no accusation of it."""
+    if item.role is not None:
+        return ItemRole(item.role)
+    reporter = report.reporter.account
+    is_own = reporter is not None and item.sender == reporter != report.subject.account
+    return ItemRole.CONTEXT if is_own else ItemRole.REPORTED
+
+
 def _new_item(
     content: Content,
     source: Source,
@@ -359,6 +378,7 @@ def _new_item(
     uploads: dict[str, Upload],
     *,
     report: Report | None,
+    role: ItemRole = ItemRole.REPORTED,
 ) -> Item:
     upload = uploads.get(str(content.media)) if content.media else None
     if content.file is not None:
@@ -371,6 +391,7 @@ def _new_item(
         sender=accounts.get(content.sender or ""),
         external_id=content.external_id,
         surface=content.surface,
+        role=role,
         kind=upload.kind if upload else ItemKind.TEXT,
         text=content.text or "",
         blob=upload.blob if upload else None,
