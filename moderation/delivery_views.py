@@ -22,7 +22,7 @@ from core.audit_events import AuditEvent
 from core.errors import Invalid
 from moderation import actions, delivery_access, webhooks
 from moderation.actions import deliveries
-from moderation.enforcement import body_of
+from moderation.enforcement import body_of, trial_message
 from moderation.models import DeliveryState, Verb, WebhookEndpoint
 
 VIEW, REPLAY = Permission.DELIVERIES_VIEW, Permission.DELIVERIES_REPLAY
@@ -186,9 +186,7 @@ def endpoint_test(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
     """Send a test message now and say what came back. It orders nothing."""
     user = person_of(request)
     found = delivery_access.get_endpoint_for(user, id)
-    body = body_of(
-        {"type": "test", "timestamp": timezone.now().isoformat(timespec="seconds"), "data": {}}
-    )
+    body = body_of(trial_message(timezone.now()))
     answer = webhooks.send(
         found.url,
         message_id=f"test-{uuid.uuid4()}",

@@ -36,6 +36,8 @@ GIVE_UP_AFTER = timedelta(hours=48)
 JITTER = 0.2
 LONGEST_RETRY_AFTER = 4 * 3600
 GONE = 410
+TEST = "test"
+"""Type of the message that *Send test* sends. What orders something begins with ``enforcement.``"""
 
 
 def wait_after(attempts: int, *, chance: float, retry_after: int | None = None) -> timedelta:
@@ -115,6 +117,11 @@ def payload_of(
             "decided_at": _instant(decided_at),
         },
     }
+
+
+def trial_message(at: datetime) -> dict[str, Any]:
+    """Return the message that *Send test* sends: it orders nothing."""
+    return {"type": TEST, "timestamp": _instant(at), "data": {}}
 
 
 def body_of(payload: dict[str, Any]) -> str:

@@ -97,7 +97,11 @@ Instant = Annotated[
     BeforeValidator(_instant),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-22T10:42:00Z"]}),
 ]
-ExternalId = Annotated[str, _Text(200, 1, r"^\S(?:.*\S)?$")]
+EXTERNAL_ID = r"^\S(?:.*\S)?$"
+REASON = r"^[a-z0-9][a-z0-9_.:-]*$"
+COUNTRY = r"^([A-Z]{2})?$"
+URL = r"^(https?://\S+)?$"
+ExternalId = Annotated[str, _Text(200, 1, EXTERNAL_ID)]
 Short = Annotated[str, _Text(200)]
 Name = Annotated[str, _Text(400)]
 Body = Annotated[str, _Text(MAX_TEXT)]
@@ -107,7 +111,7 @@ Ip = Annotated[
     WithJsonSchema({"type": "string", "examples": ["203.0.113.7", "2001:db8::7"]}),
 ]
 Port = Annotated[StrictInt, Field(ge=0, le=65535)]
-Url = Annotated[str, _Text(1000, 0, r"^(https?://\S+)?$")]
+Url = Annotated[str, _Text(1000, 0, URL)]
 Reference = uuid.UUID
 Plain = (
     Annotated[str, StringConstraints(max_length=500), AfterValidator(_storable)]
@@ -205,7 +209,7 @@ class ReportPayload(Shape):
     )
     subject: Subject
     reporter: Reporter = Field(default_factory=Reporter)
-    reason: Annotated[str, _Text(64, 1, r"^[a-z0-9][a-z0-9_.:-]*$")] = Field(
+    reason: Annotated[str, _Text(64, 1, REASON)] = Field(
         description="The reporter's reason code, lower case.", examples=["grooming"]
     )
     description: Body = ""
@@ -276,7 +280,7 @@ class AccountPayload(Shape):
     display_name: Name | None = None
     profile_text: Body | None = None
     profile_url: Url | None = None
-    country: Annotated[str, _Text(2, 0, r"^([A-Z]{2})?$")] | None = Field(
+    country: Annotated[str, _Text(2, 0, COUNTRY)] | None = Field(
         None, description="ISO 3166-1 alpha-2"
     )
     language: Annotated[str, _Text(16)] | None = None
@@ -361,8 +365,35 @@ def field_errors(invalid: ValidationError) -> dict[str, list[str]]:
     The sender's values are not repeated: they may be evidence, and the answer may be logged.
     """
     errors: dict[str, list[str]] = {}
-    for found in invalid.errors(include_url=False, include_context=False, include_input=False):
+    for found in invalid.errors(include_url=False, include_input=False):
         field = ".".join(str(part) for part in found["loc"])
-        sentence = found["msg"].removeprefix("Value error, ")
-        errors.setdefault(field, []).append(sentence)
+        errors.setdefault(field, []).append(_sentence(found))
     return errors
+
+
+_PATTERNS = {
+    EXTERNAL_ID: "May not begin or end with a blank.",
+    REASON: "Use a code of lower-case letters, digits, _ . : and -, such as grooming.",
+    COUNTRY: "Use the two capital letters of ISO 3166-1, or nothing.",
+    URL: "Must be an address that begins with http:// or https://, without blanks.",
+}
+_ENUM = {
+    f"{choices.__name__}.{member.name}": str(member.value)
+    for choices in (IdentifierKind, ItemRole, Surface)
+    for member in choices
+}
+
+
+def _sentence(found: Any) -> str:
+    """Return a fault in the sender's words: what may be sent, never how it is called in here."""
+    context = found.get("ctx", {})
+    match found["type"]:
+        case "enum" | "literal_error":
+            said = [each.strip("'") for each in re.split(r",\s|\sor\s", context["expected"])]
+            return f"Must be one of {', '.join(_ENUM.get(one, one) for one in said)}."
+        case "extra_forbidden":
+            return "Holdfast knows no member of this name."
+        case "string_pattern_mismatch" if context["pattern"] in _PATTERNS:
+            return _PATTERNS[context["pattern"]]
+        case _:
+            return str(found["msg"].removeprefix("Value error, "))

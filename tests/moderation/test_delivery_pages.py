@@ -54,7 +54,9 @@ def test_an_endpoint_is_configured_tested_and_told(
     endpoint = WebhookEndpoint.objects.get()
     answer = admin_client.post(f"/webhooks/{endpoint.pk}/test/", follow=True)
     assert "answered 204" in answer.content.decode()
-    assert receiver.messages[0]["type"] == "test"
+    said = receiver.messages[0]
+    assert (said["type"], said["data"]) == ("test", {})
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", said["timestamp"])
     delivery_jobs.send_due()
     assert receiver.messages[1]["type"] == "enforcement.ban_account"
     assert not AuditEntry.objects.filter(line__contains=receiver.secret[6:]).exists()

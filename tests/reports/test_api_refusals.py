@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -10,7 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from core.audit import SYSTEM
 from reports import actions
 from reports.models import Report, Scope, Source, Upload
-from tests.reports.conftest import Platform
+from tests.reports.conftest import Platform, problem_of
 
 REPORT = {"subject": {"account": "u-1"}, "reason": "spam", "description": "markerword-alpha"}
 
@@ -67,3 +69,68 @@ def test_lines_before_too_many_blank_ones_are_answered(platform: Platform) -> No
     assert answer.status_code == 207
     assert (answer.json()["accepted"], answer.json()["stopped_at"]) == (1, 2)
     assert Report.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "document", "field", "sentence"),
+    [
+        (
+            "/scans",
+            {"subject": {"account": "a"}, "surface": "PROFILE_PHOTO", "text": "x"},
+            "surface",
+            "Must be one of profile_photo, profile_name, profile_text, group_photo, group_name, group_description, invite_link.",
+        ),
+        (
+            "/reports",
+            {
+                "subject": {"account": "a"},
+                "reason": "csam",
+                "items": [{"surface": "reported_message", "text": "x", "role": "victim"}],
+            },
+            "items.0.role",
+            "Must be one of reported, context.",
+        ),
+        (
+            "/reports",
+            {"subject": {"account": "a"}, "reason": "No code"},
+            "reason",
+            "Use a code of lower-case letters, digits, _ . : and -, such as grooming.",
+        ),
+        (
+            "/reports",
+            {"subject": {"account": " a"}, "reason": "csam"},
+            "subject.account",
+            "May not begin or end with a blank.",
+        ),
+        (
+            "/reports",
+            {"subject": {"account": "a"}, "reason": "csam", "subjects": []},
+            "subjects",
+            "Holdfast knows no member of this name.",
+        ),
+    ],
+)
+def test_what_may_be_sent_is_said_in_the_words_that_are_sent(
+    platform: Platform, path: str, document: dict[str, Any], field: str, sentence: str
+) -> None:
+    said = problem_of(platform.post(path, document), 422)["errors"]
+    assert said == {field: [sentence]}
+
+
+def test_nothing_of_the_inside_is_named_by_any_shape() -> None:
+    """Whatever is wrong, no Python name and no pattern reaches the sender."""
+    from pydantic import ValidationError
+
+    from reports import payloads
+
+    for shape in payloads.Shape.__subclasses__():
+        for name in shape.model_fields:
+            for value in ("§", "", 7, [], {}, None, True, " ", "x" * 200_001):
+                try:
+                    shape.model_validate({name: value})
+                except ValidationError as invalid:
+                    for sentences in payloads.field_errors(invalid).values():
+                        for sentence in sentences:
+                            assert not re.search(r"[A-Z]\w+\.[A-Z_]{3,}|pattern", sentence), (
+                                sentence
+                            )
