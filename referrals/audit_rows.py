@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from core.audit_events import AuditEvent
 from core.audit_rows import Kind, digest
 from core.models import AuditEntry
-from referrals.models import Package, Recipient, RecipientKey, Referral, ReferralAccount
+from referrals.models import INCIDENT, Package, Recipient, RecipientKey, Referral, ReferralAccount
 
 
 def content_digest(referral: Referral) -> str:
@@ -27,6 +27,9 @@ def content_digest(referral: Referral) -> str:
         "approved_keys",
     )
     facts: dict[str, Any] = {name: getattr(referral, name) for name in names}
+    facts |= {
+        f"{name}_said": said for name in INCIDENT if (said := _said_by(referral, f"{name}_set"))
+    }
     exhibits = referral.exhibits.order_by("position", "pk")
     facts["exhibits"] = [
         [row.item_id, row.position, row.is_included, row.relevance, row.note, row.left_out_reason]
@@ -34,15 +37,16 @@ def content_digest(referral: Referral) -> str:
     ]
     accounts = referral.named_accounts.order_by("position", "pk")
     facts["accounts"] = [
-        [row.account_id, row.role, row.is_included, row.position, *_said_by(row)]
+        [row.account_id, row.role, row.is_included, row.position, *_said_by(row, "role_set")]
         for row in accounts
     ]
     return digest(facts)
 
 
-def _said_by(row: ReferralAccount) -> list[Any]:
-    """Return who said which part an account plays. Before that was kept, approvals had nothing of it."""
-    return [] if row.role_set_by_id is None else [row.role_set_by_id, row.role_set_at]
+def _said_by(row: ReferralAccount | Referral, what: str) -> list[Any]:
+    """Return who said it when (``what`` is as in ``role_set_by``). Before that was kept, approvals had nothing of it."""
+    person = getattr(row, f"{what}_by_id")
+    return [] if person is None else [person, getattr(row, f"{what}_at")]
 
 
 _OPENED = frozenset({AuditEvent.REFERRAL_OPENED, AuditEvent.REFERRAL_REVISED})

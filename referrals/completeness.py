@@ -18,6 +18,7 @@ class Facts:
     legal_basis: str
     incident_type: str
     incident_at: bool
+    incident_proposed: tuple[str, ...]
     narrative: str
     exhibits: int
     left_out_without_reason: int
@@ -82,6 +83,13 @@ class Meter:
 NARRATIVE_MINIMUM = 40  # characters; below that nobody can act on it
 
 
+UNCONFIRMED = {
+    name: f"The {what} of the incident is a proposal that nobody confirmed. Change it, or say that it is right."
+    for name, what in (("incident_type", "type"), ("incident_at", "time"))
+}
+"""What stands at a field of the incident that was filled in from the case and that no person confirmed or changed."""
+
+
 def _without_part(number: int) -> str:
     who = "One account has no part." if number == 1 else f"{number:,} accounts have no part."
     return f"{who} Say under Accounts which part each plays; “Not said” is an answer too."
@@ -110,16 +118,21 @@ def measure(facts: Facts) -> Meter:
             Point(
                 "incident_type",
                 "Incident type",
-                bool(facts.incident_type.strip()),
+                bool(facts.incident_type.strip())
+                and "incident_type" not in facts.incident_proposed,
                 must,
-                "Say in a few words what happened.",
+                UNCONFIRMED["incident_type"]
+                if "incident_type" in facts.incident_proposed
+                else "Say in a few words what happened.",
             ),
             Point(
                 "incident_at",
                 "Date and time of the incident",
-                facts.incident_at,
+                facts.incident_at and "incident_at" not in facts.incident_proposed,
                 must,
-                "Give the time in UTC; the newest content time is a good start.",
+                UNCONFIRMED["incident_at"]
+                if "incident_at" in facts.incident_proposed
+                else "Give the time in UTC; the newest content time is a good start.",
             ),
             Point(
                 "narrative",

@@ -14,6 +14,7 @@ from core.errors import Invalid
 from referrals import access
 from referrals.actions import AccountChange, DraftChanges, ExhibitChange
 from referrals.actions.drafting import REASON_MINIMUM
+from referrals.completeness import UNCONFIRMED
 from referrals.models import (
     AccountRole,
     Exhibit,
@@ -57,6 +58,9 @@ class DraftForm(forms.Form):
         label="Date and time of the incident (UTC)",
         widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "0.001"}),
     )
+    incident_confirmed = forms.BooleanField(
+        required=False, label="What is proposed of the incident is right"
+    )
     narrative = forms.CharField(
         required=False,
         label="Summary in words",
@@ -75,11 +79,15 @@ class DraftForm(forms.Form):
 
     def __init__(self, data: QueryDict | None = None, *, referral: Referral, user: User) -> None:
         initial = {
-            name: getattr(referral, name) for name in self.base_fields if name != "recipient"
+            name: getattr(referral, name)
+            for name in self.base_fields
+            if name not in {"recipient", "incident_confirmed"}
         }
         self._known_at = referral.incident_at
         initial["incident_at"] = to_milliseconds(referral.incident_at)
         super().__init__(data, initial={**initial, "recipient": referral.recipient_id})
+        if not referral.incident_proposed:
+            del self.fields["incident_confirmed"]
         active = access.recipients_for(user, only_active=True)
         current = access.recipients_for(user).filter(pk=referral.recipient_id)
         self.fields["recipient"].queryset = active | current  # type: ignore[attr-defined]
@@ -173,8 +181,10 @@ class Draft:
             ]
         )
 
-    def say_missing_parts(self) -> None:
-        """Say at each account that goes into the package and has no part that one is needed. After ``is_valid``."""
+    def say_what_nobody_said(self) -> None:
+        """Say at its field what approval waits for a person to say: the incident, the parts. After ``is_valid``."""
+        for name in self.referral.incident_proposed:
+            self.form.add_error(name, UNCONFIRMED[name])
         for _, form in self.accounts:
             if form.cleaned_data["is_included"] and not form.cleaned_data["role"]:
                 form.add_error(

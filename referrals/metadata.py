@@ -46,7 +46,16 @@ def case(spec: PackageSpec) -> dict[str, Any]:
             "severity": facts.severity,
             "subject": facts.subject,
             "subject_when_opened": dict(facts.subject_when_opened),
-            "incident": known({"type": facts.incident_type, "at": time_text(facts.incident_at)}),
+            "incident": known(
+                {
+                    "type": facts.incident_type,
+                    "type_said_by": facts.incident_type_said_by,
+                    "type_said_at": time_text(facts.incident_type_said_at),
+                    "at": time_text(facts.incident_at),
+                    "at_said_by": facts.incident_at_said_by,
+                    "at_said_at": time_text(facts.incident_at_said_at),
+                }
+            ),
             "summary": facts.narrative,
             "urgency_and_authority": spec.legal_basis.authority,
             "opened_at": utc_text(facts.opened_at),

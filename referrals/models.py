@@ -98,6 +98,10 @@ class ReferralState(models.TextChoices):
     SEALED = "sealed", "Sealed"
 
 
+INCIDENT = ("incident_type", "incident_at")
+"""What a draft fills in from the case; each is a proposal until ``…_set_by`` names a person."""
+
+
 class Referral(models.Model):
     """A decided case on its way to an agency."""
 
@@ -115,7 +119,25 @@ class Referral(models.Model):
     )
     legal_basis = models.CharField(max_length=300, blank=True)
     incident_type = models.CharField(max_length=120, blank=True)
+    incident_type_set_by = models.ForeignKey(
+        "accounts.User",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Who confirmed or wrote it. Nobody: it is a proposal.",
+    )
+    incident_type_set_at = models.DateTimeField(null=True, blank=True)
     incident_at = models.DateTimeField(null=True, blank=True)
+    incident_at_set_by = models.ForeignKey(
+        "accounts.User",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Who confirmed or wrote it. Nobody: it is a proposal.",
+    )
+    incident_at_set_at = models.DateTimeField(null=True, blank=True)
     narrative = models.TextField(blank=True)
     urgency_reason = models.TextField(blank=True)
     include_messages = models.BooleanField(default=True)
@@ -184,12 +206,38 @@ class Referral(models.Model):
                 | Q(approved_by__isnull=False),
                 name="nothing_is_built_without_approval",
             ),
+            models.CheckConstraint(
+                condition=Q(incident_type_set_by=None, incident_type_set_at=None)
+                | (
+                    ~Q(incident_type="")
+                    & Q(incident_type_set_by__isnull=False, incident_type_set_at__isnull=False)
+                ),
+                name="incident_type_is_said_by_a_person",
+            ),
+            models.CheckConstraint(
+                condition=Q(incident_at_set_by=None, incident_at_set_at=None)
+                | Q(
+                    incident_at__isnull=False,
+                    incident_at_set_by__isnull=False,
+                    incident_at_set_at__isnull=False,
+                ),
+                name="incident_time_is_said_by_a_person",
+            ),
         ]
 
     @property
     def reference(self) -> str:
         """The package's name without its revision, such as ``ESC-2026-000123``."""
         return f"ESC-{self.year}-{self.number:06d}"
+
+    @property
+    def incident_proposed(self) -> tuple[str, ...]:
+        """The fields of the incident that were filled in and that no person confirmed or wrote."""
+        return tuple(
+            name
+            for name in INCIDENT
+            if getattr(self, name) and getattr(self, f"{name}_set_by_id") is None
+        )
 
     def __str__(self) -> str:
         return f"{self.reference}-r{self.revision}"

@@ -1,19 +1,21 @@
-"""Which part an account may play, as the rows suggest it: shown to a person as a proposal, never stored.
+"""What the rows suggest, as a proposal that a person has to say: which part an account may play, when it happened.
 
-Rows cannot tell a suspect from a victim; who reads the case can. A proposal says what it was made from.
+Rows cannot tell a suspect from a victim; who reads the case can. A proposal says what it was made from. A part
+is proposed beside its field and never stored; type and time of the incident stand in theirs and wait for a person.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import F
 
 from moderation.models import Case
 from referrals.models import AccountRole, Referral
-from reports.models import Membership
+from reports.models import Item, Membership
 
 SHOWN = 3
 """Reports that a reason names; of more it says how many."""
@@ -40,6 +42,31 @@ def proposals(referral: Referral, accounts: Sequence[UUID]) -> dict[UUID, Propos
             f"{case} is about this account and a reviewer confirmed a violation",
         )
     return found
+
+
+def newest_content(case: Case) -> datetime | None:
+    """Return the newest time that a sender gave for content of the case, the proposed time of the incident."""
+    items = Item.objects.filter(case_items__case=case, content_at__isnull=False)
+    return items.order_by("-content_at").values_list("content_at", flat=True).first()
+
+
+def incident_words(referral: Referral) -> list[str]:
+    """Return a sentence for each of type and time that is still a proposal, with what it was made from."""
+    case, found = referral.case, []
+    if "incident_type" in referral.incident_proposed:
+        is_category = referral.incident_type == case.get_category_display()
+        found.append(
+            "The type is the category of the case." if is_category else f"The type {_UNSIGNED}"
+        )
+    if "incident_at" in referral.incident_proposed:
+        is_newest = referral.incident_at == newest_content(case)
+        found.append(
+            "The time is that of the newest content." if is_newest else f"The time {_UNSIGNED}"
+        )
+    return found
+
+
+_UNSIGNED = "was written when nobody kept who said it."
 
 
 def places(case: Case, accounts: Sequence[UUID]) -> dict[UUID, str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typst
 
 from referrals import summary_parts
-from referrals.summary_parts import TEXT, Words, digest, moment, rows
+from referrals.summary_parts import TEXT, Words, digest, moment, rows, said_by
 
 if TYPE_CHECKING:
     from referrals.package.description import Message, PackageSpec
@@ -84,8 +84,22 @@ def content(spec: PackageSpec, words: Words) -> dict[str, Any]:
             ("Contact", words.all(_contact(spec))),
             ("Legal basis", words(spec.legal_basis.summary, 1000)),
             ("Urgency", words(spec.legal_basis.authority, TEXT)),
-            ("Incident", words(case.incident_type)),
-            ("Time of incident", moment(case.incident_at)),
+            (
+                "Incident",
+                said_by(
+                    words(case.incident_type),
+                    words(case.incident_type_said_by),
+                    case.incident_type_said_at,
+                ),
+            ),
+            (
+                "Time of incident",
+                said_by(
+                    moment(case.incident_at),
+                    words(case.incident_at_said_by),
+                    case.incident_at_said_at,
+                ),
+            ),
             ("Prepared", moment(spec.bagged_at)),
             ("Replaces", words(spec.supersedes)),
             ("Subject", words(case.subject)),

@@ -49,6 +49,11 @@ def rows(*facts: tuple[str, str]) -> list[list[str]]:
     return [[label, value] for label, value in facts if value]
 
 
+def said_by(what: str, person: str, at: datetime | None) -> str:
+    """Return what a person here said, with who it was and when, if that was kept."""
+    return f"{what}, said by {person} on {moment(at)}" if what and person else what
+
+
 def report(found: Report, words: Words) -> dict[str, Any]:
     """Return one report."""
     return {
@@ -74,9 +79,6 @@ def report(found: Report, words: Words) -> dict[str, Any]:
 def account(found: Account, words: Words) -> dict[str, Any]:
     """Return one account: what it is called, how to find it, where it was."""
     network = sorted(found.network, key=lambda event: event.at, reverse=True)
-    part = [words(found.role)]
-    if found.role_said_by:
-        part.append(f"said by {words(found.role_said_by)} on {moment(found.role_said_at)}")
     kinds: dict[str, list[str]] = {}
     for each in found.identifiers:
         kinds.setdefault(each.kind, []).append(_identifier(each))
@@ -89,7 +91,7 @@ def account(found: Account, words: Words) -> dict[str, Any]:
         or NAMELESS,
         "id": words(found.platform_id),
         "facts": rows(
-            ("Part", ", ".join(part)),
+            ("Part", said_by(words(found.role), words(found.role_said_by), found.role_said_at)),
             ("User name", words(found.username)),
             ("Display name", words(found.display_name)),
             ("Profile text", words(found.profile_text, TEXT)),

@@ -27,7 +27,7 @@ from referrals.completeness import measure
 from referrals.describing import exhibit_name, left_out
 from referrals.forms import Draft, ExhibitForm, FilterForm, OpenForm, ReasonForm
 from referrals.models import Exhibit, Referral, ReferralState
-from referrals.proposals import places, proposals
+from referrals.proposals import incident_words, places, proposals
 from referrals.workflow import Step, steps_shown, why_not
 
 PER_PAGE = 25
@@ -173,12 +173,12 @@ def _exhibits(request: HttpRequest, referral: Referral) -> Page[Exhibit]:
 
 
 def _saved(request: HttpRequest, referral: Referral) -> Draft:
-    """Return the draft as it was just saved, with a sentence at each part on this page that approval waits for."""
+    """Return the draft as it was just saved, with a sentence at each field on this page that approval waits for."""
     data = request.POST.copy()
     data["version"] = str(referral.version)
     draft = _draft(request, referral, data)
     if draft.is_valid():
-        draft.say_missing_parts()
+        draft.say_what_nobody_said()
     return draft
 
 
@@ -218,6 +218,7 @@ def _page(
             "conflict": conflict,
             "incomplete": incomplete,
             "may_edit": may_edit,
+            "incident_words": incident_words(referral),
             "exhibits": [_exhibit(row, seen, form) for row, form in draft.exhibits],
             "exhibit_page": draft.exhibit_page,
             "account_lines": _account_lines(referral, draft),

@@ -138,6 +138,7 @@ def test_a_report_ends_as_one_webhook_and_one_package(
         "legal_basis": "An invented law, section 1",
         "narrative": "An invented account of what was reported.",
         "incident_at": case.opened_at.strftime("%Y-%m-%dT%H:%M:%S"),
+        "incident_confirmed": "on",
         "next": "request",
     }
     lines = [exhibit["form"] for exhibit in page.context["exhibits"]]

@@ -319,12 +319,13 @@ def draft_referral(run: Run) -> str:
     page = browser.send(page, page.form(having="recipient"), recipient=option[1])
     run.referral_url = _REFERRAL_LINK.findall(page.url)[0]
     form = page.form(having="narrative")
-    # Nobody but a person says which part an account plays; here it is the one that sent both pictures.
+    # Nobody but a person says which part an account plays, or that what is proposed of the incident is right.
     parts = {name: "suspect" for name in form.values if re.fullmatch(r"account-\d+-role", name)}
     browser.send(
         page,
         form,
         **parts,
+        incident_confirmed="on",
         legal_basis="Demo: report of apparent abuse by a provider",
         narrative=(
             "Two drawn pictures that stand on the sample list were reported by two people within a "

@@ -249,6 +249,7 @@ def _referrals() -> str:
                 legal_basis="Sample: report of apparent abuse by a provider",
                 incident_type=case.get_category_display(),
                 incident_at=referral.incident_at or case.opened_at,
+                incident_confirmed=True,
                 narrative=(
                     "Sample referral. A drawn picture that stands on the sample list was reported by "
                     "people and by the sample hotline; the account was found by its digest."

@@ -22,11 +22,13 @@ from moderation.viewing import Seen, most_seen
 from referrals.actions import filling
 from referrals.completeness import Facts
 from referrals.models import (
+    INCIDENT,
     AccountRole,
     Recipient,
     Referral,
     ReferralState,
 )
+from referrals.proposals import newest_content
 from referrals.workflow import Step, why_not
 from reports.models import AccountIdentifier, IdentifierKind, IpEvent, Item, ItemKind
 
@@ -77,6 +79,8 @@ class DraftChanges:
     accounts: dict[int, AccountChange]
     others: str = ""
     """The part of every account that goes into the package and has none after this; empty says nothing."""
+    incident_confirmed: bool = False
+    """The author says that what was proposed of the incident, and is unchanged here, is right."""
 
 
 def locked(referral: Referral, *, step: Step, version: int | None = None) -> Referral:
@@ -135,8 +139,7 @@ def open_referral(case: Case, *, recipient: Recipient, actor: User) -> Referral:
     filling.add_accounts(referral)
     filling.add_exhibits(referral)
     if referral.incident_at is None:
-        newest = _items(case).filter(content_at__isnull=False).order_by("-content_at").first()
-        referral.incident_at = newest.content_at if newest else None
+        referral.incident_at = newest_content(case)
         referral.save(update_fields=["incident_at"])
     audit.record(
         AuditEvent.REFERRAL_OPENED,
@@ -171,7 +174,11 @@ def open_revision(referral: Referral, *, reason: str, actor: User) -> Referral:
                 recipient=old.recipient,
                 legal_basis=old.legal_basis,
                 incident_type=old.incident_type,
+                incident_type_set_by=old.incident_type_set_by,
+                incident_type_set_at=old.incident_type_set_at,
                 incident_at=old.incident_at,
+                incident_at_set_by=old.incident_at_set_by,
+                incident_at_set_at=old.incident_at_set_at,
                 narrative=old.narrative,
                 urgency_reason=old.urgency_reason,
                 include_messages=old.include_messages,
@@ -236,12 +243,10 @@ def update_draft(
         errors["incident_at"] = ["The incident cannot lie in the future."]
     if errors:
         raise Invalid(errors)
-    touched = []
+    touched = _save_incident(referral, changes, actor)
     for field in (
         "recipient",
         "legal_basis",
-        "incident_type",
-        "incident_at",
         "narrative",
         "urgency_reason",
         "include_messages",
@@ -275,7 +280,25 @@ def update_draft(
         fields=sorted(set(touched)),
         version=referral.version,
     )
+    referral.refresh_from_db(fields=[f"{name}_set_at" for name in INCIDENT])
     return referral
+
+
+def _save_incident(referral: Referral, changes: DraftChanges, actor: User) -> list[str]:
+    """Set type and time of the incident. Whoever changes one, or confirms the proposals, has said it now."""
+    touched = []
+    for name in INCIDENT:
+        value = getattr(changes, name)
+        is_changed = getattr(referral, name) != value
+        if not is_changed and not (
+            changes.incident_confirmed and name in referral.incident_proposed
+        ):
+            continue
+        setattr(referral, name, value)
+        setattr(referral, f"{name}_set_by", actor if value else None)
+        setattr(referral, f"{name}_set_at", Now() if value else None)
+        touched.append(name)
+    return touched
 
 
 def _save_exhibits(referral: Referral, changes: dict[int, ExhibitChange]) -> list[str]:
@@ -378,6 +401,7 @@ def read_facts(referral: Referral) -> Facts:
         legal_basis=referral.legal_basis,
         incident_type=referral.incident_type,
         incident_at=referral.incident_at is not None,
+        incident_proposed=referral.incident_proposed,
         narrative=referral.narrative,
         exhibits=exhibits.count(),
         left_out_without_reason=referral.exhibits.filter(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from accounts.models import User
 from moderation.models import Decision
 from referrals import package
 from referrals.describing.history import History
@@ -53,7 +54,11 @@ def describe_case(referral: Referral, decision: Decision) -> package.CaseFacts:
         decided_by=decision.made_by.pseudonym,
         narrative=referral.narrative,
         incident_type=referral.incident_type,
+        incident_type_said_by=_pseudonym(referral.incident_type_set_by),
+        incident_type_said_at=referral.incident_type_set_at,
         incident_at=referral.incident_at,
+        incident_at_said_by=_pseudonym(referral.incident_at_set_by),
+        incident_at_said_at=referral.incident_at_set_at,
         subject_when_opened=_as_words(case.subject_snapshot),
         messages_included=referral.include_messages,
         enforcements=tuple(
@@ -62,6 +67,10 @@ def describe_case(referral: Referral, decision: Decision) -> package.CaseFacts:
         ),
         timeline=tuple(sorted(entries, key=lambda entry: entry.at)),
     )
+
+
+def _pseudonym(person: User | None) -> str:
+    return person.pseudonym if person else ""
 
 
 def _as_words(snapshot: Mapping[str, Any]) -> dict[str, str]:

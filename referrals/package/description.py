@@ -362,7 +362,11 @@ class CaseFacts:
     decided_by: str  # pseudonym
     narrative: str  # paragraphs separated by blank lines
     incident_type: str = ""
+    incident_type_said_by: str = ""  # pseudonym
+    incident_type_said_at: datetime | None = None
     incident_at: datetime | None = None
+    incident_at_said_by: str = ""  # pseudonym
+    incident_at_said_at: datetime | None = None
     subject_when_opened: Mapping[str, str] = field(default_factory=dict)
     messages_included: bool = True
     enforcements: tuple[str, ...] = ()

@@ -171,6 +171,7 @@ def refer(casework: Casework, reviewer: User, legal: User, second: User, number:
             legal_basis="An invented law, section 1",
             incident_type="Known abuse imagery",
             incident_at=case.opened_at,
+            incident_confirmed=True,
             narrative="An invented account of what was reported.",
             urgency_reason="",
             include_messages=True,

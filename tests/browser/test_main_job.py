@@ -240,6 +240,8 @@ def draft(window: Window, person: User, second: Page, key: str) -> str:
     page.get_by_role("button", name="Open draft").click()
     page.get_by_label("Legal basis").fill("An invented law, section 1")
     page.get_by_label("Date and time of the incident").fill("2026-01-02T03:04:05")
+    # The type is a proposal; the time that was typed is said already.
+    page.get_by_label("What is proposed of the incident is right").check()
     page.get_by_label("Summary in words").fill("Two drawn pictures were reported by hand.")
     # Nobody but a person says which part an account plays.
     for part in page.locator("select[name^=account-][name$=-role]").all():

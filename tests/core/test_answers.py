@@ -155,8 +155,21 @@ class TestRefusals:
             assert "content of evidence" not in answer.content.decode()
 
     def test_an_old_form_is_asked_to_reload(self, site: None) -> None:
-        answer = Client(enforce_csrf_checks=True).post("/open", {"note": "x"})
-        assert answer.status_code == 403
+        strict = Client(enforce_csrf_checks=True)
+        page = strict.post("/open", {"note": "words of mine"})
+        script = strict.post("/open", {"note": "x"}, headers={"accept": "application/json"})
+        assert (page.status_code, script.status_code) == (403, 403)
+        shown = " ".join(page.content.decode().split())
+        assert "This form could not be taken" in shown
+        for sentence in (
+            "This form was opened too long ago, or in another session. Nothing was changed.",
+            "Go back: the form is still there with what you entered.",
+            "copy your words, reload that page and enter them anew.",
+        ):
+            assert sentence in shown
+            assert sentence in script.json()["detail"]
+        assert script.json()["code"] == "csrf"
+        assert "words of mine" not in shown
 
 
 class TestApiErrors:

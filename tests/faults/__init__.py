@@ -259,6 +259,7 @@ What leaves
     a new column that is forgotten  referrals/test_package_facts.py::test_every_column_is_one_that_the_story_fills_in_or_our_own
     a new shape that is forgotten   referrals/test_package_facts.py::test_the_story_tells_every_shape_that_the_api_takes
     a suspect by default            referrals/test_referral_parts.py::test_nobody_is_a_suspect_until_a_person_says_so
+    an incident that nobody said    referrals/test_referral_incident.py::test_what_a_draft_fills_in_is_a_proposal_and_no_approval_is_asked_for_on_it
     a part that nobody said         referrals/test_referral_parts.py::test_the_database_keeps_no_part_that_nobody_said
     a former admin as a present one  referrals/test_referral_parts.py::test_a_former_admin_is_neither_named_nor_handed_over_as_one
     a name that was changed since   referrals/test_package_order.py::test_a_group_is_called_what_it_was_called_when_it_was_reported

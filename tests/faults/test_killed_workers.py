@@ -148,6 +148,7 @@ def approved(casework: Casework, reviewer: User, legal: User, legal2: User) -> R
             legal_basis="An invented law, section 1",
             incident_type="Known abuse imagery",
             incident_at=case.opened_at,
+            incident_confirmed=True,
             narrative="An invented account of what was reported, long enough to be read.",
             urgency_reason="",
             include_messages=True,

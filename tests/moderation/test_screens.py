@@ -320,6 +320,17 @@ def test_a_reason_is_said_once_and_one_risk_number_stands_on_the_page(
     assert re.findall(r"(\d+) of 100", page) == ["77"]
 
 
+def test_a_list_of_cases_shows_no_risk_number_of_long_ago(held: Case, at_work: Any) -> None:
+    said = (
+        "Its risk score asks for a look: 94 of 100 (+40: 2 items are known material; and 3 more)."
+    )
+    RoutingReason.objects.create(case=held, text=said, severity=5, score=1.0)
+    page = read(at_work, reverse("moderation:queue", args=[held.queue.slug]))
+    row = page.partition(f">{held}</a>")[2].partition("</tr>")[0]
+    assert "Its risk score asks for a look." in row
+    assert "of 100" not in row
+
+
 def test_an_address_that_only_takes_forms_leads_a_browser_to_the_page_that_has_the_form(
     held: Case, at_work: Any
 ) -> None:

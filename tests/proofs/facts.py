@@ -112,6 +112,7 @@ def _approved(place: Installation, filler: Filler, case: str, key: str) -> tuple
         "version": form.values["version"],
         "recipient": form.values["recipient"],
         "include_messages": "on",
+        "incident_confirmed": "on",
         "narrative": f"{filler.text('draft.narrative')} and words enough to be acted on by them.",
     }
     sent = filler.form(forms.DraftForm, "draft", given)

@@ -130,6 +130,7 @@ class Telling:
             "version": referral.version,
             "recipient": self.desk.agency.pk,
             "include_messages": "on",
+            "incident_confirmed": "on",
             "narrative": f"{filler.text('draft.narrative')} and words enough to be acted on by them.",
         }
         sent = filler.form(forms.DraftForm, "draft", given)
@@ -249,6 +250,8 @@ OURS = {
         *("id", "number", "year", "case", "state", "revision", "supersedes", "drafted_by"),
         *("edited_by", "created_at", "requested_at", "requested_by", "approved_by", "approved_at"),
         *("returned_reason", "correction_reason", "approved_keys", "build_error", "build_attempts"),
+        *("incident_type_set_by", "incident_type_set_at"),
+        *("incident_at_set_by", "incident_at_set_at"),
         *("build_token", "build_beat_at", "build_waits_for", "build_progress", "bagged_at"),
     },
 }

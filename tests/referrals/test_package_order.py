@@ -23,7 +23,7 @@ from referrals.describing.groups import describe_groups
 from referrals.describing.words import describe_conversations
 from referrals.models import Referral
 from referrals.summary import content
-from referrals.summary_parts import Words
+from referrals.summary_parts import Words, moment
 from reports.actions import submit_report, upsert_group, upsert_memberships
 from reports.models import Report
 from reports.payloads import GroupPayload, MembersPayload, ReportPayload
@@ -249,3 +249,20 @@ def test_a_time_of_the_incident_is_printed_to_its_fraction() -> None:
     facts = replace(spec().case, incident_type="An invented incident", incident_at=at)
     found = dict(content(spec(case=facts), Words(ascii_only=False))["facts"])
     assert found["Time of incident"] == f"{at:%Y-%m-%d %H:%M:%S.%f} UTC"
+
+
+def test_who_said_type_and_time_of_the_incident_is_printed_beside_them() -> None:
+    at = BAGGED_AT - timedelta(days=1)
+    facts = replace(
+        spec().case,
+        incident_type="An invented incident",
+        incident_type_said_by="L-1",
+        incident_type_said_at=BAGGED_AT,
+        incident_at=at,
+        incident_at_said_by="L-2",
+        incident_at_said_at=BAGGED_AT,
+    )
+    found = dict(content(spec(case=facts), Words(ascii_only=False))["facts"])
+    said = f"on {moment(BAGGED_AT)}"
+    assert found["Incident"] == f"An invented incident, said by L-1 {said}"
+    assert found["Time of incident"] == f"{moment(at)}, said by L-2 {said}"

@@ -57,6 +57,28 @@ def test_a_key_is_rotated_and_revoked(admin_client: Client) -> None:
     assert "Revoked" in admin_client.get("/sources/hotline/").content.decode()
 
 
+def test_the_list_says_when_a_key_was_last_used(admin_client: Client) -> None:
+    def cell(name: str) -> str:
+        page = admin_client.get("/sources/").content.decode()
+        row = page.partition(f">{name}<")[2].partition("</tr>")[0]
+        return row.partition('data-label="Key last used">')[2].partition("</td>")[0]
+
+    admin_client.post("/sources/new/", SOURCE)
+    first = key_in(admin_client.post("/sources/hotline/keys/", KEY).content)
+    admin_client.post("/sources/hotline/keys/", {**KEY, "name": "another"})
+    Source.objects.create(name="By hand", slug="by-hand", kind="staff")
+    assert "never" in cell("Hotline")
+    assert cell("By hand") == "–"  # Nobody has a key to it.
+    # The latest of its keys, whether that key still works or not.
+    assert Platform(first).post("/reports", {}).status_code == 422
+    used = ApiKey.objects.get(prefix=first[3:13])
+    assert used.last_used_at is not None
+    used.revoked_at = Now()
+    used.save()
+    assert "never" not in cell("Hotline")
+    assert f'datetime="{used.last_used_at:%Y-%m-%dT%H:%M:%S}' in cell("Hotline")
+
+
 def test_pausing_a_source_closes_its_keys(admin_client: Client) -> None:
     admin_client.post("/sources/new/", SOURCE)
     text = key_in(admin_client.post("/sources/hotline/keys/", KEY).content)
