@@ -218,7 +218,7 @@ def get_scan(request: HttpRequest, scan_id: uuid.UUID) -> Any:
 
 
 @router.put(
-    "/accounts/{account_id}",
+    "/accounts/{path:account_id}",
     auth=SourceKey(Scope.DIRECTORY_WRITE),
     response={200: DirectoryAnswer} | _PUT,
     operation_id="upsert_account",
@@ -242,28 +242,7 @@ def put_account(request: HttpRequest, account_id: str) -> Any:
 
 
 @router.put(
-    "/groups/{group_id}",
-    auth=SourceKey(Scope.DIRECTORY_WRITE),
-    response={200: DirectoryAnswer} | _PUT,
-    operation_id="upsert_group",
-    summary="Create or complete a group",
-    tags=["Directory"],
-    openapi_extra=body_of(GroupPayload),
-)
-def put_group(request: HttpRequest, group_id: str) -> Any:
-    """Create or complete a group under your own id. Members left out stay as they are."""
-    key = _key(request)
-    group = upsert_group(
-        key.source,
-        external_id(group_id),
-        payload=read_json(request, GroupPayload),
-        actor=access.actor_for(key),
-    )
-    return {"id": group.pk, "external_id": group.external_id}
-
-
-@router.put(
-    "/groups/{group_id}/members",
+    "/groups/{path:group_id}/members",
     auth=SourceKey(Scope.DIRECTORY_WRITE),
     response={200: MembersAnswer} | _PUT,
     operation_id="upsert_members",
@@ -282,6 +261,27 @@ def put_members(request: HttpRequest, group_id: str) -> Any:
         actor=access.actor_for(key),
     )
     return {"group": group_id, "members": count}
+
+
+@router.put(
+    "/groups/{path:group_id}",
+    auth=SourceKey(Scope.DIRECTORY_WRITE),
+    response={200: DirectoryAnswer} | _PUT,
+    operation_id="upsert_group",
+    summary="Create or complete a group",
+    tags=["Directory"],
+    openapi_extra=body_of(GroupPayload),
+)
+def put_group(request: HttpRequest, group_id: str) -> Any:
+    """Create or complete a group under your own id. Members left out stay as they are."""
+    key = _key(request)
+    group = upsert_group(
+        key.source,
+        external_id(group_id),
+        payload=read_json(request, GroupPayload),
+        actor=access.actor_for(key),
+    )
+    return {"id": group.pk, "external_id": group.external_id}
 
 
 @router.post(

@@ -16,7 +16,13 @@ from django.db.models.functions import Now
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
-from django.urls.converters import IntConverter, SlugConverter, StringConverter, UUIDConverter
+from django.urls.converters import (
+    IntConverter,
+    PathConverter,
+    SlugConverter,
+    StringConverter,
+    UUIDConverter,
+)
 
 import moderation.actions
 import referrals.actions
@@ -44,6 +50,7 @@ NOBODYS: dict[type, str | int] = {
     UUIDConverter: "00000000-0000-0000-0000-000000000000",
     SlugConverter: "nothing-like-this",
     StringConverter: "nothing-like-this",
+    PathConverter: "nothing-like-this",
 }
 """Arguments that name no object, by kind."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -119,3 +120,22 @@ def test_nonsense_is_named_by_field(
     assert field in problem_of(platform.put(path, document), 422)["errors"]
     assert not Account.objects.exists()
     assert not Group.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["a/b", "a b", "é€", "a%2Fb", "a?b#c", "a/members/b", "+1 202:5;=&"]
+)
+def test_whatever_id_a_platform_has_can_be_written_by_its_address(
+    platform: Platform, name: str
+) -> None:
+    at = quote(name, safe="")
+    assert platform.put(f"/accounts/{at}", {"username": "u"}).json()["external_id"] == name
+    assert platform.put(f"/groups/{at}", {"name": "g"}).json()["external_id"] == name
+    member = {"members": [{"account": name}]}
+    assert platform.put(f"/groups/{at}/members", member).json() == {"group": name, "members": 1}
+    assert Group.objects.get().external_id == Account.objects.get().external_id == name
+
+
+def test_every_answer_can_be_named(platform: Platform) -> None:
+    for answer in (platform.put("/accounts/u", {}), platform.put("/accounts/u", {"x": 1})):
+        assert len(answer["X-Request-Id"]) >= 8
