@@ -257,6 +257,7 @@ HOLDFAST_SWEEPS = {
     "moderation.jobs.sweep_previews": "Makes previews that are missing",
     "moderation.jobs.sweep_routing": "Finds reports and items without a case",
     "moderation.jobs.sweep_decisions": "Lets decisions take effect when they cannot be undone any more",
+    "moderation.jobs.sweep_outcomes": "Tells reports of earlier decisions what came of them",
     "moderation.delivery_jobs.sweep_deliveries": "Sends the platform orders that are due",
     "moderation.jobs.sweep_claims": "Ends claims whose time is over",
     "referrals.jobs.sweep_packages": "Goes on with packages that are being built",

@@ -65,6 +65,8 @@ class AuditEvent(StrEnum):
     # reports
     REPORT_SUBMITTED = "report.submitted"
     REPORT_VIEWED = "report.viewed"
+    REPORT_DECIDED = "report.decided"
+    REPORT_REOPENED = "report.reopened"
     SCAN_SUBMITTED = "scan.submitted"
     SCAN_STATE_RECORDED = "scan.state_recorded"
     MEDIA_RECEIVED = "media.received"

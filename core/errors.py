@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import traceback
+from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -27,14 +28,22 @@ class Refused(Exception):
     """The right person at the wrong moment: a rule of the work forbids this now.
 
     ``message`` is one sentence the person can act on. ``code`` is stable and for programs.
-    ``status`` is the HTTP status, 409 unless the rule says otherwise.
+    ``status`` is the HTTP status, 409 unless the rule says otherwise. ``members`` are further members of the
+    problem document (RFC 9457, section 3.2), for programs too.
     """
 
-    def __init__(self, message: str, code: str = "refused", status: int = 409) -> None:
+    def __init__(
+        self,
+        message: str,
+        code: str = "refused",
+        status: int = 409,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.status = status
+        self.members = dict(members or {})
 
 
 class Invalid(Exception):
@@ -196,7 +205,7 @@ def problem_for(exc: BaseException) -> HttpResponse | None:
 
     response: HttpResponse | None = None
     if isinstance(exc, Refused):
-        response = problem(exc.status, "Refused", exc.message, code=exc.code)
+        response = problem(exc.status, "Refused", exc.message, code=exc.code, **exc.members)
     elif isinstance(exc, Invalid):
         response = problem(422, "Invalid", str(exc), code="invalid", errors=exc.errors)
     elif isinstance(exc, UploadTooLarge):

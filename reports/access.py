@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 from django.db.models import Count, Exists, Max, OuterRef, Prefetch, Q, QuerySet
 from django.db.models.functions import Now
@@ -24,10 +25,14 @@ from reports.models import (
     Item,
     Membership,
     Report,
+    RouteState,
     Source,
     SourceKind,
     Upload,
 )
+
+ReportState = Literal["received", "in_review", "decided", "closed"]
+"""Where a report stands for whoever sent it."""
 
 
 class KeyProblem(Enum):
@@ -122,12 +127,64 @@ def get_report_of(source: Source, id: uuid.UUID) -> Report:
     """Return a report that this source sent, with its items. Raises Http404 for all others."""
     found = (
         Report.objects.filter(source=source, pk=id)
+        .select_related("source")
         .prefetch_related(Prefetch("items", Item.objects.order_by("received_at", "pk")))
         .first()
     )
     if found is None:
         raise Http404
     return found
+
+
+def state_of(report: Report, *, tells_outcomes: bool) -> ReportState:
+    """Return where a report stands for its sender.
+
+    A decision counts once it is in effect; a source that is not told of outcomes hears that the report is
+    closed, as of one that called for no case. ``reports_of`` finds by the same words.
+    """
+    if report.decided_at is not None:
+        return "decided" if tells_outcomes else "closed"
+    if report.route_state == RouteState.ROUTED:
+        return "in_review"
+    return "closed" if report.route_state == RouteState.CLEAR else "received"
+
+
+def _in_state(state: ReportState, *, tells_outcomes: bool) -> Q:
+    decided, nothing = Q(decided_at__isnull=False), Q(pk__in=[])
+    found: dict[ReportState, Q] = {
+        "received": ~decided & ~Q(route_state__in=[RouteState.ROUTED, RouteState.CLEAR]),
+        "in_review": ~decided & Q(route_state=RouteState.ROUTED),
+        "decided": decided if tells_outcomes else nothing,
+        "closed": (~decided & Q(route_state=RouteState.CLEAR))
+        | (nothing if tells_outcomes else decided),
+    }
+    return found[state]
+
+
+def reports_of(
+    source: Source,
+    *,
+    external_id: str | None = None,
+    state: ReportState | None = None,
+    since: datetime | None = None,
+    before: int | None = None,
+    limit: int,
+) -> list[Report]:
+    """Return reports of this source, newest first, at most ``limit``.
+
+    ``since`` is the earliest time of receipt. ``before`` is the number of the last report of the page before:
+    what arrives meanwhile moves nothing.
+    """
+    found = Report.objects.filter(source=source)
+    if external_id is not None:
+        found = found.filter(external_id=external_id)
+    if state is not None:
+        found = found.filter(_in_state(state, tells_outcomes=source.tells_outcomes))
+    if since is not None:
+        found = found.filter(received_at__gte=since)
+    if before is not None:
+        found = found.filter(number__lt=before)
+    return list(found.order_by("-number")[:limit])
 
 
 def get_scan_of(source: Source, id: uuid.UUID) -> Item:

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from ninja import Schema
 from pydantic import ConfigDict
 
-from reports.models import NOT_SENT, Item, Report, RouteState, ScanState, Surface, Upload
+from reports.access import ReportState, state_of
+from reports.models import NOT_SENT, Item, Report, ScanState, Surface, Upload
 
 
 class Problem(Schema):
@@ -33,15 +34,46 @@ class ItemAnswer(Schema):
     scan_state: ScanState
 
 
-class ReportAnswer(Schema):
-    """Where a report stands. What reviewers found is not told here."""
+class ReportSummary(Schema):
+    """Where a report stands. Which action was taken, and by which policy, is not told here.
+
+    `decided` has an `outcome` and `decided_at`, for sources that are told; others read `closed`. `closed` is also
+    what called for no case.
+    """
 
     id: uuid.UUID
     number: str
     external_id: str
     received_at: datetime
-    state: Literal["received", "in_review", "closed"]
+    state: ReportState
+    outcome: Literal["action_taken", "no_action"] | None = None
+    decided_at: datetime | None = None
+
+
+class ReportAnswer(ReportSummary):
+    """Where a report and each of its items stand."""
+
     items: list[ItemAnswer]
+
+
+class ReportsAnswer(Schema):
+    """A page of reports, newest first. `next_cursor` leads to the next one; null: there is none."""
+
+    reports: list[ReportSummary]
+    next_cursor: str | None = None
+
+
+class ExistingReport(Schema):
+    """The report that was received with this `external_id` before."""
+
+    id: uuid.UUID
+    number: str
+
+
+class Conflict(Problem):
+    """A problem document; with the code `duplicate_external_id`, `existing` is the report that stands."""
+
+    existing: ExistingReport | None = None
 
 
 class MediaAnswer(Schema):
@@ -70,6 +102,7 @@ class LineAnswer(Schema):
     number: str | None = None
     code: str | None = None
     errors: dict[str, list[str]] | None = None
+    existing: ExistingReport | None = None
 
 
 class BatchAnswer(Schema):
@@ -89,15 +122,23 @@ def item_answer(item: Item) -> dict[str, Any]:
     }
 
 
-def report_answer(report: Report) -> dict[str, Any]:
-    """Return a report as its sender sees it: received, in review, or looked at without a case."""
-    state = {RouteState.ROUTED: "in_review", RouteState.CLEAR: "closed"}
+def report_summary(report: Report, *, tells_outcomes: bool) -> dict[str, Any]:
+    """Return where a report stands, as its sender may hear it (``Source.tells_outcomes``)."""
+    is_told = tells_outcomes and report.decided_at is not None
     return {
         "id": str(report.pk),
         "number": str(report),
         "external_id": report.external_id,
         "received_at": instant(report.received_at),
-        "state": state.get(RouteState(report.route_state), "received"),
+        "state": state_of(report, tells_outcomes=tells_outcomes),
+        "outcome": report.outcome if is_told else None,
+        "decided_at": instant(report.decided_at) if is_told and report.decided_at else None,
+    }
+
+
+def report_answer(report: Report) -> dict[str, Any]:
+    """Return a report with its items, as its sender sees them."""
+    return report_summary(report, tells_outcomes=report.source.tells_outcomes) | {
         "items": [item_answer(item) for item in report.items.all() if item.surface not in NOT_SENT],
     }
 

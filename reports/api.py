@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from ninja import Router
+from ninja import Query, Router
 from ninja.errors import HttpError
 
 from core.errors import Invalid, in_words, problem
@@ -25,15 +25,18 @@ from reports.actions import (
 )
 from reports.answers import (
     BatchAnswer,
+    Conflict,
     DirectoryAnswer,
     ItemAnswer,
     MediaAnswer,
     MembersAnswer,
     Problem,
     ReportAnswer,
+    ReportsAnswer,
     item_answer,
     media_answer,
     report_answer,
+    report_summary,
 )
 from reports.batches import (
     LINES_PER_REQUEST,
@@ -53,6 +56,7 @@ from reports.door import (
     read_json,
     respond,
 )
+from reports.listing import ReportsQuery, cursor_of, number_of
 from reports.models import ApiKey, Scope
 from reports.payloads import (
     AccountPayload,
@@ -94,7 +98,7 @@ def _key(request: HttpRequest) -> ApiKey:
 @router.post(
     "/reports",
     auth=SourceKey(Scope.REPORTS_WRITE),
-    response={201: ReportAnswer} | _POSTED,
+    response={201: ReportAnswer} | _POSTED | {409: Conflict},
     operation_id="submit_report",
     summary="Submit a report",
     tags=["Reports"],
@@ -136,6 +140,44 @@ def post_report(request: HttpRequest) -> HttpResponse:
 
 
 @router.get(
+    "/reports",
+    auth=SourceKey(Scope.STATUS_READ),
+    response={200: ReportsAnswer} | _ALWAYS | {422: Problem},
+    operation_id="list_reports",
+    summary="List own reports",
+    tags=["Reports"],
+)
+def list_reports(request: HttpRequest, query: Query[ReportsQuery]) -> Any:
+    """List this source's reports, newest first, without their items.
+
+    Ask by your own id (`external_id`), by where they stand (`state`), by time of receipt (`since`). A page has a
+    `next_cursor` that leads to the next one; reports that arrive meanwhile move nothing.
+    """
+    known = set(ReportsQuery.model_fields)
+    errors = {
+        name: ["There is no such parameter." if name not in known else "Send it once."]
+        for name, values in request.GET.lists()
+        if name not in known or len(values) > 1
+    }
+    if errors:
+        raise Invalid(errors)
+    source = _key(request).source
+    found = access.reports_of(
+        source,
+        external_id=query.external_id,
+        state=query.state,
+        since=query.since,
+        before=number_of(query.cursor) if query.cursor is not None else None,
+        limit=query.limit + 1,
+    )
+    page = found[: query.limit]
+    return {
+        "reports": [report_summary(row, tells_outcomes=source.tells_outcomes) for row in page],
+        "next_cursor": cursor_of(page[-1].number) if len(found) > len(page) else None,
+    }
+
+
+@router.get(
     "/reports/{report_id}",
     auth=SourceKey(Scope.STATUS_READ),
     response={200: ReportAnswer} | _READ,
@@ -144,7 +186,12 @@ def post_report(request: HttpRequest) -> HttpResponse:
     tags=["Reports"],
 )
 def get_report(request: HttpRequest, report_id: uuid.UUID) -> Any:
-    """Tell where a report of this source stands: received, in review, or closed without a case."""
+    """Tell where a report of this source stands, and what came of it.
+
+    `received`: it waits for scan and routing. `in_review`: it joined a case. `decided`: the decision on its case is in
+    effect, with `outcome` and `decided_at`; one that is overturned returns to `in_review`. `closed`: nothing called
+    for a case, or it was decided and this source is not told the outcome.
+    """
     return report_answer(access.get_report_of(_key(request).source, report_id))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from core.audit import timestamp
 from core.audit_events import AuditEvent
 from core.audit_rows import Kind, digest
 from core.models import AuditEntry
@@ -89,8 +90,19 @@ def _reports(case: Any | None) -> QuerySet[Report]:
     return rows if case is None else rows.filter(items__case_items__case=case).distinct()
 
 
+def _outcome_said(lines: Sequence[AuditEntry]) -> tuple[Any, Any]:
+    """Return outcome and time by the last line that speaks of them; neither when none does."""
+    told = [line for line in lines if line.event not in _REPORT]
+    if not told or told[-1].event == AuditEvent.REPORT_REOPENED:
+        return "", None
+    return told[-1].data.get("outcome"), told[-1].data.get("decided_at")
+
+
 def _compare_report(report: Report, lines: Sequence[AuditEntry]) -> Iterator[str]:
     said = lines[0].data
+    at = timestamp(report.decided_at) if report.decided_at is not None else None
+    if (report.outcome, at) != _outcome_said(lines):
+        yield f"Report {report}: what came of it is not what the log says"
     if said.get("facts") != facts_of_report(report):
         yield f"Report {report}: it does not say what was received"
     contents = dict(said.get("contents") or {})
@@ -118,7 +130,7 @@ KINDS = [
         "reports",
         Report,
         _REPORT,
-        _REPORT,
+        _REPORT | {AuditEvent.REPORT_DECIDED, AuditEvent.REPORT_REOPENED},
         _reports,
         _compare_report,
         lambda line: f"Report R-{line.data.get('number', 0):06d}: its row is gone",

@@ -264,7 +264,7 @@ def _take_line(key: ApiKey, line: Line, idempotency_key: str) -> dict[str, Any]:
     except Invalid as invalid:
         return _rejected("invalid", invalid.errors, kind)
     except Refused as refused:
-        return _rejected(refused.code, {"": [refused.message]}, kind)
+        return _rejected(refused.code, {"": [refused.message]}, kind) | refused.members
 
 
 def _submit(key: ApiKey, shape: Shape) -> dict[str, Any]:

@@ -181,6 +181,20 @@ class SourceForm(forms.Form):
         help_text="Only then its keys may describe accounts, groups and memberships (directory:write). "
         "Not for hotlines and other partners: what they know stands in their reports.",
     )
+    tells_outcomes = forms.TypedChoiceField(
+        label="Is told of decisions",
+        choices=[
+            ("", "As usual for such a source"),
+            ("yes", "Decided, with action taken or no action"),
+            ("no", "Closed, without outcome"),
+        ],
+        coerce=lambda value: value == "yes",
+        empty_value=None,
+        required=False,
+        help_text="What its keys read of a report once the decision on its case is in effect. Which action, and by "
+        "which policy, is never told. Usual: the platform itself and trusted flaggers hear the outcome, others that the "
+        "report is closed. It counts for earlier reports too.",
+    )
     is_active = forms.BooleanField(
         label="Takes reports", required=False, help_text="Off: all its keys are refused."
     )
@@ -189,9 +203,13 @@ class SourceForm(forms.Form):
         if source is not None:
             kwargs["initial"] = {
                 name: getattr(source, name) for name in self.base_fields if name != "slug"
-            }
+            } | {"tells_outcomes": "yes" if source.tells_outcomes else "no"}
         super().__init__(*args, **kwargs)
         del self.fields["slug" if source is not None else "is_active"]
+        if source is not None:
+            told = self.fields["tells_outcomes"]
+            told.choices = told.choices[1:]  # type: ignore[attr-defined]
+            told.required = True
         if source is not None and source.kind == SourceKind.STAFF:
             self.fields["kind"].choices = [(SourceKind.STAFF.value, SourceKind.STAFF.label)]  # type: ignore[attr-defined]
 

@@ -68,6 +68,11 @@ class Source(models.Model):
         db_default=False,
         help_text="Speaks for the platform itself: only such a source writes the directory.",
     )
+    tells_outcomes = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Is told what was decided on its reports; otherwise only that they are closed.",
+    )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -221,6 +226,13 @@ class Membership(models.Model):
         ]
 
 
+class ReportOutcome(models.TextChoices):
+    """What came of a report, as its sender may hear it. Which action, and by which policy, is not told."""
+
+    ACTION_TAKEN = "action_taken", "Action taken"
+    NO_ACTION = "no_action", "No action"
+
+
 class Report(models.Model):
     """Somebody's claim about an account or a group."""
 
@@ -256,6 +268,14 @@ class Report(models.Model):
     route_attempts = models.PositiveSmallIntegerField(
         db_default=0, help_text="Attempts to route it that began and did not end."
     )
+    outcome = models.CharField(
+        max_length=16,
+        choices=ReportOutcome.choices,
+        blank=True,
+        db_default="",
+        help_text="Of the decision in effect on its case.",
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -263,6 +283,11 @@ class Report(models.Model):
                 condition=Q(account=None, group__isnull=False)
                 | Q(account__isnull=False, group=None),
                 name="report_has_one_subject",
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome="", decided_at=None)
+                | Q(outcome__in=["action_taken", "no_action"], decided_at__isnull=False),
+                name="report_outcome_has_its_time",
             ),
             models.UniqueConstraint(
                 fields=["source", "external_id"],
@@ -282,6 +307,8 @@ class Report(models.Model):
                 condition=Q(route_state__in=["waiting", "failed"]),
                 name="reports_waiting_for_routing",
             ),
+            # A source reads its own reports page by page, newest first.
+            models.Index(fields=["source", "-number"], name="reports_of_a_source"),
             # People search for a case by the id that the platform gave a report, whichever source sent it.
             models.Index(
                 fields=["external_id"], condition=~Q(external_id=""), name="reports_by_external_id"

@@ -260,6 +260,8 @@ ASKS_NO_ROLE = {
     "accounts/actions/sign_ins.py confirm": "proves presence; any session may",
     "accounts/actions/sign_ins.py end_sign_in": "leaving is never refused",
     "accounts/actions/sign_ins.py end_other_sign_ins": "leaving is never refused; also a step of other verbs",
+    "reports/actions/outcomes.py record_outcome": "a step of letting a decision take effect",
+    "reports/actions/outcomes.py return_to_review": "a step of letting a decision take effect",
     "reports/actions/submissions.py record_scan_state": "a step of scanning and of releasing a list",
     "hashing/actions/hash_lists.py put_entry": "a step of adding by hand",
     "referrals/actions/keys.py put_key": "a step of entering a key and of adding an agency",

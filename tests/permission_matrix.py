@@ -55,6 +55,7 @@ PUBLIC: dict[str, str] = {
 API: dict[str, str] = {
     "api-1:post_report": "POST",
     "api-1:get_report": "GET",
+    "api-1:list_reports": "GET",
     "api-1:post_media": "POST",
     "api-1:post_scan": "POST",
     "api-1:get_scan": "GET",

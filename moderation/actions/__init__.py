@@ -40,6 +40,7 @@ from moderation.actions.grants import (
     revoke_queue,
 )
 from moderation.actions.notes import add_note
+from moderation.actions.outcomes import tell_missed_outcomes, tell_outcome
 from moderation.actions.placing import current_rules
 from moderation.actions.previews import (
     begin_preview,
@@ -149,6 +150,8 @@ __all__ = [
     "take_over",
     "take_waiting_items",
     "take_waiting_reports",
+    "tell_missed_outcomes",
+    "tell_outcome",
     "undo_decision",
     "waiting_items",
     "waiting_previews",

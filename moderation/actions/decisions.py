@@ -25,6 +25,7 @@ from hashing.actions import quiet_risk, record_verdicts
 from moderation import access, workflow
 from moderation.actions.claims import check_lease
 from moderation.actions.deliveries import queue_deliveries
+from moderation.actions.outcomes import tell_outcome
 from moderation.audit_rows import orders_digest, policy_digest, reason_digest
 from moderation.models import (
     Case,
@@ -40,6 +41,7 @@ from moderation.models import (
     Verb,
 )
 from moderation.things import things_of
+from reports.actions import return_to_review
 from reports.models import Item, ItemRole, Report, RouteState
 
 AT_ONCE = 1000
@@ -208,7 +210,7 @@ def publish_decision(decision: Decision, *, actor: Actor = SYSTEM) -> bool:
     * The decider may not decide such cases any more (deactivated, permission withdrawn): the decision is
       taken back and the case is open for others. What somebody did with an account they should not
       have had must not reach the platform.
-    * Otherwise: enforcements are queued, the lease ends. What joined the case after the decision was made
+    * Otherwise: the reports that were judged say what came of them, enforcements are queued, the lease ends. What joined the case after the decision was made
       has not been judged by anybody, so it is routed again, into a case that links this one.
     """
     case = Case.objects.select_for_update().get(pk=decision.case_id)
@@ -237,7 +239,7 @@ def publish_decision(decision: Decision, *, actor: Actor = SYSTEM) -> bool:
     case.version += 1
     case.save(update_fields=["status", "decided_at", "version"])
     Claim.objects.filter(case=case, ended_at=None).update(ended_at=Now(), end=ClaimEnd.DECIDED)
-    late_reports, late_items = _route_again(case, since=decision.case_version)
+    late_reports, late_items = _route_again(case, since=decision.case_version, actor=actor)
     judged = case.case_items.filter(case_version__lte=decision.case_version)
     record_verdicts(
         [row.item for row in judged.select_related("item") if row.item.role == ItemRole.REPORTED],
@@ -257,6 +259,7 @@ def publish_decision(decision: Decision, *, actor: Actor = SYSTEM) -> bool:
         late_reports=late_reports,
         late_items=late_items,
     )
+    tell_outcome(decision, actor=actor)
     for enforcement in decision.enforcements.select_for_update().order_by("verb", "pk"):
         if enforcement.verb == Verb.NO_ACTION:
             Enforcement.objects.filter(pk=enforcement.pk).update(state=EnforcementState.NOT_SENT)
@@ -369,13 +372,15 @@ def _end_lease_of(person: User, case: Case, *, reason: str) -> None:
         audit.record(AuditEvent.CLAIM_RELEASED, actor=SYSTEM, subject=claim, case=case)
 
 
-def _route_again(case: Case, *, since: int) -> tuple[list[str], list[str]]:
+def _route_again(case: Case, *, since: int, actor: Actor) -> tuple[list[str], list[str]]:
     reports = list(
         CaseReport.objects.filter(case=case, case_version__gt=since).values_list(
             "report", flat=True
         )
     )
     items = list(case.case_items.filter(case_version__gt=since).values_list("item", flat=True))
+    # Whatever was said of them before: nobody judged what they brought here.
+    return_to_review(reports, chain=f"case:{case.pk}", actor=actor)
     Report.objects.filter(pk__in=reports, route_state=RouteState.ROUTED).update(
         route_state=RouteState.WAITING
     )

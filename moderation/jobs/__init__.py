@@ -2,7 +2,7 @@
 
 from moderation.delivery_jobs import send_due, sweep_deliveries
 from moderation.jobs.claims import sweep_claims, sweep_clocks
-from moderation.jobs.decisions import publish_due, sweep_decisions
+from moderation.jobs.decisions import publish_due, sweep_decisions, sweep_outcomes
 from moderation.jobs.previews import make_preview, sweep_previews
 from moderation.jobs.risk import route_risk_case, sweep_risk_cases
 from moderation.jobs.routing import route_waiting, sweep_routing
@@ -17,6 +17,7 @@ __all__ = [
     "sweep_clocks",
     "sweep_decisions",
     "sweep_deliveries",
+    "sweep_outcomes",
     "sweep_previews",
     "sweep_risk_cases",
     "sweep_routing",

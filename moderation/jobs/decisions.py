@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
-from core.jobs import enqueue, is_stopping, job
+from core.jobs import enqueue, is_stopping, is_time_for, job
 from moderation import actions
 
 BUSY_SECONDS = 20.0
+OUTCOMES_EVERY = 600
 
 
 @job
@@ -33,6 +34,18 @@ def publish_due() -> None:
             failed = one
     if failed is not None:
         raise failed
+
+
+def sweep_outcomes() -> int:
+    """Tell reports of decisions that took effect before this version told them; return how many."""
+    over = time.monotonic() + BUSY_SECONDS
+    told = 0
+    if is_time_for("moderation-outcomes", OUTCOMES_EVERY):
+        while (some := actions.tell_missed_outcomes()) and not is_stopping():
+            told += some
+            if time.monotonic() > over:
+                break
+    return told
 
 
 def sweep_decisions() -> int:

@@ -19,6 +19,7 @@ from reports.actions.idempotency import (
     recall,
     remember,
 )
+from reports.actions.outcomes import record_outcome, return_to_review
 from reports.actions.sources import (
     change_source,
     create_source,
@@ -76,9 +77,11 @@ __all__ = [
     "note_changes",
     "postpone_scan",
     "recall",
+    "record_outcome",
     "record_scan_ends",
     "record_scan_state",
     "remember",
+    "return_to_review",
     "revoke_key",
     "rotate_key",
     "scan_again",

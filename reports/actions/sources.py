@@ -24,7 +24,9 @@ _NOT_OWN = (
     f"{Scope.DIRECTORY_WRITE.value} is for the platform itself. This source is not marked as the platform's "
     "own, so it cannot describe accounts and groups; it can report about them."
 )
-_TOLD = frozenset({"kind", "trust", "due_minutes", "is_own_platform", "is_active"})
+_TOLD = frozenset(
+    {"kind", "trust", "due_minutes", "is_own_platform", "tells_outcomes", "is_active"}
+)
 LAST_USED_EVERY = timedelta(minutes=1)
 
 
@@ -38,13 +40,19 @@ def create_source(
     due_minutes: int | None = None,
     contact: str = "",
     is_own_platform: bool = False,
+    tells_outcomes: bool | None = None,
     actor: Actor | Person,
 ) -> Source:
     """Create a source. Can be undone by pausing it; sources are never deleted.
 
+    ``tells_outcomes=None`` is as usual: the platform itself and trusted flaggers hear what was decided.
     Raises Invalid when the short name is taken.
     """
     require(actor, Permission.SOURCES_MANAGE)
+    if tells_outcomes is None:
+        tells_outcomes = (
+            is_own_platform or kind == SourceKind.TRUSTED_FLAGGER or trust == TrustLevel.TRUSTED
+        )
     try:
         with transaction.atomic():
             source = Source.objects.create(
@@ -55,6 +63,7 @@ def create_source(
                 due_minutes=due_minutes,
                 contact=contact,
                 is_own_platform=is_own_platform,
+                tells_outcomes=tells_outcomes,
             )
     except IntegrityError:
         raise Invalid({"slug": ["Another source has this short name."]}) from None
@@ -66,6 +75,7 @@ def create_source(
         kind=kind,
         trust=trust,
         is_own_platform=is_own_platform,
+        tells_outcomes=tells_outcomes,
     )
     return source
 
@@ -80,6 +90,7 @@ def change_source(
     due_minutes: int | None,
     contact: str,
     is_own_platform: bool,
+    tells_outcomes: bool,
     is_active: bool,
     actor: Person,
 ) -> Source:
@@ -93,6 +104,7 @@ def change_source(
         "due_minutes": due_minutes,
         "contact": contact,
         "is_own_platform": is_own_platform,
+        "tells_outcomes": tells_outcomes,
         "is_active": is_active,
     }
     changed = {field: value for field, value in new.items() if getattr(source, field) != value}

@@ -44,6 +44,7 @@ class DuplicateReport(Refused):
         super().__init__(
             f"A report with this external_id was already received as {report} ({report.pk}).",
             code="duplicate_external_id",
+            members={"existing": {"id": str(report.pk), "number": str(report)}},
         )
         self.report = report
 

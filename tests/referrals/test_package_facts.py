@@ -238,6 +238,7 @@ OURS = {
         *("id", "number", "source", "account", "group", "reporter_account", "reporter_ref"),
         *("received_at", "entered_by", "scan_only"),
         *("route_state", "route_error", "route_due_at", "route_attempts"),
+        *("outcome", "decided_at"),
     },
     Item: {
         *("id", "source", "report", "account", "group", "kind", "blob", "original_name"),

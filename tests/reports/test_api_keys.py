@@ -87,6 +87,7 @@ def test_a_paused_source_is_403(source: Source, platform: Platform, admin: Any) 
         due_minutes=None,
         contact="",
         is_own_platform=True,
+        tells_outcomes=True,
         is_active=False,
         actor=admin,
     )

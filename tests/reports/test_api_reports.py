@@ -235,7 +235,7 @@ def test_a_compressed_body_is_415_and_says_so(platform: Platform) -> None:
 
 
 def test_another_method_is_405_as_a_problem(platform: Platform) -> None:
-    answer = platform.get("/reports")
+    answer = platform.get("/scans")
     problem_of(answer, 405)
     assert answer["Allow"] == "POST"
 

@@ -91,6 +91,7 @@ def test_an_administrator_marks_the_platforms_own_source(admin: User, hotline: S
         "kind": "platform",
         "trust": "internal",
         "is_own_platform": "on",
+        "tells_outcomes": "yes",
         "is_active": "on",
     }
     assert browser.post(edit, said).status_code == 302

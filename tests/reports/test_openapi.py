@@ -33,6 +33,7 @@ CHECKS = (
 )
 OPERATIONS = [
     ("POST", "/api/v1/reports"),
+    ("GET", "/api/v1/reports"),
     ("GET", "/api/v1/reports/{report_id}"),
     ("POST", "/api/v1/media"),
     ("POST", "/api/v1/scans"),

@@ -82,7 +82,10 @@ def test_the_list_says_when_a_key_was_last_used(admin_client: Client) -> None:
 def test_pausing_a_source_closes_its_keys(admin_client: Client) -> None:
     admin_client.post("/sources/new/", SOURCE)
     text = key_in(admin_client.post("/sources/hotline/keys/", KEY).content)
-    changed = {k: v for k, v in SOURCE.items() if k != "slug"} | {"due_minutes": "30"}
+    changed = {k: v for k, v in SOURCE.items() if k != "slug"} | {
+        "due_minutes": "30",
+        "tells_outcomes": "yes",
+    }
     assert admin_client.post("/sources/hotline/edit/", changed).status_code == 302
     assert Source.objects.get().due_minutes == 30
     assert Platform(text).post("/reports", {}).status_code == 403
