@@ -45,11 +45,27 @@ def video_tracks(data: bytes, demuxer: str) -> int:
 
 
 # ── MP4 and QuickTime ─────────────────────────────────────────────────────────────────────────
+_CODECS = re.compile(
+    rb"avc[1-4]|hvc1|hev1|dv[ah1][1ev]|vvc1|vvi1|[vV][pP]0?[6-9]|[vV][pP][3-9]0|av01|mp4v|[Ss]263|h26[1345]|H26[1345]"
+    rb"|x26[45]|X264|encv|resv|[Mm][Jj][Pp][AaBbGg2]|[Jj][Pp][Ee][Gg]|png |tiff|gif |ap[a-z0-9]{2}|mp[12]v|m2v1|mx[345][np]"
+    rb"|xd[0-9v][0-9a-d]|hdv[0-9a]|[DXdx][IiVv][Vv][XxDd]|DX50|FMP4|SVQ[13]|WRLE|rle |cvid|dvc[p ]?|dv5[np]|dvh[0-9pq]"
+    rb"|AVd[nh1]|AV[D1][JNd][x1n]?|drac|WMV[123A]|WVC1|vc-1|mjp2|rpza|smc |qdrw|raw[23v]|[2v]vu[yv]|v210|v308|v4[01][08]"
+)
+"""Names that frames of pictures have in a film, whatever their track calls itself."""
+
+
 def _of_boxes(data: bytes) -> int:
-    handlers = inside(boxes, data, (b"moov", b"trak", b"mdia", b"hdlr"))
+    """Count the tracks that call themselves films, and those whose frames are of a codec of pictures."""
     # Films, series of pictures, and what a film has beside it, such as depths.
     films = {b"vide", b"pict", b"auxv"}
-    return sum(data[begin + 8 : begin + 12] in films for begin, _ in handlers)
+    count = 0
+    for track in inside(boxes, data, (b"moov", b"trak")):
+        handlers = inside(boxes, data, (b"mdia", b"hdlr"), track)
+        tables = inside(boxes, data, (b"mdia", b"minf", b"stbl", b"stsd"), track)
+        forms = [name for begin, end in tables for name, *_ in boxes(data, begin + 8, end)]
+        is_named = any(data[begin + 8 : begin + 12] in films for begin, _ in handlers)
+        count += is_named or any(_CODECS.fullmatch(name) for name in forms)
+    return count
 
 
 def changes_form(data: bytes, demuxer: str) -> bool:
@@ -79,10 +95,18 @@ def boxes(data: bytes, begin: int, end: int) -> Iterator[Part]:
 
 # ── Matroska and WebM ─────────────────────────────────────────────────────────────────────────
 def _of_elements(data: bytes) -> int:
-    path = (b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae", b"\x83")
-    return sum(
-        data[begin:end].lstrip(b"\0") == b"\x01" for begin, end in inside(elements, data, path)
-    )
+    """Count the tracks of type 1, and those of another one whose codec is one of films (``V_``)."""
+    count = 0
+    for track in inside(elements, data, (b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae")):
+        parts = [
+            (name, data[begin : min(end, begin + 8)]) for name, begin, end in elements(data, *track)
+        ]
+        count += any(
+            (name == b"\x83" and content.lstrip(b"\0") == b"\x01")
+            or (name == b"\x86" and content.startswith(b"V_"))
+            for name, content in parts
+        )
+    return count
 
 
 def elements(data: bytes, begin: int, end: int) -> Iterator[Part]:
@@ -111,8 +135,14 @@ def _length(first: int) -> int:
 
 # ── AVI and transport streams ─────────────────────────────────────────────────────────────────
 def _of_avi(data: bytes) -> int:
+    """Count the streams that call themselves films, and those of another name whose format is one of bitmaps."""
     headers = data[: data.find(b"movi")] if b"movi" in data else data
-    return len(re.findall(rb"strh.{4}vids", headers, re.DOTALL))
+    streams = re.split(rb"strh(?=.{4})", headers, flags=re.DOTALL)[1:]
+    return sum(
+        each[4:8] in {b"vids", b"iavs"}
+        or re.search(rb"strf.{4}\x28\0\0\0.{8}\x01\0", each, re.DOTALL) is not None
+        for each in streams
+    )
 
 
 def _packets(data: bytes) -> tuple[npt.NDArray[np.uint8], int]:

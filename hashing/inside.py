@@ -12,15 +12,13 @@ Pure: bytes in, values out; nothing is decoded. Sources: ITU-T T.81 (JPEG), Exif
 from __future__ import annotations
 
 import binascii
-import itertools
 import re
 from collections.abc import Generator, Iterator
-from contextvars import ContextVar
 from dataclasses import dataclass
 
 from core import media_types
 from core.media_types import HEAD_BYTES, MediaType, sniff
-from hashing import film_tracks
+from hashing import film_tracks, outlines
 
 __all__ = ["MOST_PARTS", "Inside", "Part", "find"]
 
@@ -28,32 +26,10 @@ MOST_PARTS = 16
 """Pictures and films in one file that are looked at besides what it shows, whatever lies in what."""
 SMALL = 4096
 """Bytes behind the end that no known form begins with and that say nothing: cameras leave notes of their own there."""
-MOST_STEPS = 400_000
-"""Pieces of a file that are walked through: one of ordinary pieces has some thousands at most."""
-_steps: ContextVar[Iterator[int]] = ContextVar("steps")
 _THUMBNAIL = "Thumbnail or cover in its metadata"
 _LEAST = 64
 """Bytes of the smallest picture that shows anything."""
 _PADDING = b"\0\xff \t\r\n"
-
-
-class _TooMany(Exception):
-    """The file is made of more than ``MOST_STEPS`` pieces."""
-
-
-def _step() -> None:
-    if next(_steps.get()) >= MOST_STEPS:
-        raise _TooMany
-
-
-def _few(pieces: Iterator[film_tracks.Part]) -> Iterator[film_tracks.Part]:
-    for piece in pieces:
-        _step()
-        yield piece
-
-
-def _elements(data: bytes, begin: int, end: int) -> Iterator[film_tracks.Part]:
-    return _few(film_tracks.elements(data, begin, end))
 
 
 @dataclass(frozen=True)
@@ -98,13 +74,13 @@ def find(data: bytes) -> Inside:
         return Inside()
     parts: list[Part] = []
     unread: list[str] = []
-    _steps.set(itertools.count())
+    outlines.count_anew()
     try:
         for part in _found(data, form, unread):
             parts.append(part)
             if len(parts) > MOST_PARTS:
                 break
-    except _TooMany:
+    except outlines.TooMany:
         unread.append("it is made of more pieces than are looked at")
     return Inside(tuple(parts), tuple(dict.fromkeys(unread)))
 
@@ -121,8 +97,34 @@ def _found(data: bytes, form: MediaType, unread: list[str]) -> Iterator[Part]:
         yield Part(_THUMBNAIL, "image", each)
     if form is media_types.TIFF and _has_further_directories(data):
         unread.append("it holds further pictures in directories below its pages")
-    if form is media_types.HEIF and any(name == b"moov" for name, *_ in _boxes(data)):
-        unread.append("it holds a film besides its pictures")
+    unread += _frames_beyond(data, form)
+    if form is media_types.AVIF and data[8:12] != b"avis" and _has_film(data):
+        # Decoders show its film or its picture, whichever its brand says: here it is asked for the film.
+        yield Part("Video in it", "image", data[:8] + b"avis" + data[12:])
+
+
+def _has_film(data: bytes) -> bool:
+    return any(name == b"moov" for name, *_ in outlines.boxes(data))
+
+
+def _frames_beyond(data: bytes, form: MediaType) -> Iterator[str]:
+    """Yield what is to be said of frames that a decoder passes over, or sees a part of."""
+    if form is media_types.HEIF and _has_film(data):
+        yield "it holds a film besides its pictures"
+    if form is media_types.GIF and outlines.is_beyond_canvas(data):
+        yield "it has frames that reach beyond its canvas"
+    if form is media_types.PNG:
+        chunks = [(name, data[begin:end]) for name, begin, end in _animation(data)]
+        told = [int.from_bytes(content[:4]) for name, content in chunks if name == b"acTL"]
+        has_frames = any(name == b"fdAT" for name, _ in chunks)
+        if has_frames and sum(name == b"fcTL" for name, _ in chunks) > max(told, default=-1):
+            yield "it has more frames than it says"
+
+
+def _animation(data: bytes) -> Iterator[film_tracks.Part]:
+    for name, begin, end in outlines.chunks(data, 0, len(data)):
+        if name in {b"acTL", b"fcTL", b"fdAT"}:
+            yield name, begin, min(end, begin + 4)
 
 
 def _where(place: _Place, inner: MediaType) -> str:
@@ -185,7 +187,7 @@ def _beginnings(data: bytes, place: _Place) -> Generator[int, int, None]:
                 found.append(places[each] - before)
         if not found:
             return
-        _step()
+        outlines.step()
         at = yield min(found)
 
 
@@ -223,38 +225,48 @@ def _is_one(data: bytes, begin: int, end: int, form: MediaType) -> bool:
     return end - begin > 32
 
 
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
 def _has_frame(data: bytes, begin: int, end: int) -> bool:
-    """Return whether segments follow each other from a JPEG's beginning to the one that describes its frame."""
-    at = begin + 2
-    for _ in range(64):
-        _step()
-        if at + 4 > end or data[at] != 0xFF:
+    """Return whether a JPEG's segments lead to one that describes a frame, as its length and its numbers show."""
+    for marker, at, stop in outlines.segments(data, begin, end):
+        if marker in _FRAMES:
+            # Bits, height, width, and three bytes for each of one to four colours.
+            return (
+                stop - at in {9, 12, 15, 18} and data[at] in {8, 12} and any(data[at + 3 : at + 5])
+            )
+        if marker in {0xD9, 0xDA}:
             return False
-        if 0xC0 <= data[at + 1] <= 0xC2:
-            return True
-        at += 2 + max(int.from_bytes(data[at + 2 : at + 4]), 2)
     return False
 
 
 def _end_of(data: bytes, begin: int, end: int, form: MediaType) -> int:
     """Return where a picture or film ends that begins here: at ``end`` where that cannot be told."""
     if form is media_types.JPEG:
-        return next((at for marker, at, _ in _segments(data, begin, end) if marker == 0xD9), end)
+        return next(
+            (at for marker, at, _ in outlines.segments(data, begin, end) if marker == 0xD9), end
+        )
     if form is media_types.PNG:
-        chunks = _chunks(data, begin, end)
-        return next((stop + 4 for name, _, stop in chunks if name == b"IEND"), end)
+        # Cut off or broken, it ends with its last whole chunk.
+        stop = begin + 8
+        for name, _, each in outlines.chunks(data, begin, end):
+            stop = each + 4
+            if name == b"IEND":
+                break
+        return stop
     if form is media_types.GIF:
-        return _gif_end(data, begin, end)
+        return outlines.gif_end(data, begin, end)
     if form in {media_types.WEBP, media_types.AVI}:
-        return _riffs_end(data, begin, end)
+        return outlines.riffs_end(data, begin, end)
     if form is media_types.BMP:
-        return _bmp_end(data, begin, end)
+        return outlines.bmp_end(data, begin, end)
     if form.demuxer == "matroska":
-        elements = _elements(data, begin, end)
+        elements = outlines.elements(data, begin, end)
         # The header and the segment: another header begins another film.
         return max((stop for _, (_, _, stop) in zip(range(2), elements, strict=False)), default=end)
     if form.demuxer == "mov" or form in {media_types.AVIF, media_types.HEIF}:
-        boxes = list(_boxes(data, begin, end))
+        boxes = list(outlines.boxes(data, begin, end))
         again = [at for name, at, _ in boxes[1:] if name == b"ftyp"]
         return again[0] - 8 if again else max((stop for *_, stop in boxes), default=end)
     return end
@@ -265,30 +277,28 @@ def _places(data: bytes, form: MediaType) -> Iterator[_Place]:
     """Yield the places of a file that its decoder passes over, in their order."""
     size = len(data)
     if form is media_types.JPEG:
-        for marker, begin, end in _segments(data, 0, size):
+        for marker, begin, end in outlines.segments(data, 0, size):
             if marker == 0xD9:
                 break
             yield _Place(begin, end)
     elif form is media_types.PNG:
-        for name, begin, end in _chunks(data, 0, size):
-            if name not in {b"IDAT", b"fdAT"}:
-                yield _Place(begin, end)
+        for name, begin, end in outlines.chunks(data, 0, size):
+            yield _Place(begin, end)
             if name == b"IEND":
                 break
-    elif form in {media_types.GIF, media_types.WEBP}:
+    elif form in {media_types.GIF, media_types.WEBP, media_types.BMP}:
         yield _Place(12, _end_of(data, 0, size, form))
     elif form in {media_types.AVIF, media_types.HEIF}:
-        for name, begin, end in _boxes(data):
-            if name != b"ftyp":
-                yield _Place(begin, end)
+        for _, begin, end in outlines.boxes(data):
+            yield _Place(begin, end)
     elif form is media_types.TIFF:
         # Its own pictures may be JPEGs, parts of which are none by themselves.
         if not any(tags.get(0x0103) in {6, 7} for _, tags in _directories(data)):
             yield _Place(8, size)
         return
     elif form.demuxer == "mov":
-        for name, begin, end in _boxes(data):
-            if name not in {b"ftyp", b"mdat", b"moof", b"sidx"}:
+        for name, begin, end in outlines.boxes(data):
+            if name != b"mdat":
                 yield _Place(begin, end)
     elif form.demuxer == "matroska":
         yield from _in_segments(data)
@@ -300,121 +310,27 @@ def _places(data: bytes, form: MediaType) -> Iterator[_Place]:
 
 
 def _in_segments(data: bytes) -> Iterator[_Place]:
-    for begin, end in film_tracks.inside(_elements, data, (b"\x18\x53\x80\x67",)):
-        for name, start, stop in _elements(data, begin, end):
+    for begin, end in film_tracks.inside(outlines.elements, data, (b"\x18\x53\x80\x67",)):
+        for name, start, stop in outlines.elements(data, begin, end):
             if name == b"\x19\x41\xa4\x69":
                 path = (b"\x61\xa7", b"\x46\x5c")
-                for part in film_tracks.inside(_elements, data, path, (start, stop)):
+                for part in film_tracks.inside(outlines.elements, data, path, (start, stop)):
                     yield _Place(*part, is_attachment=True)
             elif name != b"\x1f\x43\xb6\x75":
                 yield _Place(start, stop)
 
 
 def _in_avi(data: bytes) -> Iterator[_Place]:
-    at, end = 12, len(data)
+    at, end = 12, outlines.riffs_end(data, 0, len(data))
     while at + 12 <= end:
-        _step()
+        outlines.step()
         stop = min(at + 8 + int.from_bytes(data[at + 4 : at + 8], "little"), end)
         if data[at : at + 4] == b"RIFF":
             at += 12
             continue
         if data[at + 8 : at + 12] != b"movi":
-            yield _Place(at + 8, stop)
+            yield _Place(at, stop)
         at = stop + stop % 2
-
-
-# ── How forms are built ───────────────────────────────────────────────────────────────────────
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-
-
-def _segments(data: bytes, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yield a JPEG's markers with where their contents begin and end; the last one is 0xD9 where it is whole."""
-    at = begin + 2
-    while (found := _MARKER.search(data, at, end)) is not None:
-        _step()
-        marker, at = data[found.end() - 1], found.end()
-        if marker == 0xD9:
-            yield marker, at, at
-            return
-        if marker in {0x01, 0xD8}:
-            continue
-        stop = at + int.from_bytes(data[at : at + 2])
-        if stop < at + 2 or stop > end:
-            return
-        yield marker, at + 2, stop
-        at = stop
-
-
-def _chunks(data: bytes, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    at = begin + 8
-    while at + 12 <= end:
-        stop = at + 8 + int.from_bytes(data[at : at + 4])
-        if stop + 4 > end:
-            return
-        _step()
-        yield data[at + 4 : at + 8], at + 8, stop
-        at = stop + 4
-
-
-def _gif_end(data: bytes, begin: int, end: int) -> int:
-    def colours(flags: int) -> int:
-        return 3 << (flags & 7) + 1 if flags & 0x80 else 0
-
-    if begin + 13 > end:
-        return end
-    at = begin + 13 + colours(data[begin + 10])
-    while at + 10 < end:
-        if data[at] == 0x2C:
-            at += 11 + colours(data[at + 9])
-        elif data[at] == 0x21:
-            at += 2
-        else:
-            break
-        while at < end and data[at]:
-            _step()
-            at += 1 + data[at]
-        _step()
-        at += 1
-    return min(at + 1, end) if at < end and data[at] == 0x3B else end
-
-
-def _riffs_end(data: bytes, begin: int, end: int) -> int:
-    """Return where the last of a file's RIFFs ends: a long AVI has several, each after the other."""
-    at = begin
-    while data[at : at + 4] == b"RIFF" and (at == begin or data[at + 8 : at + 12] == b"AVIX"):
-        size = int.from_bytes(data[at + 4 : at + 8], "little")
-        at += 8 + size + size % 2
-        if at >= end:
-            return end
-    return at
-
-
-def _bmp_end(data: bytes, begin: int, end: int) -> int:
-    head = data[begin : begin + 54]
-    if len(head) < 54 or int.from_bytes(head[14:18], "little") < 40:
-        return end
-    offset, width, height = (
-        int.from_bytes(head[at : at + 4], "little", signed=True) for at in (10, 18, 22)
-    )
-    bits, packed = int.from_bytes(head[28:30], "little"), int.from_bytes(head[30:34], "little")
-    size = (width * bits + 31) // 32 * 4 * abs(height)
-    if packed not in {0, 3, 6}:
-        size = int.from_bytes(head[34:38], "little")
-    stop = begin + offset + size
-    return stop if begin + 54 <= stop <= end else end
-
-
-def _boxes(data: bytes, begin: int = 0, end: int | None = None) -> Iterator[film_tracks.Part]:
-    """Yield the boxes of a file as far as they are some: a name of letters, and a length that lies in the file."""
-    end = len(data) if end is None else end
-    at = begin
-    for name, start, stop in _few(film_tracks.boxes(data, begin, end)):
-        is_one = re.fullmatch(rb"[\xa9A-Za-z0-9 _-]{4}", name) is not None
-        is_cut = at + int.from_bytes(data[at : at + 4]) > end and name not in {b"mdat", b"moov"}
-        if at > begin and (is_cut or not is_one):
-            return
-        yield name, start, stop
-        at = stop
 
 
 # ── Thumbnails that no beginning shows ────────────────────────────────────────────────────────
@@ -425,15 +341,19 @@ _XMP_AGAIN = b"http://ns.adobe.com/xmp/extension/\0"
 def _hidden(data: bytes, form: MediaType) -> Iterator[bytes]:
     """Yield thumbnails in base64 (XMP), and those without compression (Exif) as a TIFF of their own."""
     if form is media_types.JPEG:
-        blocks = [data[b:e] for marker, b, e in _segments(data, 0, len(data)) if marker == 0xE1]
+        blocks = [
+            data[b:e] for marker, b, e in outlines.segments(data, 0, len(data)) if marker == 0xE1
+        ]
         # What is too long for one segment goes on in the next ones, each behind 75 bytes of heading.
         again = b"".join(each[75:] for each in blocks if each.startswith(_XMP_AGAIN))
         blocks = [each for each in blocks if not each.startswith(_XMP_AGAIN)] + [again]
     elif form is media_types.PNG:
-        chunks = _chunks(data, 0, len(data))
+        chunks = outlines.chunks(data, 0, len(data))
         blocks = [data[b:e] for name, b, e in chunks if name in {b"eXIf", b"iTXt", b"tEXt"}]
     elif form is media_types.WEBP:
-        blocks = [data[b:e] for name, b, e in _riff_chunks(data) if name in {b"EXIF", b"XMP "}]
+        blocks = [
+            data[b:e] for name, b, e in outlines.riff_chunks(data) if name in {b"EXIF", b"XMP "}
+        ]
     else:
         return
     for block in blocks:
@@ -444,15 +364,6 @@ def _hidden(data: bytes, form: MediaType) -> Iterator[bytes]:
         exif = block.removeprefix(b"Exif\0\0")
         if exif[:4] in {b"II*\0", b"MM\0*"}:
             yield from _bare_thumbnail(exif)
-
-
-def _riff_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    at = 12
-    while at + 8 <= len(data):
-        _step()
-        size = int.from_bytes(data[at + 4 : at + 8], "little")
-        yield data[at : at + 4], at + 8, min(at + 8 + size, len(data))
-        at += 8 + size + size % 2
 
 
 def _bare_thumbnail(exif: bytes) -> Iterator[bytes]:
@@ -475,9 +386,9 @@ def _directories(data: bytes) -> Iterator[tuple[int, dict[int, int]]]:
         known.add(at)
         tags = {}
         for entry in range(at + 2, min(at + 2 + 12 * number(at, 2), len(data) - 11), 12):
-            _step()
+            outlines.step()
             tags[number(entry, 2)] = number(entry + 8, 2)
-        _step()
+        outlines.step()
         yield at, tags
         at = number(at + 2 + 12 * number(at, 2), 4)
 

@@ -26,6 +26,8 @@ Pictures
     HEIC, switched off              hashing/test_heic.py::test_it_is_off_and_the_item_says_so_to_a_person
     HEIC, damaged                   hashing/test_heic.py::test_what_the_converter_cannot_read_is_never_no_match
     pictures and films inside it    hashing/test_inside.py::test_what_lies_in_a_file_besides_what_it_shows_is_found
+    a picture wherever is room      hashing/test_inside.py::test_a_picture_is_found_wherever_a_file_has_room_for_it
+    frames that nobody is shown     hashing/test_inside.py::test_frames_that_a_decoder_passes_over_are_named
     unknown bytes behind its end    hashing/test_inside.py::test_what_was_not_looked_at_is_said_by_scan_match_and_hash
     files in files without end      hashing/test_inside.py::test_one_thing_in_another_without_end_is_looked_at_within_limits
     no preview possible             moderation/test_previews.py::test_a_picture_that_cannot_be_drawn_says_why
@@ -49,6 +51,7 @@ Videos
     frames that an edit list hides  hashing/test_film_program.py::test_frames_that_an_edit_list_leaves_out_are_seen_by_it_too
     cut off within a packet         hashing/test_damaged_videos.py::test_a_transport_stream_that_ends_within_a_packet_is_damaged
     a track of several codecs       hashing/test_damaged_videos.py::test_a_track_of_several_codecs_is_not_passed_over_in_silence
+    a track under a false name      hashing/test_damaged_videos.py::test_a_track_of_films_counts_whatever_it_calls_itself
     a second video track            hashing/test_damaged_videos.py::test_a_second_video_track_is_not_passed_over_in_silence
     a lying container               hashing/test_videos.py::test_a_file_that_only_says_it_is_a_video_goes_to_a_person
     longer than allowed             hashing/test_videos.py::test_a_film_beyond_the_limits_is_looked_at_within_them

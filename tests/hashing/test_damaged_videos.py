@@ -192,3 +192,35 @@ def test_where_complaints_cannot_be_heard_no_film_is_called_looked_at(
             )
         )
     assert refused.value.code == "no_complaints"
+
+
+def test_a_track_of_films_counts_whatever_it_calls_itself() -> None:
+    def box(name: bytes, content: bytes) -> bytes:
+        return (len(content) + 8).to_bytes(4) + name + content
+
+    def track(handler: bytes, codec: bytes) -> bytes:
+        forms = box(b"stbl", box(b"stsd", bytes(8) + box(codec, bytes(70))))
+        return box(b"trak", box(b"mdia", box(b"hdlr", bytes(8) + handler) + box(b"minf", forms)))
+
+    def element(name: bytes, content: bytes) -> bytes:
+        return name + (len(content) | 1 << 28).to_bytes(4) + content
+
+    def entry(kind: int, codec: bytes) -> bytes:
+        return element(b"\xae", element(b"\x83", bytes([kind])) + element(b"\x86", codec))
+
+    def stream(kind: bytes, form: bytes) -> bytes:
+        return b"strh" + (56).to_bytes(4, "little") + kind + bytes(52) + b"strf\x28\0\0\0" + form
+
+    bitmap = b"\x28\0\0\0" + bytes(8) + b"\1\0\x18\0" + bytes(24)
+    ordinary = [(b"vide", b"avc1"), (b"soun", b"mp4a"), (b"text", b"tx3g"), (b"meta", b"mebx")]
+    for more, count in (([], 1), ([(b"meta", b"avc1")], 2), ([(b"text", b"hvc1")], 2)):
+        tracks = b"".join(track(*each) for each in [*ordinary, *more])
+        assert film_tracks.video_tracks(box(b"moov", tracks), "mov") == count
+    kinds = [(1, b"V_MPEG4/ISO/AVC"), (2, b"A_OPUS"), (17, b"S_TEXT/UTF8")]
+    for others, count in (([], 1), ([(0x10, b"V_VP9")], 2), ([(0x12, b"V_AV1")], 2)):
+        tracks = b"".join(entry(*each) for each in [*kinds, *others])
+        segment = element(b"\x18\x53\x80\x67", element(b"\x16\x54\xae\x6b", tracks))
+        assert film_tracks.video_tracks(segment, "matroska") == count
+    film = stream(b"vids", bitmap) + stream(b"auds", b"\x55\0\2\0" + bytes(36))
+    assert film_tracks.video_tracks(film + b"movi", "avi") == 1
+    assert film_tracks.video_tracks(film + stream(b"txts", bitmap) + b"movi", "avi") == 2

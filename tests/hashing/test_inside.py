@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import re
+import struct
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.audit import SYSTEM
-from hashing import actions, digests, images, inside
+from hashing import actions, digests, images, inside, outlines
 from hashing.media import Media
 from hashing.models import FlagKind, HashList
 from reports.models import ScanState
@@ -121,6 +123,94 @@ def test_attachments_that_are_no_pictures_are_named_and_fonts_are_not() -> None:
     assert re.fullmatch(r"an attachment of \d+ bytes is of no known form", said)
 
 
+def box(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content) + 8) + name + content
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return (
+        struct.pack(">I", len(content)) + name + content + struct.pack(">I", crc32(name + content))
+    )
+
+
+def odd_files() -> dict[str, bytes]:
+    """Return files that a decoder shows as any other, with a small picture where it looks for nothing."""
+    small, outer = enclosed.tiny(INNER), enclosed.shown_by(OUTER)
+    picture = enclosed.drawn(OUTER)
+    png, bitmap = pictures.encode(picture, "PNG"), pictures.encode(picture, "BMP")
+    film, body = clips.clip(3, 1), png.rindex(b"IEND") - 4
+    first = int.from_bytes(film[:4])
+    return {
+        "a PNG without an end": png[:body] + small,
+        "coded pixels behind the last ones": png[:body] + chunk(b"IDAT", small) + png[body:],
+        "a broken segment for an end": outer[:-2] + b"\xff\xe5\xff\xff" + small,
+        "a broken segment and an end": outer[:-2] + b"\xff\xe5\xff\xff\xff\xd9" + small,
+        "no end, then another beginning": outer[:-2] + small,
+        "between a BMP's header and pixels": bitmap[:10]
+        + struct.pack("<I", 54 + len(small))
+        + bitmap[14:54]
+        + small
+        + bitmap[54:],
+        "fill bytes before a marker": enclosed._in_jpeg(
+            outer, 0xE4, small[:2] + b"\xff\xff" + small[2:]
+        ),
+        "a hundred empty comments": enclosed._in_jpeg(
+            outer, 0xE4, small[:2] + b"\xff\xfe\0\2" * 100 + small[2:]
+        ),
+        "in the first box": struct.pack(">I", first + len(small))
+        + film[4:first]
+        + small
+        + film[first:],
+        "in an index of fragments": film + box(b"sidx", small),
+        "in a fragment's header": film + box(b"moof", small),
+    }
+
+
+def test_a_picture_is_found_wherever_a_file_has_room_for_it() -> None:
+    for name, data in odd_files().items():
+        found = inside.find(data)
+        assert [each.kind for each in found.parts] == ["image"], name
+        assert images.decode(found.parts[0].data).frames, name
+        assert found.unread == (), name
+
+
+def test_both_a_film_and_a_picture_of_an_avif_are_looked_at(
+    asking: Asking, known: HashList
+) -> None:
+    list_drawn(known, INNER)
+    stream = io.BytesIO()
+    more = [enclosed.drawn(INNER)] * 2
+    enclosed.drawn(OUTER).save(stream, "AVIF", save_all=True, append_images=more, duration=500)
+    series = stream.getvalue()
+    (told,) = asking.files("/match", series[:8] + b"avif" + series[12:]).json()["files"]
+    assert [each["evidence"]["inside"] for each in told["findings"]] == ["Video in it"]
+    assert told["not_looked"] == []
+
+
+def test_frames_that_a_decoder_passes_over_are_named() -> None:
+    frames = [enclosed.drawn(OUTER), enclosed.drawn(INNER)]
+
+    def animated(form: str) -> bytes:
+        stream = io.BytesIO()
+        frames[0].save(stream, form, save_all=True, append_images=frames[1:], duration=500)
+        return stream.getvalue()
+
+    gif, png = animated("GIF"), animated("PNG")
+    at = gif.rindex(b"\x2c\0\0\0\0\x40\1\xf0\0")
+    control = png.index(b"acTL") - 4
+    odd = {
+        gif[: at + 1] + struct.pack("<HH", 310, 230) + gif[at + 5 :]: "reach beyond its canvas",
+        png[:control] + png[control + 20 :]: "more frames than it says",
+        png[:control] + chunk(b"acTL", bytes((0, 0, 0, 1, 0, 0, 0, 0))) + png[control + 20 :]: (
+            "more frames than it says"
+        ),
+    }
+    for data, said in odd.items():
+        (sentence,) = inside.find(data).unread
+        assert said in sentence
+    assert inside.find(gif) == inside.find(png) == inside.Inside()
+
+
 def test_one_thing_in_another_without_end_is_looked_at_within_limits() -> None:
     many = pictures.jpeg(5) + b"".join(enclosed.tiny(seed % 5) for seed in range(40))
     found = Media(lambda: io.BytesIO(many))
@@ -137,7 +227,7 @@ def test_one_thing_in_another_without_end_is_looked_at_within_limits() -> None:
     assert depth == 4
     pieces = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(17) + b"\0\0\0\0aaaa\0\0\0\0" * 10_000
     assert not inside.find(pieces).unread
-    endless = b"GIF89a\1\0\1\0\0\0\0" + b"\x21\xfe\1a\0" * inside.MOST_STEPS
+    endless = b"GIF89a\1\0\1\0\0\0\0" + b"\x21\xfe\1a\0" * outlines.MOST_STEPS
     assert inside.find(endless).unread == ("it is made of more pieces than are looked at",)
 
 
