@@ -27,7 +27,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, NoReturn
 
-from core.media_types import HEIF, MediaType, sniff
+from core.media_types import HEIF, JPEG, MediaType, sniff
 from hashing import confinement
 
 __all__ = [
@@ -144,6 +144,8 @@ def _send_picture(data: bytes, wanted: Wanted) -> None:
     from hashing import pixels
 
     form = form_of(data, "image")
+    if form is JPEG and data.find(_EOI, data.rfind(_SOS)) < 0:
+        data = _ended(data, wanted)
     mode = "RGB" if wanted.with_pixels else "L"
     with Image.open(BytesIO(data), formats=(form.picture,)) as image:
         _check_size(image, wanted)
@@ -178,6 +180,33 @@ def _send_picture(data: bytes, wanted: Wanted) -> None:
                 )
             before, sent = points, sent + 1
             _send_frame(index, small, wanted, is_shown=index in shown)
+
+
+_SOS, _EOI = b"\xff\xda", b"\xff\xd9"
+
+
+def _ended(data: bytes, wanted: Wanted) -> bytes:
+    """Return a JPEG that lacks its end with one, if nothing else is missing: many a camera's thumbnail is so.
+
+    Then what follows its last row changes no point of it. A progressive one may lack whole scans, and stays damaged.
+    """
+    from PIL import Image
+
+    from hashing import pixels
+
+    data = data.removesuffix(_EOI[:1])
+    shown = set()
+    for more in (b"", b"\x55" * 4096):
+        try:
+            with Image.open(BytesIO(data + more + _EOI), formats=("JPEG",)) as image:
+                _check_size(image, wanted)
+                if image.info.get("progressive"):
+                    return data
+                image.draft("RGB", (pixels.SIDE, pixels.SIDE))
+                shown.add(image.tobytes())
+        except (OSError, SyntaxError, ValueError):
+            return data
+    return data + _EOI if len(shown) == 1 else data
 
 
 def _send_frame(index: int, small: Any, wanted: Wanted, *, is_shown: bool) -> None:

@@ -27,6 +27,7 @@ Pictures
     HEIC, damaged                   hashing/test_heic.py::test_what_the_converter_cannot_read_is_never_no_match
     pictures and films inside it    hashing/test_inside.py::test_what_lies_in_a_file_besides_what_it_shows_is_found
     a picture wherever is room      hashing/test_inside.py::test_a_picture_is_found_wherever_a_file_has_room_for_it
+    a JPEG without its end marker   hashing/test_images.py::test_a_jpeg_that_lacks_only_its_end_is_whole_and_one_that_lacks_more_is_damaged
     frames that nobody is shown     hashing/test_inside.py::test_frames_that_a_decoder_passes_over_are_named
     unknown bytes behind its end    hashing/test_inside.py::test_what_was_not_looked_at_is_said_by_scan_match_and_hash
     files in files without end      hashing/test_inside.py::test_one_thing_in_another_without_end_is_looked_at_within_limits

@@ -348,3 +348,14 @@ def test_digests_without_pixels_are_those_of_the_pixels(original: Image.Image, n
     # Grey is decoded straight from the file's own luma; only rounding may differ.
     assert distance(bare.pdq, with_pixels.digests[0].pdq) <= 6
     assert distance(bare.phash, with_pixels.digests[0].phash) <= 2
+
+
+def test_a_jpeg_that_lacks_only_its_end_is_whole_and_one_that_lacks_more_is_damaged() -> None:
+    for size in ((160, 120), (1600, 1200)):
+        whole = pictures.jpeg(7, size)
+        seen = images.digest(whole).digests
+        for missing in (1, 2):
+            assert images.digest(whole[:-missing]).digests == seen
+        for missing in (12, 200, len(whole) // 2):
+            with pytest.raises(images.CannotDecode, match="damaged or cut off"):
+                images.digest(whole[:-missing])
