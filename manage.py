@@ -2,6 +2,8 @@
 """Django's command line for Holdfast."""
 
 import os
+import select
+import signal
 import sys
 
 
@@ -20,7 +22,25 @@ def main() -> None:
         from hashing.sandbox import refuse_to_start as refuse_without_sandbox
 
         refuse_without_sandbox()
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _nobody_reads_on():
+            raise
+        # Python would try to write the rest once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def _nobody_reads_on() -> bool:
+    """Whether the reader of what is printed has gone, as ``head`` does when it has its lines."""
+    if sys.stdout is None:
+        return False
+    printed = select.poll()
+    printed.register(sys.stdout.fileno(), select.POLLOUT)
+    return any(state & select.POLLERR for _, state in printed.poll(0))
 
 
 if __name__ == "__main__":

@@ -6,13 +6,16 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from moderation.models import Case, Reveal
+from core import vault
+from core.errors import VaultDamage, VaultDestroyed
+from core.media_types import HEAD_BYTES, JPEG, sniff
+from moderation.models import Case, PreviewState, Reveal
 from moderation.viewing import Look
 from reports.models import ItemKind
 
 
 def look_of(reveal: Reveal, *, until: datetime | None = None) -> Look:
-    """Return one reveal as a look. Needs ``user`` and ``item`` with the scan's watch of its film.
+    """Return one reveal as a look. Needs ``user`` and ``item`` with its preview and the scan's watch of its film.
 
     What was not closed by ``until`` shows only that it was opened.
     """
@@ -26,7 +29,24 @@ def look_of(reveal: Reveal, *, until: datetime | None = None) -> Look:
         is_film=reveal.item.kind == ItemKind.VIDEO,
         played=tuple((start, end) for start, end in (reveal.played or ())) if counts else (),
         film_ms=_length(reveal),
+        is_animation=reveal.item.kind == ItemKind.IMAGE and _may_move(reveal.item.blob),
     )
+
+
+def _may_move(blob: Any) -> bool:
+    """Whether a picture is an animation, as its preview counted the frames, or may be one.
+
+    A JPEG never moves in a browser, though it may hold several pictures. What nothing counted may move: a page shows it
+    all the same.
+    """
+    preview = getattr(blob, "preview", None)
+    if preview is not None and preview.state == PreviewState.READY and preview.frames == 1:
+        return False
+    try:
+        with vault.open(blob) as stream:
+            return sniff(stream.read(HEAD_BYTES)) != JPEG
+    except (VaultDamage, VaultDestroyed):
+        return True
 
 
 def _length(reveal: Reveal) -> int:
@@ -42,7 +62,7 @@ def reveals_of(case: Case, blobs: Iterable[Any], *, until: datetime | None = Non
     """
     rows = (
         Reveal.objects.filter(case=case, item__blob__in=list(blobs), used_at__isnull=False)
-        .select_related("user", "item__blob__watch")
+        .select_related("user", "item__blob__watch", "item__blob__preview")
         .order_by("issued_at", "pk")
     )
     return list(rows if until is None else rows.filter(used_at__lte=until))

@@ -2,9 +2,11 @@
 
 A still was viewed by whoever had it painted for one second in all, with the cover off, half of it in the window of a
 visible page, in stretches of half a second or more; grey counts. A film was viewed by whoever played all of it in
-that way, or in part, with the share of it that was played. Each person counts for themselves. The page measures
-(``static/js/painted.js``); no figure goes beyond the time between the opening and the closing of a look, looks of one
-person that were open at once share that time, and a film is as long as the scan measured it, not as a page says.
+that way, or in part, with the share of it that was played; played faster than it was made, the words say in what time. How
+much was seen of an animated picture (GIF, WebP, APNG) nobody measures: it counts as seen in part at most, and the words
+say so. Each person counts for themselves. The page measures (``static/js/painted.js``); no time goes beyond that between
+the opening and the closing of a look, looks of one person that were open at once share that time, each within its own,
+and a film is as long as the scan measured it, not as a page says.
 
 Every page, the package and its summary take their words from ``seen_in_words``.
 """
@@ -15,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from heapq import heappop, heappush
 
 SHORTEST_STRETCH_MS = 500
 STILL_MS = 1000
@@ -23,7 +26,7 @@ WHOLE_GAP_MS = 250
 FASTEST = 2
 """How many times faster than it was made a film may be played and still count as watched."""
 MOST_STRETCHES = 500
-_MS = timedelta(milliseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Seen(StrEnum):
@@ -41,6 +44,7 @@ class Look:
 
     ``span`` is from when the bytes left until the look was closed, by the server's clock: outside it nothing counts, and
     without it nothing does. ``film_ms`` is 0 while nobody but the page measured a film: then it was seen in part at most.
+    ``is_animation`` is a picture that moves, or of which nobody knows that it does not.
     """
 
     person: str
@@ -50,19 +54,23 @@ class Look:
     is_film: bool = False
     played: tuple[tuple[int, int], ...] = ()
     film_ms: int = 0
+    is_animation: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Viewing:
     """What all looks of one person come to: ``seconds`` painted or played, ``share`` (0 to 1) of the film.
 
-    ``share`` is nothing where the length of a film is not known.
+    ``passed`` are the seconds that it was painted: fewer than those of a film that was played faster than it was made.
+    ``share`` is nothing where the length of a film is not known, and of an animation.
     """
 
     person: str
     seen: Seen
     seconds: float
+    passed: float
     share: float | None
+    is_animation: bool = False
 
 
 def painted(stretches: Iterable[int], *, passed_ms: int) -> int:
@@ -76,23 +84,30 @@ def painted(stretches: Iterable[int], *, passed_ms: int) -> int:
 
 
 def painted_in_all(looks: Iterable[Look]) -> int:
-    """Return how long one person's looks at one original were painted, in ms.
+    """Return how long one person's looks at one original were painted, in ms: the most that can be true.
 
-    Looks that were open at once (two tabs, a script) are not added beyond the time in which one of them was open.
+    Each look's time is laid into its own span, where no other look's lies, the one that ends first before the others.
+    So looks that were open at once (two tabs, a script) share that time, and one that painted nothing lends none.
     """
-    counted = 0
-    known = [(look.span, look.painted_ms) for look in looks if look.span is not None]
-    until: datetime | None = None
-    room = claimed = 0
-    for (start, end), painted_ms in sorted(known):
-        if until is None or start > until:
-            counted += min(room, claimed)
-            room = claimed = 0
-            until = start
-        room += max(0, int((end - until) / _MS))
-        until = max(until, end)
-        claimed += painted_ms
-    return counted + min(room, claimed)
+    claims = sorted(
+        (*look.span, look.painted_ms * 1000)
+        for look in looks
+        if look.span is not None and look.painted_ms > 0
+    )
+    ends = [end for _, end, _ in claims]
+    counted = 0  # In microseconds, as the claims.
+    waiting: list[tuple[datetime, int]] = []
+    for place, (start, closed, claimed) in enumerate(claims):
+        heappush(waiting, (closed, claimed))
+        now, following = start, claims[place + 1][0] if place + 1 < len(claims) else max(ends)
+        while waiting and now < following:
+            end, claim = heappop(waiting)
+            laid = min(claim, max(0, (min(end, following) - now) // _MICROSECOND))
+            counted += laid
+            now += laid * _MICROSECOND
+            if claim > laid and end > now:
+                heappush(waiting, (end, claim - laid))
+    return counted // 1000
 
 
 def union(ranges: Iterable[tuple[int, int]], *, film_ms: int) -> tuple[tuple[int, int], ...]:
@@ -132,24 +147,28 @@ def viewings(looks: Iterable[Look]) -> list[Viewing]:
 
 def _viewing(person: str, looks: Sequence[Look]) -> Viewing:
     painted_ms = painted_in_all(looks)
+    passed = painted_ms / 1000
     if not looks[0].is_film:
-        seen = Seen.VIEWED if painted_ms >= STILL_MS else Seen.OPENED
-        return Viewing(person, seen, painted_ms / 1000, float(seen == Seen.VIEWED))
+        if painted_ms < STILL_MS:
+            return Viewing(person, Seen.OPENED, passed, passed, 0.0)
+        if any(look.is_animation for look in looks):
+            return Viewing(person, Seen.IN_PART, passed, passed, None, is_animation=True)
+        return Viewing(person, Seen.VIEWED, passed, passed, 1.0)
     film_ms = max(look.film_ms for look in looks)
-    said = [each for look in looks for each in look.played]
+    said = [each for look in looks for each in look.played if look.painted_ms > 0]
     ranges = played(
         said, film_ms=film_ms or max((end for _, end in said), default=0), painted_ms=painted_ms
     )
     seen_ms = sum(end - start for start, end in ranges)
     if not film_ms:
         seen = Seen.IN_PART if seen_ms >= SHORTEST_STRETCH_MS else Seen.OPENED
-        return Viewing(person, seen, seen_ms / 1000, None)
+        return Viewing(person, seen, seen_ms / 1000, passed, None)
     share = seen_ms / film_ms
     if film_ms - seen_ms <= min(WHOLE_GAP_MS, film_ms // 4):
         seen = Seen.VIEWED
     else:
         seen = Seen.IN_PART if share >= 0.01 else Seen.OPENED
-    return Viewing(person, seen, seen_ms / 1000, share)
+    return Viewing(person, seen, seen_ms / 1000, passed, share)
 
 
 def most_seen(looks: Iterable[Look]) -> Seen:
@@ -172,13 +191,23 @@ def seen_in_words(looks: Iterable[Look], *, you: str = "") -> str:
     def named(each: Viewing) -> str:
         return "you" if each.person == you else each.person
 
-    said = [f"by {named(each)}, {each.seconds:.1f} s" for each in whole]
+    said = [f"by {named(each)}, {_time(each)}" for each in whole]
     said += [f"in part by {named(each)}, {_how_much(each)}" for each in parts]
     others = bool(you) and you not in {each.person for each in (*whole, *parts)}
     return f"Viewed {'; '.join(said)}{'; not by you' if others else ''}"
 
 
+def _time(each: Viewing, what: str = "") -> str:
+    """Return the seconds of ``what``, and of a film that was played faster the time that passed."""
+    seconds, passed = f"{each.seconds:.1f} s", f"{each.passed:.1f} s"
+    if each.seconds <= each.passed or seconds == passed:
+        return f"{seconds}{what}"
+    return f"{seconds}{what or ' of film'}, in {passed}"
+
+
 def _how_much(each: Viewing) -> str:
+    if each.is_animation:
+        return f"{each.seconds:.1f} s of an animation (how much of it was seen is not measured)"
     if each.share is None:
-        return f"{each.seconds:.1f} s of a film of unknown length"
+        return _time(each, " of a film of unknown length")
     return f"{int(each.share * 100)} %"

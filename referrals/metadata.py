@@ -103,7 +103,9 @@ def exhibits(spec: PackageSpec, originals: Sequence[Original]) -> dict[str, Any]
         "viewing_rule": (
             "viewed_by_a_person is true when the log of reveals shows that one signed-in person had the"
             " original on the screen before the referral was approved: a picture for one second in all, half of"
-            " it or more in the window, in stretches of half a second or more; a film with all of it played."
+            " it or more in the window, in stretches of half a second or more; a film with all of it played, at"
+            " most twice as fast. Of an animated picture (viewing.is_animation) nobody measured how much was seen:"
+            " it counts as seen in part at most."
             " viewing.words says what was seen and by whom, also in part; viewing.reveals lists what it was"
             " computed from, in milliseconds. That bytes were served proves no viewing."
         ),
@@ -167,6 +169,7 @@ def _viewing(exhibit: Exhibit) -> dict[str, Any]:
         {
             "computed_from": f"{len(exhibit.reveals)} entries of the log of reveals",
             "words": exhibit.viewed,
+            "is_animation": exhibit.is_animation or None,
             "first_viewed_at": time_text(min(times)) if times else "",
             "last_viewed_at": time_text(max(times)) if times else "",
             "reveals": [

@@ -8,14 +8,14 @@ did not verify.
 Why each step is there. The checksum beside the package must be exactly its line: one that names another file proves
 nothing. What an archive holds is looked at before it is unpacked: an entry beside the package's own folder could
 replace ``allowed_signers``. The folder must be new: one from before would be verified in its place. ``ssh-keygen``
-ignores what follows a signature, so its length is compared. The signed ``bag-info.txt`` must name this package: an
+ignores what follows a signature, and takes other white space for its line ends, so its length and lines are compared. The signed ``bag-info.txt`` must name this package: an
 old package in a new folder is signed as well. Manifests say nothing of files that they do not name, of folders, and
 of a name that comes twice, so the archive must hold what the signed ``contents.txt`` lists, in that order. No reader
 shows what an archive hides behind its end, in extended headers or in padding: so its bytes other than zero must be
 those of its files, its names and `bag.HEADER_BYTES` for each entry, and its length that of their blocks.
 
-Slack that remains for the script alone, which compares every header byte by byte: a time in 1970, and a number that
-is written with other padding.
+Slack that remains for the script alone, which compares every header byte by byte: a time in 1970; and a number that
+is written with fewer zeros, so that as many other bytes may stand where no reader looks.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ mkdir @package || no "move the folder @package away: the package must be unpacke
 tar -xf p.tar && cd ./@package || no "the archive cannot be unpacked"
 ssh-keygen -Y verify -f ../@allowed_signers -I @principal -n @namespace -s signatures/tagmanifest-sha512.txt.sig < tagmanifest-sha512.txt || no "the signature is not the sender's"
 test $(wc -c < signatures/tagmanifest-sha512.txt.sig) -eq @signature_size || no "something was added to the signature"
+test $(grep -cE '^(-----(BEGIN|END) SSH SIGNATURE-----|[A-Za-z0-9+/=]{70}|[A-Za-z0-9+/=]{@signature_last})$' signatures/tagmanifest-sha512.txt.sig) -eq @signature_lines || no "the lines of the signature were changed"
 grep -x 'External-Identifier: @package' bag-info.txt || no "what was signed is another package"
 sha512sum -c tagmanifest-sha512.txt || no "a manifest was changed"
 sha512sum -c manifest-sha512.txt > ../checked.txt || no "a file was changed or is missing (checked.txt names it)"
@@ -72,6 +73,7 @@ def recipe(
     package with a token of a time authority (``timestamped``). ``header_bytes_more`` is what the headers of very large files have beyond others
     (`bag.header_bytes_more`).
     """
+    lines, last = sshsig.armoured_lines(namespace)
     # Longer names first: "@package" must not eat the beginning of another one.
     values = {
         "@time\n": _TIME if timestamped else _NO_TIME,
@@ -79,6 +81,8 @@ def recipe(
         "@namespace": namespace,
         "@principal": principal,
         "@identity": identity,
+        "@signature_last": str(last),
+        "@signature_lines": str(lines),
         "@signature_size": str(sshsig.armoured_size(namespace)),
         "@header_bytes": str(bag.HEADER_BYTES),
         "@more": f" + {header_bytes_more}" if header_bytes_more else "",

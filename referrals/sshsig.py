@@ -124,9 +124,19 @@ class SigningKey:
 
 def armoured_size(namespace: str) -> int:
     """Bytes of an armoured Ed25519 signature for this namespace; all of them are equally long."""
-    blob = 10 + 4 + 51 + 4 + len(namespace) + 4 + 4 + len(HASH_NAME) + 4 + 83
-    text = -(-blob // 3) * 4
+    text = _text_size(namespace)
     return len(_BEGIN) + 1 + text + -(-text // 70) + len(_END) + 1
+
+
+def armoured_lines(namespace: str) -> tuple[int, int]:
+    """Lines of such a signature, and how long its last line of base64 is. Those before it have 70 characters."""
+    before, last = divmod(_text_size(namespace) - 1, 70)
+    return before + 3, last + 1
+
+
+def _text_size(namespace: str) -> int:
+    blob = 10 + 4 + 51 + 4 + len(namespace) + 4 + 4 + len(HASH_NAME) + 4 + 83
+    return -(-blob // 3) * 4
 
 
 def signed_bytes(message: bytes, namespace: str) -> bytes:

@@ -155,6 +155,9 @@ class Exhibit:
     upload_port: int | None = None
     is_public: bool | None = None  # None: nobody said
     received_at: datetime | None = None  # by us
+    is_animation: bool = (
+        False  # a picture that moves, or may: how much of it was seen is not measured
+    )
     relevance: str = ""
     annotations: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -173,6 +176,7 @@ class Exhibit:
                 is_film=reveal.film_ms > 0 or self.media_type.startswith("video/"),
                 played=reveal.played,
                 film_ms=reveal.film_ms,
+                is_animation=self.is_animation,
             )
             for reveal in self.reveals
             if reveal.served_at is not None

@@ -223,6 +223,8 @@ Health
     the same bytes many times       referrals/test_exhibits_once.py::test_twelve_reports_of_one_picture_are_one_exhibit_that_names_them
     bytes taken for a viewing       moderation/test_looking.py::test_bytes_that_were_sent_prove_no_viewing
     a viewing longer than the time  moderation/test_looking.py::test_nobody_claims_more_than_the_time_that_passed
+    time that another look lends    moderation/test_viewing.py::test_each_look_is_laid_within_its_own_span_and_as_much_as_finds_room
+    an animation after a second     moderation/test_looking.py::test_an_animation_is_not_viewed_whole_after_a_second
 
 Packages
     forged in ninety ways           referrals/test_forged_packages.py::test_a_forged_package_fails_the_recipe_and_the_script

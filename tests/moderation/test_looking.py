@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
+from PIL import Image
 
 from core import vault
 from core.models import AuditEntry
 from hashing.jobs import scan_item
 from hashing.models import VideoWatch
 from moderation import actions as moderation
-from moderation.models import Case, Claim, Reveal
+from moderation.jobs import make_preview
+from moderation.models import Case, Claim, Preview, Reveal
 from tests.casework import Casework, term_finding, url
 from tests.clips import clip
-from tests.pictures import jpeg
+from tests.pictures import animated_gif, encode, jpeg
 
 pytestmark = pytest.mark.django_db
 
@@ -46,6 +49,15 @@ def wait_since_served(seconds: float) -> None:
     """Let time pass by the database's clock: a reveal that was opened cannot be dated back."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(%s)", [seconds])
+
+
+def looked_for_a_second(client: Any, case: Case) -> str:
+    """Look at the item of a case for a second and return the words for it."""
+    issued = ask(client, case).json()
+    fetch(client, issued["url"])
+    wait_since_served(1.05)
+    said = client.post(issued["close_url"], {"milliseconds": "1040", "painted": "[1040]"}).json()
+    return str(said["words"])
 
 
 def events(case: Case, prefix: str) -> list[AuditEntry]:
@@ -254,6 +266,34 @@ def test_a_film_is_as_long_as_the_scan_measured_it(
     VideoWatch.objects.all().delete()
     page = at_work.get(url("case", case)).content.decode()
     assert "Opened, not viewed" in page
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_an_animation_is_not_viewed_whole_after_a_second(
+    casework: Casework, robin: Any, at_work: Any, counted: bool
+) -> None:
+    """Whoever sends it calls it a JPEG; its frames are counted for the preview, or not yet."""
+    case = casework.case(pictures=[animated_gif()], media_type="image/jpeg")
+    moderation.claim(case, actor=robin)
+    if counted:
+        make_preview(str(item_of(case).blob_id))
+        assert Preview.objects.get(blob=item_of(case).blob).frames == 6
+    assert looked_for_a_second(at_work, case) == (
+        "Viewed in part by you, 1.0 s of an animation (how much of it was seen is not measured)"
+    )
+
+
+@pytest.mark.parametrize(("form", "counted"), [("PNG", True), ("MPO", True), ("MPO", False)])
+def test_a_still_of_a_form_that_may_hold_several_pictures_is_viewed(
+    casework: Casework, robin: Any, at_work: Any, form: str, counted: bool
+) -> None:
+    picture = Image.open(io.BytesIO(ORIGINAL))
+    more = {"save_all": True, "append_images": [picture.rotate(90)]} if form == "MPO" else {}
+    case = casework.case(pictures=[encode(picture, form, **more)])
+    moderation.claim(case, actor=robin)
+    if counted:
+        make_preview(str(item_of(case).blob_id))
+    assert looked_for_a_second(at_work, case) == "Viewed by you, 1.0 s"
 
 
 def test_an_address_that_was_never_opened_shows_nothing(held: Case, at_work: Any) -> None:

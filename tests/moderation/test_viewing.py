@@ -74,6 +74,22 @@ def film(person: str, *ranges: tuple[int, int], **more: Any) -> Look:
         ([film("R-1", (0, 10_000), film_ms=0)],
          "Viewed in part by R-1, 10.0 s of a film of unknown length"),
         ([film("R-1", (0, 400), film_ms=0)], "Opened, not viewed"),
+        # Nobody says more seconds than passed: a film that was played faster says in what time.
+        ([film("R-1", (0, 60_000), film_ms=60_000, painted_ms=30_000, span=span(0, 30))],
+         "Viewed by R-1, 60.0 s of film, in 30.0 s"),
+        ([film("R-1", (0, 9000), film_ms=0, painted_ms=6000)],
+         "Viewed in part by R-1, 9.0 s of a film of unknown length, in 6.0 s"),
+        # A look that painted nothing lends its time to no other, and plays nothing of a film.
+        ([look(span=span(0, 10)), *[look(painted_ms=600, span=span(1, 1.6))] * 2],
+         "Opened, not viewed"),
+        ([look(painted_ms=100, span=span(0, 10)), *[look(painted_ms=600, span=span(1, 1.6))] * 2],
+         "Opened, not viewed"),
+        ([film("R-1", (0, 10_000), painted_ms=0), film("R-1", painted_ms=9000)],
+         "Opened, not viewed"),
+        # How much of an animation was seen nobody measures.
+        ([look(painted_ms=999, is_animation=True)], "Opened, not viewed"),
+        ([look(painted_ms=2500, is_animation=True)],
+         "Viewed in part by R-1, 2.5 s of an animation (how much of it was seen is not measured)"),
     ],
 )  # fmt: skip
 def test_the_words(looks: list[Look], words: str) -> None:
@@ -86,6 +102,10 @@ def test_the_words_for_the_reader() -> None:
     assert seen_in_words(seen, you="R-2") == "Viewed by R-1, 2.5 s; not by you"
     assert seen_in_words([look()], you="R-1") == "Opened, not viewed"
     assert seen_in_words([], you="R-1") == "Not opened"
+
+
+def test_an_animation_is_never_known_to_have_been_seen_whole() -> None:
+    assert most_seen([look(painted_ms=60_000, is_animation=True)]) == Seen.IN_PART
 
 
 def test_a_film_seen_by_halves_by_two_was_seen_whole_by_nobody() -> None:
@@ -120,6 +140,37 @@ def test_looks_of_one_person_never_come_to_more_than_the_time_in_which_one_was_o
         ms for start, length, _ in said for ms in range(start // 100, (start + length) // 100 + 1)
     }
     assert painted_in_all(looks) <= min(sum(ms for *_, ms in said), 100 * len(open_at))
+
+
+def _most_that_finds_room(said: list[tuple[int, int, int]]) -> int:
+    """Return, from all ways of laying each claim into its own span, the most that is laid: by augmenting paths."""
+    holder: dict[int, int] = {}
+
+    def find_room(each: int, tried: set[int]) -> bool:
+        start, length, _ = said[each]
+        for ms in range(start, start + length):
+            if ms not in tried:
+                tried.add(ms)
+                if ms not in holder or find_room(holder[ms], tried):
+                    holder[ms] = each
+                    return True
+        return False
+
+    return sum(find_room(each, set()) for each, (*_, ms) in enumerate(said) for _ in range(ms))
+
+
+SHORT = st.integers(0, 12)
+
+
+@given(st.lists(st.tuples(SHORT, SHORT, SHORT), max_size=5))
+def test_each_look_is_laid_within_its_own_span_and_as_much_as_finds_room(
+    said: list[tuple[int, int, int]],
+) -> None:
+    looks = [
+        look(painted_ms=ms, span=span(start / 1000, (start + length) / 1000))
+        for start, length, ms in said
+    ]
+    assert painted_in_all(looks) == _most_that_finds_room(said)
 
 
 @given(st.lists(st.tuples(TIMES, TIMES)), TIMES, TIMES)

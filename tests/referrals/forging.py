@@ -236,14 +236,15 @@ def behind(rest: Callable[[], bytes]) -> Forge:
     return lambda folder: seal(folder, tar_of() + rest())
 
 
-def patched(path: str, offset: int, data: bytes) -> Forge:
+def patched(path: str, *places: tuple[int, bytes]) -> Forge:
     """Bytes of one header, or just behind it, are overwritten, and its checksum fits again."""
 
     def forge(folder: Path) -> None:
         tar = bytearray(tar_of())
         with tarfile.open(fileobj=io.BytesIO(bytes(tar))) as archive:
             member = archive.getmember(f"{ID}/{path}")
-        tar[member.offset + offset : member.offset + offset + len(data)] = data
+        for offset, data in places:
+            tar[member.offset + offset : member.offset + offset + len(data)] = data
         header = bytearray(tar[member.offset : member.offset + 512])
         header[148:156] = b" " * 8
         tar[member.offset + 148 : member.offset + 156] = b"%06o\0 " % sum(header)
@@ -256,7 +257,7 @@ def _text_in_padding(folder: Path) -> None:
     """The bytes that fill a file's last block up are not zero."""
     entries = _entries()
     size = len(entries[_at(entries, PICTURE)][1])
-    patched(PICTURE, 512 + size, b"forged note")(folder)
+    patched(PICTURE, (512 + size, b"forged note"))(folder)
 
 
 def _linked_to_its_double(folder: Path) -> None:
@@ -271,22 +272,9 @@ def _linked_to_its_double(folder: Path) -> None:
     seal(folder, _packed(entries))
 
 
-def _appended(path: str, data: bytes) -> Forge:
-    def forge(folder: Path) -> None:
-        attack = Opened.of()
-        attack.files[path] += data
-        seal(folder, attack.tar())
-
-    return forge
-
-
-def _prefixed(path: str, data: bytes) -> Forge:
-    def forge(folder: Path) -> None:
-        attack = Opened.of()
-        attack.files[path] = data + attack.files[path]
-        seal(folder, attack.tar())
-
-    return forge
+def edited(path: str, edit: Callable[[bytes], bytes]) -> Forge:
+    """A file's bytes are edited, and no manifest knows of it."""
+    return lambda folder: seal(folder, Opened.of().change(path, edit).tar())
 
 
 def _double_line(path: str) -> Forge:
@@ -426,9 +414,9 @@ FORGERIES: dict[str, Forge] = {
     "an owner by name": restated(lambda info: setattr(info, "uname", "forged"), PICTURE),
     "a group by name": restated(lambda info: setattr(info, "gname", "forged"), PICTURE),
     "a file with a date": restated(lambda info: setattr(info, "mtime", 1_700_000_000), PICTURE),
-    "text behind a name": patched(PICTURE, 60, b"forged note"),
-    "a target of a link in a file's header": patched(PICTURE, 157, b"forged note"),
-    "text at the end of a header": patched(PICTURE, 500, b"forged note"),
+    "text behind a name": patched(PICTURE, (60, b"forged note")),
+    "a target of a link in a file's header": patched(PICTURE, (157, b"forged note")),
+    "text at the end of a header": patched(PICTURE, (500, b"forged note")),
     "text in the padding of a file": _text_in_padding,
     "a second archive behind the end": behind(
         lambda: raw_tar([(entry(f"{ID}/data/evil.txt"), b"x")])
@@ -441,11 +429,18 @@ FORGERIES: dict[str, Forge] = {
         folder, gzip.compress(tar_of()) + gzip.compress(b"forged note")
     ),
     "a compressed member behind the end": behind(lambda: gzip.compress(b"forged note")),
-    "text behind the signature": _appended(bag.SIGNATURE, b"forged note\n"),
-    "a second signature behind the signature": _appended(
-        bag.SIGNATURE, b"-----BEGIN SSH SIGNATURE-----\n-----END SSH SIGNATURE-----\n"
+    "text behind the signature": edited(bag.SIGNATURE, lambda data: data + b"forged note\n"),
+    "a second signature behind the signature": edited(
+        bag.SIGNATURE,
+        lambda data: data + b"-----BEGIN SSH SIGNATURE-----\n-----END SSH SIGNATURE-----\n",
     ),
-    "text before the signature": _prefixed(bag.SIGNATURE, b"forged note\n"),
+    "a line end of the signature in another shape": edited(
+        bag.SIGNATURE, lambda data: data[:30] + data[30:].replace(b"\n", b" ", 1)
+    ),
+    "another byte for the signature's last line end": edited(
+        bag.SIGNATURE, lambda data: data[:-1] + b"X"
+    ),
+    "text before the signature": edited(bag.SIGNATURE, lambda data: b"forged note\n" + data),
     "a manifest with a line twice": _double_line("manifest-sha512.txt"),
     "a list of manifests with a line twice": _double_line("tagmanifest-sha256.txt"),
     "no list of manifests": removed(TAGS),
@@ -454,6 +449,16 @@ FORGERIES: dict[str, Forge] = {
     "manifests of SHA-256 alone": _only_sha256,
     "a token of a time that was never asked for": changed(bag.TIMESTAMP, b"forged note"),
 }
+
+
+ONLY_THE_SCRIPT: dict[str, Forge] = {
+    # An owner and a group are written without their zeros, and as many letters stand behind the name.
+    "text in the place of a number's zeros": patched(
+        PICTURE, (60, b"forged note!"), (108, (b"0" + bytes(7)) * 2)
+    ),
+    "a date within 1970": restated(lambda info: setattr(info, "mtime", 86_400), PICTURE),
+}
+"""Changes that the recipe cannot see; not a byte of a file is another (`docs/legal.md` says so)."""
 
 
 def steps(*, timestamped: bool = False) -> str:

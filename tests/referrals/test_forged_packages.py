@@ -16,7 +16,16 @@ from config.settings import BASE_DIR
 from referrals import bag
 from referrals.recipe import recipe
 from tests.referrals.authority import authority
-from tests.referrals.forging import FORGERIES, SEALED, asked, followed, prepared, seal, steps
+from tests.referrals.forging import (
+    FORGERIES,
+    ONLY_THE_SCRIPT,
+    SEALED,
+    asked,
+    followed,
+    prepared,
+    seal,
+    steps,
+)
 from tests.referrals.sealing import ID, Opened, spec
 
 TOOLS = (
@@ -82,6 +91,25 @@ def test_a_forged_package_fails_the_recipe_and_the_script(
 
     said = asked(folder, sys.executable)
     assert said.returncode == 2, said.stdout + said.stderr
+
+
+@pytest.mark.parametrize("change", ONLY_THE_SCRIPT)
+def test_what_the_recipe_cannot_see_the_script_refuses_and_no_file_is_another(
+    folder: Path, path: str, change: str
+) -> None:
+    ONLY_THE_SCRIPT[change](folder)
+    assert asked(folder, sys.executable).returncode == 2
+    done = followed(folder, steps(), path=path)
+    assert done.returncode == 0, (
+        done.stderr
+    )  # Once it is not, it belongs to the forgeries, and the docs change.
+    package = folder / ID
+    unpacked = {
+        found.relative_to(package).as_posix(): found.read_bytes()
+        for found in package.rglob("*")
+        if found.is_file()
+    }
+    assert unpacked == Opened.of().files
 
 
 @pytest.mark.parametrize("missing", TOOLS)

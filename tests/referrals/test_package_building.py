@@ -167,6 +167,17 @@ def test_a_reveal_that_painted_nothing_or_too_short_is_not_a_viewing(
     assert len(document["exhibits"][0]["viewing"]["reveals"]) == 1
 
 
+def test_an_animation_is_not_said_to_have_been_viewed() -> None:
+    moving = replace(spec().exhibits[0], is_animation=True)
+    document = json.loads(
+        Opened.of(spec(exhibits=(moving,), conversations=())).files["data/metadata/exhibits.json"]
+    )
+    (told,) = document["exhibits"]
+    assert told["viewed_by_a_person"] is False
+    assert told["viewing"]["is_animation"] is True
+    assert told["viewing"]["words"].startswith("Viewed in part by R-17, 11.5 s of an animation (")
+
+
 # --- Damage ----------------------------------------------------------------------------------------
 
 

@@ -28,8 +28,9 @@ from core.models import AuditEntry
 from moderation.models import Reveal
 from referrals import actions, jobs
 from referrals.actions.building import MOST_ATTEMPTS, waiting_builds
+from referrals.describing.exhibits import describe_exhibit
 from referrals.models import Package, Referral
-from tests.pictures import jpeg
+from tests.pictures import animated_gif, jpeg
 from tests.referrals import stock_tools
 from tests.referrals.desk import (
     Desk,
@@ -141,6 +142,17 @@ def test_viewed_by_a_person_is_what_the_reveal_log_says(
     assert exhibit["viewing"]["words"] == words
     assert exhibit["viewed_by_a_person"] is ("viewed" in reveals)
     assert ("first_viewed_at" in exhibit["viewing"]) is ("viewed" in reveals)
+
+
+def test_an_animation_is_seen_in_part_on_the_page_and_in_the_package(
+    desk: Desk, author: Client
+) -> None:
+    referral = desk.awaiting(desk.case(pictures=[animated_gif()], reveals=["viewed"]))
+    told = describe_exhibit(referral.exhibits.get(), referral, lambda read: None)
+    assert told.is_animation
+    assert not told.was_viewed
+    assert told.viewed.startswith(f"Viewed in part by {desk.reviewer.pseudonym}, 1.0 s of an anim")
+    assert told.viewed in text_of(author.get(page("detail", referral)))
 
 
 def test_custody_lines_are_those_of_this_case_and_of_no_other(
