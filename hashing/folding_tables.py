@@ -51,7 +51,7 @@ LEVELS: dict[str, Steps] = {
 """Named sets of steps. ``exact`` still takes canonically equivalent writings as one (UAX #15)."""
 
 _HYPHENS = dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0x2212), "-")
-"""Hyphens that do not break, dashes of figures and of lines, the minus: what keyboards of phones and word processors write for ``-``."""
+"""What phones and word processors write for ``-``: hyphens that do not break, dashes of figures and of lines, the minus."""
 
 _INVISIBLE = (
     # Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties: no glyph, no meaning for comparison.

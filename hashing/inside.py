@@ -370,8 +370,8 @@ def _bare_thumbnail(exif: bytes) -> Iterator[bytes]:
     """Yield the thumbnail of the second directory, where it has no compression: begun there, the block is a TIFF."""
     for number, (at, tags) in enumerate(_directories(exif)):
         if number == 1 and 0x0111 in tags and tags.get(0x0103, 1) != 6:
-            order = "little" if exif[:2] == b"II" else "big"
-            yield exif[:4] + at.to_bytes(4, order) + exif[8:]  # type: ignore[arg-type]
+            begins = at.to_bytes(4, "little" if exif[:2] == b"II" else "big")
+            yield exif[:4] + begins + exif[8:]
 
 
 def _directories(data: bytes) -> Iterator[tuple[int, dict[int, int]]]:

@@ -73,8 +73,8 @@ def read_rows(
 ) -> Iterator[Row | Problem]:
     """Yield every row, good or bad, in order; numbers count lines or entries from 1.
 
-    The names of columns that are not read are put in ``ignored``; no row can have been retired after ``now``. Raises ValueError with a sentence when the file is
-    not readable as a list at all.
+    The names of columns that are not read are put in ``ignored``; no row can have been retired after ``now``.
+    Raises ValueError with a sentence when the file is not readable as a list at all.
     """
     ignored = {} if ignored is None else ignored
     text = _text(stream)

@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import BinaryIO, cast
 
 from hashing import digests, images, videos
@@ -168,7 +169,7 @@ class Media:
                 yield part, None
                 continue
             media = Media(
-                lambda data=part.data: io.BytesIO(data),  # type: ignore[misc]
+                partial(io.BytesIO, part.data),
                 limits=replace(self._limits, seconds=min(self._limits.seconds, max(left, 1))),
                 algorithms=self._algorithms,
             )

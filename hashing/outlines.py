@@ -98,17 +98,18 @@ def chunks(data: bytes, begin: int, end: int) -> Iterator[tuple[bytes, int, int]
         at = stop + 4
 
 
+def _colours(flags: int) -> int:
+    """Return how many bytes the table of colours of a GIF or of its frame has."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
 def _blocks(data: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield where each block of a GIF begins, be it a frame (0x2C) or another, and last where none follows."""
-
-    def colours(flags: int) -> int:
-        return 3 << (flags & 7) + 1 if flags & 0x80 else 0
-
-    at = begin + 13 + colours(data[begin + 10])
+    """Yield where each block of a GIF begins, be it a frame (0x2C) or another, and where the next one would."""
+    at = begin + 13 + _colours(data[begin + 10])
     while at + 10 < end:
         first = at
         if data[at] == 0x2C:
-            at += 11 + colours(data[at + 9])
+            at += 11 + _colours(data[at + 9])
         elif data[at] == 0x21:
             at += 2
         elif data[at]:
@@ -125,9 +126,10 @@ def gif_end(data: bytes, begin: int, end: int) -> int:
     """Return where a GIF ends: behind its trailer, or with its last whole block where that does not follow."""
     if begin + 13 > end:
         return end
-    at = begin + 13 + (3 << (data[begin + 10] & 7) + 1 if data[begin + 10] & 0x80 else 0)
-    for _, at in _blocks(data, begin, end):  # noqa: B007 - the last one counts
-        pass
+    at = max(
+        (following for _, following in _blocks(data, begin, end)),
+        default=begin + 13 + _colours(data[begin + 10]),
+    )
     return min(at + (at < end and data[at] == 0x3B), end)
 
 

@@ -1,8 +1,8 @@
 """BagIt 1.0 tag files (RFC 8493) and a deterministic tar, both as plain values.
 
-The tar holds regular files and their directories, sorted by path, in the POSIX ustar format without
-extended headers, with no time, owner or name of the machine in it: the same content gives the same bytes, and a second build proves the
-first one.
+The tar holds regular files and their directories, sorted by path, in the POSIX ustar format without extended
+headers, with no time, owner or name of the machine in it: the same content gives the same bytes, and a second
+build proves the first one.
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ did not verify.
 Why each step is there. The checksum beside the package must be exactly its line: one that names another file proves
 nothing. What an archive holds is looked at before it is unpacked: an entry beside the package's own folder could
 replace ``allowed_signers``. The folder must be new: one from before would be verified in its place. ``ssh-keygen``
-ignores what follows a signature, and takes other white space for its line ends, so its length and lines are compared. The signed ``bag-info.txt`` must name this package: an
-old package in a new folder is signed as well. Manifests say nothing of files that they do not name, of folders, and
-of a name that comes twice, so the archive must hold what the signed ``contents.txt`` lists, in that order. No reader
-shows what an archive hides behind its end, in extended headers or in padding: so its bytes other than zero must be
-those of its files, its names and `bag.HEADER_BYTES` for each entry, and its length that of their blocks.
+ignores what follows a signature, and takes other white space for its line ends, so its length and lines are
+compared. The signed ``bag-info.txt`` must name this package: an old package in a new folder is signed as well.
+Manifests say nothing of files that they do not name, of folders, and of a name that comes twice, so the archive must
+hold what the signed ``contents.txt`` lists, in that order. No reader shows what an archive hides behind its end, in
+extended headers or in padding: so its bytes other than zero must be those of its files, its names and
+`bag.HEADER_BYTES` for each entry, and its length that of their blocks.
 
 Slack that remains for the script alone, which compares every header byte by byte: a time in 1970; and a number that
 is written with fewer zeros, so that as many other bytes may stand where no reader looks.
@@ -70,8 +71,8 @@ def recipe(
     """Return the commands for one package, one step a line, ending with a line end.
 
     ``identity`` and ``allowed_signers`` are names of files beside the package, and so is ``tsa-ca.pem`` for a
-    package with a token of a time authority (``timestamped``). ``header_bytes_more`` is what the headers of very large files have beyond others
-    (`bag.header_bytes_more`).
+    package with a token of a time authority (``timestamped``). ``header_bytes_more`` is what the headers of very large
+    files have beyond others (`bag.header_bytes_more`).
     """
     lines, last = sshsig.armoured_lines(namespace)
     # Longer names first: "@package" must not eat the beginning of another one.

@@ -85,3 +85,10 @@ class RouteState(models.TextChoices):
     ROUTED = "routed", "Routed to a case"
     CLEAR = "clear", "No case needed"
     FAILED = "failed", "Routing failed"
+
+
+class ReportOutcome(models.TextChoices):
+    """What came of a report, as its sender may hear it. Which action, and by which policy, is not told."""
+
+    ACTION_TAKEN = "action_taken", "Action taken"
+    NO_ACTION = "no_action", "No action"

@@ -208,7 +208,7 @@ class SourceForm(forms.Form):
         del self.fields["slug" if source is not None else "is_active"]
         if source is not None:
             told = self.fields["tells_outcomes"]
-            told.choices = told.choices[1:]  # type: ignore[attr-defined]
+            told.choices = told.choices[1:]  # type: ignore[attr-defined]  # It is a field of choices.
             told.required = True
         if source is not None and source.kind == SourceKind.STAFF:
             self.fields["kind"].choices = [(SourceKind.STAFF.value, SourceKind.STAFF.label)]  # type: ignore[attr-defined]

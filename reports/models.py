@@ -14,6 +14,7 @@ from reports.choices import (
     IdentifierKind,
     ItemKind,
     ItemRole,
+    ReportOutcome,
     RouteState,
     ScanState,
     Scope,
@@ -37,6 +38,7 @@ __all__ = [
     "ItemRole",
     "Membership",
     "Report",
+    "ReportOutcome",
     "RouteState",
     "ScanState",
     "Scope",
@@ -224,13 +226,6 @@ class Membership(models.Model):
                 fields=["account", "group"], condition=Q(left_at=None), name="one_stay_that_goes_on"
             )
         ]
-
-
-class ReportOutcome(models.TextChoices):
-    """What came of a report, as its sender may hear it. Which action, and by which policy, is not told."""
-
-    ACTION_TAKEN = "action_taken", "Action taken"
-    NO_ACTION = "no_action", "No action"
 
 
 class Report(models.Model):

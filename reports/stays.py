@@ -39,9 +39,9 @@ class Told:
 def stay_meant(stays: Iterable[S], told: Told) -> S | None:
     """Return the known stay that is spoken of, or None when it is another one.
 
-    In this order: the stay that began then; the one that ended then; one that ended and of which nobody said the
-    beginning, if this is it; the present one; the last one that ended, if a leave corrects it. Whoever is named as a
-    member after leaving has come back.
+    In this order: the stay that began then; the one that ended then; one that ended after this beginning, which is
+    then its own; the present one; the last one that ended, if a leave corrects it. Whoever is named as a member
+    after leaving has come back, unless with a beginning before that leave.
     """
     known = sorted(stays, key=_order)
     for stay in known:
@@ -55,7 +55,7 @@ def stay_meant(stays: Iterable[S], told: Told) -> S | None:
     is_before = present is None or _before(told.joined_at, present.joined_at)
     if told.joined_at is not None and told.left_at is None and is_before:
         for stay in ended:
-            if stay.joined_at is None and _before(told.joined_at, stay.left_at):
+            if _before(told.joined_at, stay.left_at):
                 return stay
     if present is not None:
         return None if told.left_at and _before(told.left_at, present.joined_at) else present

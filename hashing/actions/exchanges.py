@@ -218,10 +218,10 @@ def take_page(exchange: Exchange, run: ExchangeRun, page: Page) -> bool:
     """Put a page's updates on the list and keep its checkpoint, in one transaction. Safe to repeat.
 
     A digest that is not well formed and a record that cannot be read are counted and named, never stored, and what
-    is known of such a record stays; so does a record of which some value is not known, which is named. An id that
-    stands on a page several times, or on several pages of a fetch, is one record with all its digests: a fetch ends
-    where there is no more, and goes on in the next run when it was cut off. A record's digests that it no longer has,
-    and those of a withdrawn record, are retired unless another record of the exchange holds them. Returns False when the exchange was paused or is somebody else's by now.
+    is known of such a record stays; so does one of which some value is not known, which is named. An id that stands
+    on several pages of a fetch is one record with all its digests; a fetch that was cut off goes on in the next run.
+    A record's digests that it no longer has, and those of a withdrawn one, are retired unless another record of the
+    exchange holds them. Returns False when the exchange was paused or is somebody else's by now.
     """
     known = (
         Exchange.objects.select_for_update(no_key=True)
@@ -394,9 +394,9 @@ def end_fetch(
     is_cut: bool = False,
     actor: Actor = audit.SYSTEM,
 ) -> None:
-    """Record how a fetch ended (``is_cut``: before the end), and when the next is due: by schedule, or after a growing pause.
+    """Record how a fetch ended, and when the next one is due: by schedule, or after a growing pause.
 
-    Not before ``wait`` seconds: the exchange asked for it.
+    ``is_cut``: there was more, and the next one goes on. Not before ``wait`` seconds: the exchange asked for it.
     """
     known = Exchange.objects.select_for_update(no_key=True).get(pk=exchange.pk)
     ExchangeRun.objects.filter(pk=run.pk).update(

@@ -210,8 +210,9 @@ def publish_decision(decision: Decision, *, actor: Actor = SYSTEM) -> bool:
     * The decider may not decide such cases any more (deactivated, permission withdrawn): the decision is
       taken back and the case is open for others. What somebody did with an account they should not
       have had must not reach the platform.
-    * Otherwise: the reports that were judged say what came of them, enforcements are queued, the lease ends. What joined the case after the decision was made
-      has not been judged by anybody, so it is routed again, into a case that links this one.
+    * Otherwise: the reports that were judged say what came of them, enforcements are queued, the lease ends. What
+      joined the case after the decision was made has not been judged by anybody, so it is routed again, into a case
+      that links this one.
     """
     case = Case.objects.select_for_update().get(pk=decision.case_id)
     decision = Decision.objects.select_related("made_by").get(pk=decision.pk)

@@ -95,6 +95,17 @@ def test_a_stay_that_was_over_before_the_present_one_is_another(platform: Platfo
     assert stays() == [("member", day(BACK), None), ("admin", day(JOINED), day(LEFT))]
 
 
+def test_a_beginning_before_the_leave_brings_nobody_back(platform: Platform) -> None:
+    """A directory that rounds its times, or corrects one, speaks of the stay that ended."""
+    say(platform, role="owner", joined_at=JOINED)
+    say(platform, left_at=LEFT)
+    say(platform, joined_at="2025-01-05T09:00:01Z")
+    assert stays() == [("owner", day("2025-01-05T09:00:01Z"), day(LEFT))]
+    say(platform, joined_at=BACK)
+    say(platform, joined_at=JOINED)
+    assert stays() == [("owner", day(JOINED), day(LEFT)), ("member", day(BACK), None)]
+
+
 def test_nobody_left_before_joining(platform: Platform) -> None:
     member = {"account": "u", "joined_at": BACK, "left_at": JOINED}
     said = problem_of(platform.put("/groups/g/members", {"members": [member]}), 422)["errors"]
