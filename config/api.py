@@ -12,6 +12,7 @@ from core.errors import install_problem_handlers
 from hashing.api import router as hashing_router
 from reports.api import router as reports_router
 from reports.door import machine_door
+from reports.payloads import sentence_of
 from reports.reference import finish
 from reports.views.documentation import ReferencePage
 
@@ -43,6 +44,6 @@ api = HoldfastAPI(
     docs=ReferencePage(),
     docs_url="/docs",
 )
-install_problem_handlers(api)
+install_problem_handlers(api, sentence_of=sentence_of)
 api.add_router("", reports_router)
 api.add_router("", hashing_router)

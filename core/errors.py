@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -211,8 +212,13 @@ def problem_for(exc: BaseException) -> HttpResponse | None:
     elif isinstance(exc, UploadTooLarge):
         response = problem(413, "File too large", str(exc), code="too_large", limit=exc.limit)
     elif isinstance(exc, RequestDataTooBig):
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         response = problem(
-            413, "Request too large", "The request body is too large.", code="too_large"
+            413,
+            "Request too large",
+            f"The request body is larger than {in_words(limit)}. Send media as files, and many things as a batch.",
+            code="too_large",
+            limit=limit,
         )
     elif isinstance(exc, VaultDamage):
         response = problem(
@@ -246,8 +252,14 @@ def problem_for(exc: BaseException) -> HttpResponse | None:
     return response
 
 
-def install_problem_handlers(api: NinjaAPI) -> None:
-    """Make a ninja API answer every error with a problem document."""
+def _as_it_is(found: Mapping[str, Any]) -> str:
+    return str(found.get("msg", "is not valid"))
+
+
+def install_problem_handlers(
+    api: NinjaAPI, *, sentence_of: Callable[[Mapping[str, Any]], str] = _as_it_is
+) -> None:
+    """Make a ninja API answer every error with a problem document; ``sentence_of`` words a fault that pydantic found."""
     from ninja.errors import HttpError, Throttled, ValidationError
 
     def ours(request: HttpRequest, exc: Any) -> HttpResponse:
@@ -273,7 +285,7 @@ def install_problem_handlers(api: NinjaAPI) -> None:
             location = [str(part) for part in found.get("loc", ())]
             # The first parts name ninja's parameter, not the sender's document.
             field = ".".join(location[1:]) if len(location) > 1 else ".".join(location)
-            errors.setdefault(field, []).append(str(found.get("msg", "is not valid")))
+            errors.setdefault(field, []).append(sentence_of(found))
             malformed = malformed or found.get("type") == "json_invalid"
         if malformed:
             return problem(400, "Malformed JSON", "The body is not valid JSON.", code="malformed")

@@ -383,6 +383,11 @@ def _read_multipart(request: HttpRequest) -> tuple[ReportPayload, dict[str, Any]
         raise Invalid({"report": ["Send the report as JSON in a part called `report`."]})
     payload = check(ReportPayload, parse_json(written))
     errors: dict[str, list[str]] = {}
+    for part, texts in request.POST.lists():
+        if part != "report":
+            errors[f"parts.{part[:80]}"] = ["Only the report is a text; send a file with a name."]
+        elif len(texts) > 1:
+            errors[part] = ["Two parts have this name, and nobody can tell which one counts."]
     named = {item.file for item in payload.items if item.file}
     for index, item in enumerate(payload.items):
         if item.file and item.file not in files:

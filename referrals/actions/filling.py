@@ -13,16 +13,18 @@ from django.db import connection
 from referrals.models import Referral
 from reports.models import ItemKind
 
-# The same bytes are one exhibit, under however many ids and reports they came: `describing` names all of them.
+# The same bytes are one exhibit, under however many ids and reports they came: `describing` names all of them. What is
+# known is read row by row, and asked of a hash: joined, a planner that last saw the tables empty compares each with each.
 _EXHIBITS = """
-WITH once AS (
+WITH known AS MATERIALIZED (
+    SELECT (SELECT item.blob_id FROM reports_item AS item WHERE item.id = exhibit.item_id) AS blob_id
+    FROM referrals_exhibit AS exhibit WHERE exhibit.referral_id = %(referral)s
+), once AS (
     SELECT DISTINCT ON (item.blob_id) joined.item_id, joined.position, joined.id,
            CASE item.role WHEN 'context' THEN 'supplemental' ELSE 'reported' END AS relevance
     FROM moderation_caseitem AS joined JOIN reports_item AS item ON item.id = joined.item_id
     WHERE joined.case_id = %(case)s AND item.kind <> %(text)s
-      AND NOT EXISTS (SELECT 1 FROM referrals_exhibit AS known
-                      JOIN reports_item AS known_item ON known_item.id = known.item_id
-                      WHERE known.referral_id = %(referral)s AND known_item.blob_id = item.blob_id)
+      AND item.blob_id NOT IN (SELECT blob_id FROM known)
     ORDER BY item.blob_id, item.role DESC, joined.position, joined.id
 )
 INSERT INTO referrals_exhibit (referral_id, item_id, position, is_included, relevance, note, left_out_reason)
@@ -51,8 +53,8 @@ SELECT %(referral)s, once.account_id, '', true,
        (SELECT coalesce(max(position), 0) FROM referrals_referralaccount WHERE referral_id = %(referral)s)
            + row_number() OVER (ORDER BY a, b, c)
 FROM once
-WHERE NOT EXISTS (SELECT 1 FROM referrals_referralaccount AS known
-                  WHERE known.referral_id = %(referral)s AND known.account_id = once.account_id)
+WHERE once.account_id NOT IN (SELECT known.account_id FROM referrals_referralaccount AS known
+                              WHERE known.referral_id = %(referral)s)
 """
 _COPIED = (
     """

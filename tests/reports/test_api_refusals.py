@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from typing import Any
@@ -100,7 +101,7 @@ def test_lines_before_too_many_blank_ones_are_answered(platform: Platform) -> No
             "/reports",
             {"subject": {"account": " a"}, "reason": "csam"},
             "subject.account",
-            "May not begin or end with a blank.",
+            "May not begin or end with a blank, nor hold a line break.",
         ),
         (
             "/reports",
@@ -135,3 +136,33 @@ def test_nothing_of_the_inside_is_named_by_any_shape() -> None:
                             assert not re.search(r"[A-Z]\w+\.[A-Z_]{3,}|pattern", sentence), (
                                 sentence
                             )
+
+
+def test_a_second_report_in_one_form_is_refused_and_not_dropped(platform: Platform) -> None:
+    two = [json.dumps(REPORT | {"external_id": name}) for name in ("first", "second")]
+    said = problem_of(platform.form("/reports", {"report": two}), 422)["errors"]
+    assert said == {"report": ["Two parts have this name, and nobody can tell which one counts."]}
+    stray = {"report": two[0], "zz": "markerword-alpha"}
+    said = problem_of(platform.form("/reports", stray), 422)["errors"]
+    assert said == {"parts.zz": ["Only the report is a text; send a file with a name."]}
+    assert not Report.objects.exists()
+
+
+@pytest.mark.parametrize("body", [[], 1, "x", None, {"subject": "a"}, {"subject": {"account": []}}])
+def test_a_body_of_another_form_is_told_so_in_words(platform: Platform, body: Any) -> None:
+    for sentences in problem_of(platform.post("/reports", body), 422)["errors"].values():
+        assert set(sentences) <= {"Must be an object.", "Must be a text.", "Is missing."}
+
+
+def test_what_is_asked_for_is_refused_in_the_same_words(platform: Platform) -> None:
+    blank = problem_of(platform.get("/reports?external_id=%20a"), 422)["errors"]
+    assert blank == {"external_id": ["May not begin or end with a blank, nor hold a line break."]}
+    (said,) = problem_of(platform.get("/reports?since=x"), 422)["errors"]["since"]
+    assert said.startswith("must be a date and time")
+
+
+def test_a_body_that_is_too_large_says_how_large_it_may_be(platform: Platform) -> None:
+    large = REPORT | {"description": "x" * (11 * 1024 * 1024)}
+    said = problem_of(platform.post("/reports", large), 413)
+    assert said["limit"] == 10 * 1024 * 1024
+    assert "10 MB" in said["detail"]
