@@ -44,20 +44,14 @@ _TEXT_KINDS = (FlagKind.TERM_MATCH, FlagKind.CLASSIFIER)
 _HIT = "f.kind = 'hash_match' AND f.score >= 0.5"
 """A weak match (a picture with little detail) is no known material."""
 
-_NEWEST = """
-    NOT EXISTS (
-        SELECT 1 FROM hashing_verdict w WHERE w.item_id = v.item_id
-        AND (w.decided_at, w.id) > (v.decided_at, v.id)
-    )
+# Of the verdicts about an item the newest counts: decisions are overturned. Each is asked for by its item, as a value:
+# as a join, a planner that last saw the tables empty compares each verdict with each, for each item.
+_LAST = """
+    (SELECT (array_agg(w.{field} ORDER BY w.decided_at DESC, w.id DESC))[1]
+        FROM hashing_verdict w WHERE w.item_id = {item})
 """
-"""Of the verdicts ``v`` about an item the newest counts: decisions are overturned."""
-
-_DISMISSED = f"""
-    NOT EXISTS (
-        SELECT 1 FROM hashing_verdict v
-        WHERE v.item_id = i.id AND NOT v.is_violation AND {_NEWEST}
-    )
-"""  # noqa: S608 — constants of this module
+_NEWEST = f"v.id = {_LAST.format(field='id', item='v.item_id')}"
+_STANDS = f"{_LAST.format(field='is_violation', item='i.id')} IS NOT FALSE"
 
 _GROUP_FLAGS = f"""
     SELECT i.group_id,
@@ -67,7 +61,7 @@ _GROUP_FLAGS = f"""
             OR (f.kind = 'note' AND f.evidence @> '{{"priority": true}}'))),
         count(DISTINCT i.id) FILTER (WHERE {_HIT})
     FROM reports_item i JOIN hashing_flag f ON f.item_id = i.id AND f.superseded_at IS NULL
-    WHERE i.group_id = ANY(%(ids)s) AND {_DISMISSED}
+    WHERE i.group_id = ANY(%(ids)s) AND {_STANDS}
     GROUP BY i.group_id
 """  # noqa: S608 — constants of this module
 
@@ -95,8 +89,8 @@ _REPORTERS = f"""
     FROM reports_report
     WHERE {{subject}} = ANY(%(ids)s) AND NOT scan_only
         AND received_at >= now() - make_interval(days => %(days)s)
-        AND NOT EXISTS (SELECT 1 FROM reports_item i JOIN hashing_verdict v ON v.item_id = i.id
-            WHERE i.report_id = reports_report.id AND NOT v.is_violation AND {_NEWEST})
+        AND (SELECT coalesce(bool_and({_STANDS}), TRUE)
+            FROM reports_item i WHERE i.report_id = reports_report.id)
     GROUP BY {{subject}}
 """  # noqa: S608
 
@@ -110,7 +104,7 @@ _LISTINGS = """
 _GROUPS_WITH_SAME_MEDIA = f"""
     SELECT mine.group_id, count(DISTINCT other.group_id)
     FROM (SELECT DISTINCT i.group_id, i.blob_id FROM reports_item i
-          WHERE i.group_id = ANY(%(ids)s) AND i.blob_id IS NOT NULL AND {_DISMISSED}) mine
+          WHERE i.group_id = ANY(%(ids)s) AND i.blob_id IS NOT NULL AND {_STANDS}) mine
     CROSS JOIN LATERAL (
         SELECT o.group_id FROM reports_item o
         WHERE o.blob_id = mine.blob_id AND o.group_id <> mine.group_id LIMIT {SHARED_BY_MOST}) other
@@ -120,7 +114,7 @@ _GROUPS_WITH_SAME_MEDIA = f"""
 _ELSEWHERE = f"""
     SELECT mine.account_id, count(DISTINCT coalesce(other.group_id, other.account_id))
     FROM (SELECT DISTINCT i.account_id, i.blob_id FROM reports_item i
-          WHERE i.account_id = ANY(%(ids)s) AND i.blob_id IS NOT NULL AND {_DISMISSED}) mine
+          WHERE i.account_id = ANY(%(ids)s) AND i.blob_id IS NOT NULL AND {_STANDS}) mine
     CROSS JOIN LATERAL (
         SELECT o.group_id, o.account_id FROM reports_item o
         WHERE o.blob_id = mine.blob_id AND o.account_id IS DISTINCT FROM mine.account_id
@@ -174,11 +168,11 @@ _ACCOUNT_FLAGS = f"""
             i.surface <> 'report_description' AS is_own,
             f.evidence @> '{{"priority": true}}' AS is_priority, {_HIT} AS is_hit
         FROM reports_item i JOIN hashing_flag f ON f.item_id = i.id AND f.superseded_at IS NULL
-        WHERE i.account_id = ANY(%(ids)s) AND {_DISMISSED}
+        WHERE i.account_id = ANY(%(ids)s) AND {_STANDS}
         UNION ALL
         SELECT i.sender_id, i.id, i.kind, f.score, f.kind, FALSE, FALSE, {_HIT}
         FROM reports_item i JOIN hashing_flag f ON f.item_id = i.id AND f.superseded_at IS NULL
-        WHERE i.sender_id = ANY(%(ids)s) AND i.surface <> 'report_description' AND {_DISMISSED}
+        WHERE i.sender_id = ANY(%(ids)s) AND i.surface <> 'report_description' AND {_STANDS}
     ) found GROUP BY owner
 """  # noqa: S608
 

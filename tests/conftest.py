@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.cast",
     "tests.casework",
     "tests.small_disk",
+    "tests.measured_empty",
     "tests.stuck",
     "tests.moderation.receiver",
     "tests.hashing.classifier",

@@ -302,6 +302,7 @@ Processes and stores
     a batch whose session ended     hashing/test_scanning.py::test_a_batch_whose_session_the_database_ended_is_due_at_once_and_counts_no_attempt
     two start on one port           runtime/test_port.py::test_of_two_starts_on_one_port_the_second_is_told_before_either_serves
     a flood, tables measured empty  referrals/test_large_cases.py::test_drafting_asks_as_much_for_ten_items_as_for_thousands
+    a flooded group, the same       hashing/test_risk_facts.py::test_a_group_that_was_flooded_is_rated_whatever_was_measured_before
     two reports in one form         reports/test_api_refusals.py::test_a_second_report_in_one_form_is_refused_and_not_dropped
     the reporter's own pictures     moderation/test_context.py::test_orders_name_what_is_reported_and_nothing_else
     a leave event, nothing else     reports/test_stays.py::test_a_leave_keeps_who_it_was_and_since_when

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from core.audit import SYSTEM
-from hashing import actions, jobs
+from hashing import actions, jobs, risk_facts
 from hashing.link_files import LinkRow
-from hashing.models import RiskScore
+from hashing.models import Flag, RiskScore, Verdict
 from reports.actions import (
     submit_report,
     upsert_memberships,
@@ -288,3 +289,36 @@ def test_old_facts_are_looked_at_again(world: World) -> None:
     assert jobs.sweep_risk() == 1
     world.settle()
     assert said_of(group) == {}
+
+
+@pytest.mark.usefixtures("measured_empty")
+def test_a_group_that_was_flooded_is_rated_whatever_was_measured_before(world: World) -> None:
+    """Every item has a finding and two verdicts, the newer one lifts it: compared each with each it would never end."""
+
+    def copies(row: Any, **changed: Callable[[int], Any]) -> list[Any]:
+        same = {
+            field.attname: getattr(row, field.attname)
+            for field in row._meta.concrete_fields
+            if not field.primary_key and field.attname not in changed
+        }
+        made = [
+            type(row)(**same, **{name: of(number) for name, of in changed.items()})
+            for number in range(2_000)
+        ]
+        return list(type(row).objects.bulk_create(made))
+
+    report = world.casework.report(group="g", texts=["markerword-alpha"])
+    item = world.casework.scanned(report.items.get(), hash_finding())
+    items = copies(item)
+    copies(Flag.objects.get(item=item), item_id=lambda number: items[number].pk)
+    for said in (True, False):
+        verdict = Verdict(
+            item=item, decision=uuid.uuid4(), is_violation=said, category="csam_known"
+        )
+        verdict.save()
+        copies(
+            verdict, item_id=lambda number: items[number].pk, decided_at=lambda _: timezone.now()
+        )
+    assert report.group_id is not None
+    facts = risk_facts.group_facts([report.group_id], limit=100)
+    assert facts[report.group_id].known_media == 0

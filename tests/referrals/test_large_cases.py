@@ -30,23 +30,9 @@ from tests.cast import signed_in
 from tests.pictures import jpeg
 from tests.referrals.desk import Desk, form, page
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("measured_empty")]
 
 MANY = 3_000
-
-
-@pytest.fixture(autouse=True)
-def measured_before_the_flood(db: None) -> None:
-    """Let PostgreSQL plan as if its tables were empty: so it had found them just before thousands of rows came.
-
-    A statement whose time then grows with the cube of a case would hold the request, and its locks, for an hour.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE pg_class SET relpages = 1, reltuples = 0 "
-            "WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
-        )
-        cursor.execute("SET LOCAL statement_timeout = '60s'")
 
 
 def grow(case: Case, count: int) -> None:
