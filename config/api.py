@@ -10,7 +10,9 @@ from ninja.openapi.schema import OpenAPISchema
 
 from core.errors import install_problem_handlers
 from hashing.api import router as hashing_router
+from moderation.api_vocabulary import router as vocabulary_router
 from reports.api import router as reports_router
+from reports.api_about import router as about_router
 from reports.door import machine_door
 from reports.payloads import sentence_of
 from reports.reference import finish
@@ -47,3 +49,5 @@ api = HoldfastAPI(
 install_problem_handlers(api, sentence_of=sentence_of)
 api.add_router("", reports_router)
 api.add_router("", hashing_router)
+api.add_router("", about_router)
+api.add_router("", vocabulary_router)

@@ -17,6 +17,8 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 
+from core.context import current
+
 if TYPE_CHECKING:
     from ninja import NinjaAPI
 
@@ -187,11 +189,16 @@ def is_contention(exc: BaseException | None) -> bool:
 
 
 def problem(status: int, title: str, detail: str = "", **extra: Any) -> HttpResponse:
-    """Return an ``application/problem+json`` response. ``extra`` adds members to the document."""
+    """Return an ``application/problem+json`` response. ``extra`` adds members to the document.
+
+    ``request_id`` is the answer's ``X-Request-Id``: whoever asks about a refusal has often kept only its body.
+    """
     document = {"type": "about:blank", "title": title, "status": int(status)}
     if detail:
         document["detail"] = detail
     document.update(extra)
+    if request_id := current().request_id:
+        document["request_id"] = request_id
     response = JsonResponse(document, status=status, content_type="application/problem+json")
     if status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"

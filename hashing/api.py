@@ -23,7 +23,7 @@ from reports.answers import Problem
 from reports.door import SourceKey, read_json
 from reports.links import LONGEST_LINK, NotALink, link_key
 from reports.models import ApiKey, Scope, Surface
-from reports.payloads import Body, Instant, Shape, Short
+from reports.payloads import Body, Instant, SentSurface, Shape, Short
 from reports.reference import body_of
 
 router = Router(tags=["Matching"])
@@ -55,7 +55,7 @@ class TextAsked(Shape):
 
     id: Short = ""
     text: Body
-    surface: Surface = Surface.REPORTED_MESSAGE
+    surface: SentSurface = Surface.REPORTED_MESSAGE
 
 
 class MatchPayload(Shape):

@@ -10,11 +10,11 @@ from ninja import Schema
 from pydantic import ConfigDict
 
 from reports.access import ReportState, state_of
-from reports.models import NOT_SENT, Item, Report, ScanState, Surface, Upload
+from reports.models import NOT_SENT, Item, Report, ScanState, Upload
 
 
 class Problem(Schema):
-    """A problem document (RFC 9457). `code` is stable; `errors` names fields."""
+    """A problem document (RFC 9457). `code` is stable; `errors` names fields; `request_id` is the `X-Request-Id`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -24,18 +24,19 @@ class Problem(Schema):
     detail: str = ""
     code: str = ""
     errors: dict[str, list[str]] | None = None
+    request_id: str = ""
 
 
 class ItemAnswer(Schema):
     id: uuid.UUID
     external_id: str
-    surface: Surface
+    surface: str
     kind: str
     scan_state: ScanState
 
 
 class ReportSummary(Schema):
-    """Where a report stands. Which action was taken, and by which policy, is not told here.
+    """Where a report stands, with the `metadata` that came with it. Which action was taken, and by which policy, is not told here.
 
     `decided` has an `outcome` and `decided_at`, for sources that are told; others read `closed`. `closed` is also
     what called for no case.
@@ -48,6 +49,7 @@ class ReportSummary(Schema):
     state: ReportState
     outcome: Literal["action_taken", "no_action"] | None = None
     decided_at: datetime | None = None
+    metadata: dict[str, str] = {}
 
 
 class ReportAnswer(ReportSummary):
@@ -133,6 +135,7 @@ def report_summary(report: Report, *, tells_outcomes: bool) -> dict[str, Any]:
         "state": state_of(report, tells_outcomes=tells_outcomes),
         "outcome": report.outcome if is_told else None,
         "decided_at": instant(report.decided_at) if is_told and report.decided_at else None,
+        "metadata": report.metadata,
     }
 
 

@@ -44,7 +44,10 @@ def facts_of_report(report: Report) -> str:
         "description",
         "occurred_at",
     )
-    return digest({name: getattr(report, name) for name in names})
+    said = {name: getattr(report, name) for name in names}
+    if report.metadata:  # Reports from before there was any have digests without it.
+        said["metadata"] = report.metadata
+    return digest(said)
 
 
 def _facts_of_item(item: Item) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from django.db import OperationalError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.utils.http import http_date
 from ninja.errors import HttpError, Throttled
 from ninja.security import HttpBearer
 from pydantic import TypeAdapter, ValidationError
@@ -42,18 +43,19 @@ class SourceKey(HttpBearer):
         self.scopes = scopes
 
     def __call__(self, request: HttpRequest) -> ApiKey:
-        """Return the key. Raises HttpError 401, 403 or 429."""
+        """Return the key. Raises HttpError 401, 403 or 429. Without scopes any key that works may enter."""
         try:
             key = access.authenticate_key(request.headers.get("Authorization", ""))
         except access.KeyRefused as refused:
             raise HttpError(refused.status, refused.message) from None
+        request.key = key  # type: ignore[attr-defined]
         rate = spend(str(key.pk), key.rate_per_minute)
         request.rate = rate  # type: ignore[attr-defined]
         if rate is not None and not rate.is_allowed:
             access.note_refusal(key, "Too many requests.", limit=rate.limit)
             raise Throttled(wait=rate.reset)
         mark_key_used(key)
-        if not set(self.scopes) & set(key.scopes):
+        if self.scopes and not set(self.scopes) & set(key.scopes):
             needed = " or ".join(scope.value for scope in self.scopes)
             access.note_refusal(key, "The key lacks the scope.", needed=needed)
             raise HttpError(403, f"This key lacks the scope {needed}.")
@@ -64,7 +66,7 @@ class SourceKey(HttpBearer):
 
 
 def machine_door(view: Callable[..., Any]) -> Callable[..., HttpResponse]:
-    """Give every answer of a machine view its rate headers, and 405 the form of a problem document.
+    """Give every answer of a machine view its rate headers, the end of its key (RFC 8594), and 405 the form of a problem.
 
     A compressed body is refused as such: it would be called broken JSON, or a broken form.
     """
@@ -95,6 +97,9 @@ def machine_door(view: Callable[..., Any]) -> Callable[..., HttpResponse]:
         if rate is not None:
             for name, value in rate.headers().items():
                 response[name] = value
+        key = getattr(request, "key", None)
+        if key is not None and key.expires_at is not None:
+            response["Sunset"] = http_date(key.expires_at.timestamp())
         return response
 
     answered.csrf_exempt = True  # type: ignore[attr-defined]  # Keys travel in a header, never by cookie.

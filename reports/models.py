@@ -248,6 +248,12 @@ class Report(models.Model):
     reason = models.CharField(max_length=64, help_text="The reporter's reason code.")
     description = models.TextField(blank=True)
     occurred_at = models.DateTimeField(null=True, blank=True)
+    metadata = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        blank=True,
+        help_text="What the sender keeps with it for itself: texts by name.",
+    )
     received_at = models.DateTimeField(db_default=Now(), editable=False)
     entered_by = models.ForeignKey(
         "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"

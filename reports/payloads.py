@@ -36,6 +36,7 @@ MAX_TEXT = 100_000
 MAX_IDENTIFIERS = 500
 MAX_IP_EVENTS = 5_000
 MAX_MEMBERS = 5_000
+MAX_METADATA = 50
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -113,6 +114,8 @@ Ip = Annotated[
 Port = Annotated[StrictInt, Field(ge=0, le=65535)]
 Url = Annotated[str, _Text(1000, 0, URL)]
 Reference = uuid.UUID
+Metadata = dict[Annotated[str, _Text(40, 1)], Annotated[str, _Text(500)]]
+"""Texts by name, in the sizes of Stripe's: senders have them already."""
 Plain = (
     Annotated[str, StringConstraints(max_length=500), AfterValidator(_storable)]
     | StrictInt
@@ -151,17 +154,25 @@ class Reporter(Shape):
     ref: Short = ""
 
 
-SentSurface = Literal[
-    Surface.PROFILE_PHOTO,
-    Surface.PROFILE_NAME,
-    Surface.PROFILE_TEXT,
-    Surface.GROUP_PHOTO,
-    Surface.GROUP_NAME,
-    Surface.GROUP_DESCRIPTION,
-    Surface.REPORTED_MESSAGE,
-    Surface.INVITE_LINK,
+_SURFACE = {
+    "type": "string",
+    "examples": ["reported_message", "profile_photo"],
+    "description": "Where on the platform it stood. `GET /vocabulary` lists what this installation knows.",
+}
+SentSurface = Annotated[
+    Literal[
+        Surface.PROFILE_PHOTO,
+        Surface.PROFILE_NAME,
+        Surface.PROFILE_TEXT,
+        Surface.GROUP_PHOTO,
+        Surface.GROUP_NAME,
+        Surface.GROUP_DESCRIPTION,
+        Surface.REPORTED_MESSAGE,
+        Surface.INVITE_LINK,
+    ],
+    WithJsonSchema(_SURFACE),
 ]
-"""Every surface that a platform has. What a reporter wrote is the report's own."""
+"""Every surface that a platform has. What a reporter wrote is the report's own. An open word in the document: there will be more."""
 
 
 class Content(Shape):
@@ -214,6 +225,13 @@ class ReportPayload(Shape):
     )
     description: Body = ""
     occurred_at: Instant | None = None
+    metadata: Metadata = Field(
+        default_factory=dict,
+        max_length=MAX_METADATA,
+        description="What you want to find again with the report: texts by name. It is shown to staff as yours, answered "
+        "as it came, decides nothing and never leaves with an order or a package.",
+        examples=[{"ticket": "T-4711"}],
+    )
     items: list[ItemPayload] = Field(default_factory=list, max_length=MAX_ITEMS)
 
 
@@ -224,14 +242,17 @@ _ABOUT_GROUPS = {Surface.GROUP_PHOTO, Surface.GROUP_NAME, Surface.GROUP_DESCRIPT
 class ScanPayload(Content):
     """One profile or group photo, name or description to be scanned. Nobody reported it."""
 
-    surface: Literal[
-        Surface.PROFILE_PHOTO,
-        Surface.PROFILE_NAME,
-        Surface.PROFILE_TEXT,
-        Surface.GROUP_PHOTO,
-        Surface.GROUP_NAME,
-        Surface.GROUP_DESCRIPTION,
-        Surface.INVITE_LINK,
+    surface: Annotated[
+        Literal[
+            Surface.PROFILE_PHOTO,
+            Surface.PROFILE_NAME,
+            Surface.PROFILE_TEXT,
+            Surface.GROUP_PHOTO,
+            Surface.GROUP_NAME,
+            Surface.GROUP_DESCRIPTION,
+            Surface.INVITE_LINK,
+        ],
+        WithJsonSchema(_SURFACE),
     ]
     subject: Subject
 

@@ -24,14 +24,15 @@ class Refusal:
 
     def answer(self, path: bytes) -> tuple[Headers, bytes]:
         """Return headers and body for a request of this path; an unreadable request has an empty one."""
-        phrase = HTTPStatus(self.status).phrase
+        phrase, request_id = HTTPStatus(self.status).phrase, uuid4().hex
         if self.document is not None:
             kind = b"application/json"
             body = json.dumps({**self.document, "detail": self.detail}).encode()
         elif path.startswith(b"/api/"):
             kind = b"application/problem+json"
             document = {"type": "about:blank", "title": phrase, "status": self.status}
-            body = json.dumps(document | {"detail": self.detail, "code": self.code}).encode()
+            said = {"detail": self.detail, "code": self.code, "request_id": request_id}
+            body = json.dumps(document | said).encode()
         else:
             kind = b"text/plain; charset=utf-8"
             body = f"{phrase}\n\n{self.detail}\n".encode()
@@ -41,7 +42,7 @@ class Refusal:
             (b"cache-control", b"no-store"),
             (b"x-content-type-options", b"nosniff"),
             (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-            (b"x-request-id", uuid4().hex.encode()),
+            (b"x-request-id", request_id.encode()),
         ]
         if self.retry_after:
             headers.append((b"retry-after", str(self.retry_after).encode()))

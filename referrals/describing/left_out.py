@@ -28,6 +28,7 @@ MEMBERS = (
     "Of groups that the case is not about, only the places of the accounts described here are there; all other "
     "members are left out."
 )
+METADATA = "What senders keep with their reports for themselves (metadata, such as a ticket's number) is left out."
 LISTINGS = "Places outside of the platform where a group's invite link was seen are left out."
 
 NAMED = 50
@@ -35,6 +36,8 @@ NAMED = 50
 
 FIELDS = {
     "draft.exhibit.left_out_reason": REASONS,
+    "report.metadata (name)": METADATA,
+    "report.metadata (value)": METADATA,
 }
 """Fields that intake or the draft accept and that do not leave, each with the sentence that says so."""
 
@@ -54,6 +57,8 @@ def left_out(referral: Referral) -> list[str]:
             f"The words of the case are left out: {_counted(texts, 'message or other text', 'messages and other texts')}"
             f", and what {_counted(words, 'report says', 'reports say')}."
         )
+    if case.case_reports.exclude(report__metadata={}).exists():
+        said.append(METADATA)
     exhibits = referral.exhibits.filter(is_included=False).order_by("position")
     positions = exhibits.values_list("position", flat=True)
     if files := positions.count():
@@ -98,4 +103,14 @@ def _counted(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
 
 
-__all__ = ["FIELDS", "LISTINGS", "MEMBERS", "NOTES", "OTHERS", "REASONS", "TIMES", "left_out"]
+__all__ = [
+    "FIELDS",
+    "LISTINGS",
+    "MEMBERS",
+    "METADATA",
+    "NOTES",
+    "OTHERS",
+    "REASONS",
+    "TIMES",
+    "left_out",
+]

@@ -89,6 +89,7 @@ def submit_report(
                 reason=payload.reason,
                 description=payload.description,
                 occurred_at=payload.occurred_at,
+                metadata=payload.metadata,
                 entered_by=entered_by,
                 route_state=RouteState.WAITING,
             )

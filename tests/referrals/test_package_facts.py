@@ -284,4 +284,6 @@ def test_every_column_is_one_that_the_story_fills_in_or_our_own(
 
 
 def test_what_is_said_to_be_left_out_is_asked_for_somewhere() -> None:
-    assert set(FIELDS) <= {f"draft.exhibit.{name}" for name in forms.ExhibitForm.base_fields}
+    asked = {f"draft.exhibit.{name}" for name in forms.ExhibitForm.base_fields}
+    asked |= {f"report.{name}" for name in payloads.ReportPayload.model_fields}
+    assert {path.partition(" (")[0] for path in FIELDS} <= asked

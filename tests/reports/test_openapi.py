@@ -45,6 +45,8 @@ OPERATIONS = [
     ("POST", "/api/v1/hash"),
     ("POST", "/api/v1/match"),
     ("POST", "/api/v1/links"),
+    ("GET", "/api/v1/key"),
+    ("GET", "/api/v1/vocabulary"),
 ]
 
 
