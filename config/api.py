@@ -11,11 +11,14 @@ from ninja.openapi.schema import OpenAPISchema
 from core.errors import install_problem_handlers
 from hashing.api import router as hashing_router
 from moderation.api_vocabulary import router as vocabulary_router
+from moderation.messages import describe_messages
 from reports.api import router as reports_router
 from reports.api_about import router as about_router
-from reports.door import machine_door
+from reports.choices import Scope
+from reports.door import SourceKey, machine_door
 from reports.payloads import sentence_of
-from reports.reference import finish
+from reports.reference import described
+from reports.reference.document import finish
 from reports.views.documentation import ReferencePage
 
 
@@ -24,8 +27,24 @@ class HoldfastAPI(NinjaAPI):
 
     def get_openapi_schema(self, **kwargs: Any) -> OpenAPISchema:
         schema = super().get_openapi_schema(**kwargs)
-        schema.update(finish(schema))
+        done = finish(schema, described, self._scopes())
+        schema.clear()
+        schema.update(done)
         return schema
+
+    def _scopes(self) -> dict[str, list[Scope]]:
+        """Return for each operation the scopes of which its key needs one."""
+        return {
+            operation.operation_id or "": [
+                scope
+                for door in operation.auth_callbacks
+                if isinstance(door, SourceKey)
+                for scope in door.scopes
+            ]
+            for router in self._get_bound_routers()
+            for view in router.path_operations.values()
+            for operation in view.operations
+        }
 
     def guarded_urls(self) -> tuple[list[URLPattern | URLResolver], str, str]:
         """Return the addresses of the API; only the door decides who may enter, not the session."""
@@ -40,13 +59,17 @@ api = HoldfastAPI(
     title="Holdfast API",
     version="1",
     description=(
-        "Intake and matching for platforms and trusted flaggers. Errors are problem documents (RFC 9457). "
-        "Sign in with `Authorization: Bearer <key>`; each key belongs to one source."
+        "How platforms and trusted flaggers report, ask and hear what was decided. Errors are problem documents "
+        "(RFC 9457). Sign in with `Authorization: Bearer <key>`; each key belongs to one source.\n\n"
+        "Within version 1 things are only added: endpoints, optional members of what is sent, members of what is "
+        "answered, values of open strings (`x-extensible-enum`) and messages. Pass over what you do not know."
     ),
+    openapi_extra={"info": {"license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}}},
     docs=ReferencePage(),
     docs_url="/docs",
 )
 install_problem_handlers(api, sentence_of=sentence_of)
+describe_messages()
 api.add_router("", reports_router)
 api.add_router("", hashing_router)
 api.add_router("", about_router)

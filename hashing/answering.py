@@ -247,6 +247,7 @@ def _near(algorithm: str, value: str) -> list[lookup.Hit]:
         raise Refused(
             f"Digests cannot be looked up now: {waiting.reason}. Try again in a minute.",
             code="index_not_ready",
+            status=503,
         ) from None
 
 

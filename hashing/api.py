@@ -38,6 +38,15 @@ VALUES_PER_REQUEST = 100
 LONGEST_WAIT = 25.0
 """Seconds that an answer about files is waited for."""
 
+MATCH_EXAMPLE = {
+    "digests": [{"id": "a", "algorithm": "md5", "value": "d41d8cd98f00b204e9800998ecf8427e"}],
+    "texts": [{"id": "b", "text": "Holiday pictures", "surface": "group_name"}],
+}
+LINKS_EXAMPLE = {
+    "place": "example directory",
+    "links": [{"link": "https://chat.example/join/AbC123", "seen_at": "2026-11-22T10:42:00Z"}],
+}
+
 _ALWAYS = {401: Problem, 403: Problem, 429: Problem, 503: Problem}
 _POSTED = _ALWAYS | {400: Problem, 413: Problem, 415: Problem, 422: Problem}
 
@@ -198,7 +207,7 @@ def post_hash(request: HttpRequest) -> HttpResponse:
     response={200: MatchAnswer} | _POSTED,
     operation_id="match",
     summary="Match files, digests or texts",
-    openapi_extra=body_of(MatchPayload, files="file"),
+    openapi_extra=body_of(MatchPayload, files="file", example=MATCH_EXAMPLE),
 )
 def post_match(request: HttpRequest) -> HttpResponse:
     """Return what a scan would find, without an item, a report or a case. Nothing is kept.
@@ -273,7 +282,7 @@ def _checked(asked: list[DigestAsked]) -> list[tuple[str, str]]:
     response={200: LinksAnswer} | _POSTED,
     operation_id="import_links",
     summary="Send invite links found outside",
-    openapi_extra=body_of(LinksPayload),
+    openapi_extra=body_of(LinksPayload, example=LINKS_EXAMPLE),
 )
 def post_links(request: HttpRequest) -> HttpResponse:
     """Take invite links that stood in a directory or a search result. One bad link and none is kept.

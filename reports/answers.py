@@ -11,6 +11,7 @@ from pydantic import ConfigDict
 
 from reports.access import ReportState, state_of
 from reports.models import NOT_SENT, Item, Report, ScanState, Upload
+from reports.reference.codes import ProblemCode
 
 
 class Problem(Schema):
@@ -22,7 +23,7 @@ class Problem(Schema):
     title: str
     status: int
     detail: str = ""
-    code: str = ""
+    code: ProblemCode = ""
     errors: dict[str, list[str]] | None = None
     request_id: str = ""
 
@@ -102,7 +103,7 @@ class LineAnswer(Schema):
     type: str | None = None
     id: str | None = None
     number: str | None = None
-    code: str | None = None
+    code: ProblemCode | None = None
     errors: dict[str, list[str]] | None = None
     existing: ExistingReport | None = None
 

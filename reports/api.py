@@ -65,7 +65,7 @@ from reports.payloads import (
     ReportPayload,
     ScanPayload,
 )
-from reports.reference import IDEMPOTENCY_PARAMETER, body_of
+from reports.reference import IDEMPOTENCY_PARAMETER, body_of, examples
 
 router = Router(tags=["Intake"])
 
@@ -102,7 +102,8 @@ def _key(request: HttpRequest) -> ApiKey:
     operation_id="submit_report",
     summary="Submit a report",
     tags=["Reports"],
-    openapi_extra=body_of(ReportPayload, multipart="report") | IDEMPOTENCY_PARAMETER,
+    openapi_extra=body_of(ReportPayload, multipart="report", example=examples.REPORT)
+    | IDEMPOTENCY_PARAMETER,
 )
 def post_report(request: HttpRequest) -> HttpResponse:
     """Take a report about an account or a group.
@@ -236,7 +237,7 @@ def post_media(request: HttpRequest) -> HttpResponse:
     operation_id="submit_scan",
     summary="Submit a photo, name or description to scan",
     tags=["Scans"],
-    openapi_extra=body_of(ScanPayload) | IDEMPOTENCY_PARAMETER,
+    openapi_extra=body_of(ScanPayload, example=examples.SCAN) | IDEMPOTENCY_PARAMETER,
 )
 def post_scan(request: HttpRequest) -> HttpResponse:
     """Take one profile or group photo, name or description that nobody reported, to be scanned."""
@@ -265,13 +266,13 @@ def get_scan(request: HttpRequest, scan_id: uuid.UUID) -> Any:
 
 
 @router.put(
-    "/accounts/{path:account_id}",
+    "/accounts/{own_id:account_id}",
     auth=SourceKey(Scope.DIRECTORY_WRITE),
     response={200: DirectoryAnswer} | _PUT,
     operation_id="upsert_account",
     summary="Create or complete an account",
     tags=["Directory"],
-    openapi_extra=body_of(AccountPayload),
+    openapi_extra=body_of(AccountPayload, example=examples.ACCOUNT),
 )
 def put_account(request: HttpRequest, account_id: str) -> Any:
     """Create or complete an account under your own id.
@@ -289,13 +290,13 @@ def put_account(request: HttpRequest, account_id: str) -> Any:
 
 
 @router.put(
-    "/groups/{path:group_id}/members",
+    "/groups/{own_id:group_id}/members",
     auth=SourceKey(Scope.DIRECTORY_WRITE),
     response={200: MembersAnswer} | _PUT,
     operation_id="upsert_members",
     summary="Add or change members of a group",
     tags=["Directory"],
-    openapi_extra=body_of(MembersPayload),
+    openapi_extra=body_of(MembersPayload, example=examples.MEMBERS),
 )
 def put_members(request: HttpRequest, group_id: str) -> Any:
     """Add or change members of a group with role and dates. Those not listed stay as they are."""
@@ -311,13 +312,13 @@ def put_members(request: HttpRequest, group_id: str) -> Any:
 
 
 @router.put(
-    "/groups/{path:group_id}",
+    "/groups/{own_id:group_id}",
     auth=SourceKey(Scope.DIRECTORY_WRITE),
     response={200: DirectoryAnswer} | _PUT,
     operation_id="upsert_group",
     summary="Create or complete a group",
     tags=["Directory"],
-    openapi_extra=body_of(GroupPayload),
+    openapi_extra=body_of(GroupPayload, example=examples.GROUP),
 )
 def put_group(request: HttpRequest, group_id: str) -> Any:
     """Create or complete a group under your own id. Members left out stay as they are."""
@@ -339,7 +340,7 @@ def put_group(request: HttpRequest, group_id: str) -> Any:
     summary="Submit many things as NDJSON",
     description=BATCH_TEXT,
     tags=["Batches"],
-    openapi_extra=body_of(None, ndjson=True) | IDEMPOTENCY_PARAMETER,
+    openapi_extra=body_of(None, ndjson=True, example=examples.BATCH) | IDEMPOTENCY_PARAMETER,
 )
 def post_batch(request: HttpRequest) -> HttpResponse:
     """Take newline-delimited JSON, see ``BATCH_TEXT``."""

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from django.db import OperationalError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.urls import register_converter
+from django.urls.converters import StringConverter
 from django.utils.http import http_date
 from ninja.errors import HttpError, Throttled
 from ninja.security import HttpBearer
@@ -145,6 +147,18 @@ def read_json(request: HttpRequest, shape: type[S]) -> S:
     if request.content_type != "application/json":
         raise HttpError(415, "Send application/json.")
     return check(shape, parse_json(request.body))
+
+
+class OwnIdConverter(StringConverter):
+    """An id of the sender in an address: anything at all, so that ``external_id`` says what is wrong with it.
+
+    Django's own ``path`` does not match a line break; such an id would be called not found.
+    """
+
+    regex = r"[\s\S]+"
+
+
+register_converter(OwnIdConverter, "own_id")
 
 
 def external_id(value: str) -> str:

@@ -9,7 +9,8 @@ from django.shortcuts import render
 from ninja import NinjaAPI
 from ninja.openapi.docs import DocsBase
 
-from reports.reference import batch_example, operations_of
+from reports.reference import CODES
+from reports.reference.page import messages_of, operations_of
 
 
 class ReferencePage(DocsBase):
@@ -20,6 +21,7 @@ class ReferencePage(DocsBase):
         schema = api.get_openapi_schema(path_params=kwargs)
         context = {
             "operations": operations_of(schema, f"{request.scheme}://{request.get_host()}"),
-            "batch": batch_example(),
+            "messages": messages_of(schema),
+            "codes": [(code, *said) for code, said in CODES.items()],
         }
         return render(request, "reports/api_reference.html", context)

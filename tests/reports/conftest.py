@@ -12,6 +12,7 @@ from django.test import Client
 from core.audit import SYSTEM
 from reports import actions
 from reports.models import ApiKey, Scope, Source, SourceKind, TrustLevel
+from reports.reference import CODES
 
 ALL_SCOPES = list(Scope.values)
 Answer = Any
@@ -113,4 +114,5 @@ def problem_of(response: Any, status: int) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(response.content)
     assert document["status"] == status
     assert document["title"]
+    assert document["code"] in CODES
     return document

@@ -166,3 +166,9 @@ def test_a_body_that_is_too_large_says_how_large_it_may_be(platform: Platform) -
     said = problem_of(platform.post("/reports", large), 413)
     assert said["limit"] == 10 * 1024 * 1024
     assert "10 MB" in said["detail"]
+
+
+def test_an_id_with_a_line_break_in_an_address_is_said_to_be_wrong(platform: Platform) -> None:
+    for path in ("/accounts/a%0Ab", "/groups/a%0Ab", "/groups/a%0Ab/members"):
+        said = problem_of(platform.put(path, {}), 422)
+        assert "line break" in said["errors"]["external_id"][0]

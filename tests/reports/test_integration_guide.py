@@ -16,8 +16,9 @@ from django.test import Client
 
 from core.audit import SYSTEM
 from moderation import enforcement, webhooks
-from reports import actions, reference
+from reports import actions
 from reports.models import Account, Item, Membership, Report, SourceKind
+from reports.reference import examples, page
 from tests.background import answer_lookups_at_once
 from tests.reports.conftest import ALL_SCOPES, Platform
 
@@ -82,16 +83,17 @@ def test_the_command_lines_of_the_api_page_work(
 ) -> None:
     answer_lookups_at_once(monkeypatch)
     (tmp_path / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n no picture")
-    (tmp_path / "batch.ndjson").write_text(reference.batch_example())
     schema = Client().get("/api/v1/openapi.json").json()
     platform = Platform(key)
-    report = platform.post("/reports", reference.EXAMPLES["submit_report"] | {"external_id": ""})
-    scan = platform.post("/scans", reference.EXAMPLES["submit_scan"])
+    report = platform.post("/reports", examples.REPORT | {"external_id": ""})
+    scan = platform.post("/scans", examples.SCAN)
     known = f"REPORT_ID={report.json()['id']}; SCAN_ID={scan.json()['id']}\n"
     known += "uuidgen() { python3 -c 'import uuid; print(uuid.uuid4())'; }\n"
-    operations = reference.operations_of(schema, live_server.url)
+    operations = page.operations_of(schema, live_server.url)
     offered = {one["operationId"] for path in schema["paths"].values() for one in path.values()}
     assert {operation["id"] for operation in operations} == offered
+    [lines] = [operation["lines"] for operation in operations if operation["lines"]]
+    (tmp_path / "batch.ndjson").write_text(lines)
     for operation in operations:
         line = operation["curl"].replace("curl -sS", "curl -sS --fail-with-body")
         done = shell(known + line.replace("-X GET ", ""), tmp_path, live_server.url, key)
