@@ -96,6 +96,8 @@ TAGS = {
     "Directory": "What the platform says of its own accounts and groups.",
     "Batches": "Many things at once.",
     "Matching": "What Holdfast knows, without making a case.",
+    "Key": "What the key itself is and may do.",
+    "Vocabulary": "The words that are sent and answered.",
 }
 
 
@@ -180,8 +182,8 @@ def _finish_operation(
         if "schema" in each:
             each["schema"] = _without_null(each["schema"])
             each["schema"].pop("description", None)
-    # One of them is enough: each stands as an alternative of its own.
-    operation["security"] = [{KEY: [scope.value]} for scope in scopes]
+    # One of them is enough: each stands as an alternative of its own. Without any, every key will do.
+    operation["security"] = [{KEY: [scope.value]} for scope in scopes] or [{KEY: []}]
     for status, response in operation["responses"].items():
         if int(status) >= 400:
             operation["responses"][status] = _problem(int(status), response, responses)
