@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 from django.db import connections
 
-from core import crypto
+from core import crypto, identity
 
 UPLOAD_HANDLERS = ["core.uploads.VaultUploadHandler"]
 TRIGGERS = {
@@ -109,16 +109,11 @@ def keys_are_private(**_: Any) -> list[CheckMessage]:
 def secrets_last(**_: Any) -> list[CheckMessage]:
     """E007, E008: secrets that a restart would lose sign nothing that must hold."""
     found: list[CheckMessage] = []
-    lasting = (
-        os.environ.get("SECRET_KEY")
-        or os.environ.get("SECRET_KEY_FILE")
-        or (Path(settings.VAR_DIR) / "keys" / "secret_key").exists()
-    )
-    if not lasting:
+    if not identity.has_lasting_secret():
         found.append(
             Error(
                 "SECRET_KEY is made up anew at each start.",
-                hint="Set SECRET_KEY_FILE. Otherwise each process has its own, and sign-ins fail.",
+                hint="Run manage.py prepare, which makes it, or set SECRET_KEY_FILE. Otherwise each process has its own, and sign-ins fail.",
                 id="core.E007",
             )
         )

@@ -2,7 +2,7 @@
 
 The ring is a JSON file that only the service may read (``HOLDFAST_KEYRING``)::
 
-    {"current": "k-20261122-1", "keys": {"k-20261122-1": "<32 bytes, base64>"}}
+    {"current": "k-20261122-5d1f09ac", "keys": {"k-20261122-5d1f09ac": "<32 bytes, base64>"}}
 
 or the variable ``HOLDFAST_MASTER_KEYS`` (``name:base64,name:base64``, the first is current) for
 platforms that hand secrets over in the environment. Keys are never in the database: whoever copies the
@@ -170,11 +170,11 @@ def add_master_key() -> str:
 def _new_name(taken: dict[str, bytes]) -> str:
     from datetime import UTC, datetime
 
+    # With a random part: two hosts that each make a ring on one day must not call different keys the same.
     day = datetime.now(UTC).strftime("%Y%m%d")
-    number = 1
-    while f"k-{day}-{number}" in taken:
-        number += 1
-    return f"k-{day}-{number}"
+    while (name := f"k-{day}-{secrets.token_hex(4)}") in taken:
+        pass
+    return name
 
 
 def _write_new(path: Path, ring: KeyRing) -> None:

@@ -18,10 +18,10 @@ from django.db import DatabaseError, connection
 from django.db.models import Max
 from django.db.models.functions import Now
 
-from core import crypto, disk, jobs, schema, stages
+from core import crypto, disk, identity, jobs, schema, stages
 from core.checks import application_role_is_bound, application_role_makes_no_tables
 from core.errors import describe, in_words
-from core.models import Blob, Heartbeat
+from core.models import Heartbeat
 from core.valkey_link import valkey
 
 OK, WARNING, FAULT = "ok", "warning", "fault"
@@ -100,39 +100,25 @@ def _keys() -> Said:
     except crypto.KeyRingError as failed:
         yield FAULT, f"{failed} Without it no original can be stored or read."
         return
-    names = list(
-        Blob.objects.filter(wrapped_key__isnull=False)
-        .order_by("key_name")
-        .values_list("key_name", flat=True)
-        .distinct()
-    )
-    wrong = [name for name in names if not _opens_one(name)]
+    names = identity.key_names()
+    wrong = [name for name in names if not identity.opens_one(name)]
     for name in wrong:
         yield (
             FAULT,
             f"The master key “{name}” does not open the originals that it sealed, or is not in the ring.",
         )
+    differs = list(identity.differences())
+    for difference in differs:
+        yield FAULT, difference.says
+    for difference in identity.public_differences():
+        yield WARNING, difference.says
     if not crypto.ring_is_private():
         yield FAULT, "Other users of this machine may read the master key ring."
-    if not wrong:
+    if not wrong and not differs:
         yield (
             OK,
             f"The key ring is readable; it opens originals of {len(names) or 'no'} key(s), new ones get “{ring.current}”.",
         )
-
-
-def _opens_one(name: str) -> bool:
-    from core.vault.receiving import key_context
-
-    blob = Blob.objects.filter(key_name=name, wrapped_key__isnull=False).order_by("pk").first()
-    if blob is None:
-        return True
-    try:
-        context = key_context(blob.cipher_id, blob.sha256, blob.size)
-        crypto.unseal(bytes(blob.wrapped_key or b""), context)
-    except crypto.Unsealable:
-        return False
-    return True
 
 
 def _disk() -> Said:

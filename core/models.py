@@ -186,3 +186,35 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
+
+
+class InstallationKey(models.Model):
+    """A key that this installation has: not the key, but the value that shows whether a host has the same.
+
+    ``core.identity`` is the only writer. Rows are added, never changed: the newest of a kind is in use.
+    """
+
+    class Kind(models.TextChoices):
+        MASTER = "master"
+        SESSION = "session"
+        SIGNING = "signing"
+        ESCROW = "escrow"
+
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    name = models.CharField(max_length=200, help_text="of a public key: the key itself")
+    check_value = models.CharField(
+        max_length=64, help_text="HMAC-SHA-256 of a fixed text under the key, hex"
+    )
+    noted_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "name"], name="core_installationkey_once"),
+            models.CheckConstraint(
+                condition=models.Q(check_value__regex=r"^[0-9a-f]{64}$"),
+                name="core_installationkey_check_value",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} key {self.name}"

@@ -248,13 +248,16 @@ def _some(found: list[str]) -> str:
 
 
 def refuse_to_start() -> None:
-    """End this process with one sentence when the code does not fit the database.
+    """End this process with one sentence when code or keys do not fit the database.
 
     For processes at their start. A database that is away is no reason: it may come back.
     """
+    from core import identity
+
     try:
         check_start()
+        identity.check_start()
     except DatabaseError:
         return
-    except Misfit as misfit:
+    except (Misfit, identity.WrongKeys) as misfit:
         raise SystemExit(f"Holdfast does not start. {misfit}") from None

@@ -15,6 +15,7 @@ APPEND_ONLY = {
     "core_auditentry": "SELECT, INSERT",
     "core_audithead": "SELECT",
     "core_auditanchor": "SELECT, INSERT, UPDATE (token, stored_at, told_at)",
+    "core_installationkey": "SELECT, INSERT",
 }
 # Which migrations ran is the owner's business.
 READ_ONLY = {"django_migrations": "SELECT"}

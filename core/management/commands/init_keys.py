@@ -6,8 +6,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
-from core import crypto
+from core import crypto, identity
 
 
 class Command(BaseCommand):
@@ -17,6 +18,12 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []  # The checks ask for the ring that this makes.
 
     def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            for difference in identity.differences():
+                raise CommandError(difference.says)
+        except DatabaseError:
+            # A first step before there is a database; ``prepare`` and each start compare once there is one.
+            self.stderr.write("The database cannot be asked whether this installation has keys.")
         try:
             name = crypto.init_key_ring()
         except crypto.KeyRingError as failed:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.module_loading import import_string
 
-from core import audit, crypto, vault
+from core import audit, crypto, identity, vault
 from core.audit_events import AuditEvent
 from core.errors import VaultDamage
 
@@ -35,7 +35,10 @@ class Command(BaseCommand):
             if options["resume"]:
                 name = crypto.key_ring().current
             else:
+                for difference in identity.differences():
+                    raise CommandError(difference.says)
                 name = crypto.add_master_key()
+                identity.note_master(name, crypto.key_ring().key(name))
                 audit.record(AuditEvent.VAULT_KEY_ADDED, actor=audit.SYSTEM, key=name)
                 self.stdout.write(f"Added master key {name}; it seals everything from now on.")
             done = vault.rewrap(batch=options["batch"], progress=self._progress)
