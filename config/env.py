@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from config import given
 from core.postgres_link import LimitedConnection
 
 # Commands that change tables or rights, and so connect as the owner.
@@ -68,21 +69,27 @@ def env_numbers(name: str) -> dict[str, int]:
 
 
 def secret(name: str, path: Path) -> str:
-    """Return a secret from ``NAME``, ``NAME_FILE`` or the launcher's private file.
+    """Return a secret from ``NAME`` (``given`` reads ``NAME_FILE``) or from the file that ``prepare`` makes.
 
     A process without any of them (a build step, ``check`` on a fresh clone) gets a random value that
-    lives as long as the process: nothing can be signed with it that would hold tomorrow.
+    lives as long as the process: nothing can be signed with it that would hold tomorrow. What serves or works refuses
+    to start so (``core.identity``).
     """
     if value := os.environ.get(name):
         return value
-    file = Path(os.environ.get(f"{name}_FILE", path))
-    if file.exists():
-        return file.read_text().strip()
-    if f"{name}_FILE" in os.environ:
-        raise ImproperlyConfigured(f"{name}_FILE names {file}, which does not exist")
+    if path.exists():
+        return path.read_text().strip()
     from django.core.management.utils import get_random_secret_key
 
     return get_random_secret_key()
+
+
+def read_secret_files() -> None:
+    """Read each ``NAME_FILE``. Raises ImproperlyConfigured when one cannot be used."""
+    try:
+        given.read_secret_files(os.environ)
+    except given.Unreadable as failed:
+        raise ImproperlyConfigured(str(failed)) from None
 
 
 def store(name: str, folder: Path) -> dict[str, Any]:

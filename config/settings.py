@@ -14,6 +14,7 @@ from config.env import (
     env_list,
     env_numbers,
     env_program,
+    read_secret_files,
     secret,
     store,
 )
@@ -23,6 +24,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(os.environ.get("HOLDFAST_VAR", BASE_DIR / "var"))
 
 TESTING = os.environ.get("HOLDFAST_TESTING") == "1"
+read_secret_files()
 if not TESTING:
     attach(VAR_DIR)
 DEBUG = False  # Never on: its error pages print local variables, which may hold evidence.

@@ -98,7 +98,7 @@ def keys_are_private(**_: Any) -> list[CheckMessage]:
         return [
             Error(
                 "Other users of this machine may read the master key ring.",
-                hint=f"chmod 600 {settings.HOLDFAST_KEYRING}",
+                hint=f"chmod 600 {settings.HOLDFAST_KEYRING}; a group may read it (640) where root owns it.",
                 id="core.E004",
             )
         ]

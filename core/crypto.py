@@ -200,11 +200,18 @@ def _sync_directory(directory: Path) -> None:
 
 
 def ring_is_private() -> bool:
-    """Return whether nobody but the owner may read or write the ring file."""
+    """Return whether only those may read the ring file who have to, and none of them write it but its owner.
+
+    A group may read what root put there: so secrets are mounted (Docker, Kubernetes with ``defaultMode: 0440``) and
+    so accounts of one installation share a ring (root:holdfast, mode 640).
+    """
     if os.environ.get("HOLDFAST_MASTER_KEYS"):
         return True
-    mode = Path(settings.HOLDFAST_KEYRING).stat().st_mode
-    return not mode & (stat.S_IRWXG | stat.S_IRWXO)
+    found = Path(settings.HOLDFAST_KEYRING).stat()
+    if found.st_mode & (stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO):
+        return False
+    shared = bool(found.st_mode & stat.S_IRGRP)
+    return not shared or (found.st_uid == 0 and os.geteuid() != 0)
 
 
 def _derive(master: bytes, salt: bytes) -> AESGCM:

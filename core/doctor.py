@@ -101,15 +101,16 @@ def _keys() -> Said:
         yield FAULT, f"{failed} Without it no original can be stored or read."
         return
     names = identity.key_names()
-    wrong = [name for name in names if not identity.opens_one(name)]
-    for name in wrong:
-        yield (
-            FAULT,
-            f"The master key “{name}” does not open the originals that it sealed, or is not in the ring.",
-        )
     differs = list(identity.differences())
     for difference in differs:
         yield FAULT, difference.says
+    # What differs says it already; without a difference an original may still have been changed.
+    wrong = [] if differs else [name for name in names if not identity.opens_one(name)]
+    for name in wrong:
+        yield (
+            FAULT,
+            f"The master key “{name}” does not open the originals that it sealed.",
+        )
     for difference in identity.public_differences():
         yield WARNING, difference.says
     if not crypto.ring_is_private():

@@ -186,9 +186,7 @@ def opens_one(name: str) -> bool:
 
 def has_lasting_secret() -> bool:
     """Return whether SECRET_KEY is one that outlives this process."""
-    return bool(
-        os.environ.get("SECRET_KEY") or os.environ.get("SECRET_KEY_FILE") or secret_file().exists()
-    )
+    return bool(os.environ.get("SECRET_KEY") or secret_file().exists())
 
 
 def secret_file() -> Path:
@@ -198,8 +196,7 @@ def secret_file() -> Path:
 
 def _session_secret() -> bytes:
     # Read again where it is a file of ours: this process may have started before it was made.
-    in_environment = os.environ.get("SECRET_KEY") or os.environ.get("SECRET_KEY_FILE")
-    return (settings.SECRET_KEY if in_environment else secret_file().read_text().strip()).encode()
+    return (os.environ.get("SECRET_KEY") or secret_file().read_text().strip()).encode()
 
 
 def check_before_prepare(*, new_session_secret: bool = False) -> None:

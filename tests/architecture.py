@@ -20,6 +20,7 @@ Rule = Callable[[str, str], Iterator[str]]
 WRITERS_OUTSIDE_ACTIONS = {
     "core/vault/": "the vault is the one writer of stored originals and their rows",
     "core/jobs.py": "heartbeats of workers; core has no actions of its own",
+    "core/identity.py": "notes which keys the installation has, for prepare and the rotation alone",
     "core/leases.py": "renews what a worker of any room holds, and nothing else; core has no actions of its own",
     "benchmarks/claims.py": "fills a throw-away database with 100,000 cases; actions would take an hour",
     "benchmarks/audit.py": "fills a throw-away database with items and the lines that speak of them",

@@ -23,6 +23,7 @@ from types import FrameType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from config import given
 from config.runtime import banner, fingerprint
 from config.runtime.processes import ServiceError, die_with_parent, end_group
 from config.runtime.services import Services, locked, private_services
@@ -433,8 +434,10 @@ def main() -> int:
     """Run the installation. Returns 1, after a sentence, when it cannot start."""
     os.umask(0o077)  # Logs, keys and stored media are for this account alone.
     try:
-        return Launcher(read_wishes(os.environ), os.environ).run()
-    except ServiceError as error:
+        environ = dict(os.environ)
+        given.read_secret_files(environ)
+        return Launcher(read_wishes(environ), environ).run()
+    except (ServiceError, given.Unreadable) as error:
         print(f"Holdfast cannot start. {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -47,7 +47,28 @@ def test_the_ring_is_private_and_never_overwritten(settings: Any) -> None:
     before = path.read_bytes()
     assert crypto.init_key_ring() is None
     assert path.read_bytes() == before
-    path.chmod(0o640)
+    for mode in (0o640, 0o660, 0o604, 0o644):
+        path.chmod(mode)
+        assert not crypto.ring_is_private()
+
+
+def test_a_group_may_read_what_root_put_there(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As secrets are mounted. The tests may run as root or not: both are told to the function."""
+    path = Path(settings.HOLDFAST_KEYRING)
+    real = path.stat()
+
+    def owned(by: int, mode: int) -> None:
+        fields = list(real)
+        fields[0], fields[4] = 0o100000 | mode, by
+        monkeypatch.setattr(Path, "stat", lambda self, **_: os.stat_result(fields))
+
+    monkeypatch.setattr(os, "geteuid", lambda: 998)
+    for mode, is_private in ((0o440, True), (0o640, True), (0o660, False), (0o444, False)):
+        owned(0, mode)
+        assert crypto.ring_is_private() is is_private
+    owned(998, 0o640)
     assert not crypto.ring_is_private()
 
 

@@ -306,5 +306,11 @@ Processes and stores
     two reports in one form         reports/test_api_refusals.py::test_a_second_report_in_one_form_is_refused_and_not_dropped
     the reporter's own pictures     moderation/test_context.py::test_orders_name_what_is_reported_and_nothing_else
     a leave event, nothing else     reports/test_stays.py::test_a_leave_keeps_who_it_was_and_since_when
+    a second host, literally        core/test_identity.py::test_a_second_host_makes_nothing_says_what_to_bring_and_works_with_it
+    another key of the same name    core/test_identity.py::test_another_key_of_the_same_name_is_told_from_the_real_one
+    an old ring after a rotation    core/test_identity.py::test_a_host_that_still_has_the_old_ring_after_a_rotation_does_not_start
+    two first hosts at once         core/test_identity.py::test_two_first_hosts_at_once_make_one_ring
+    a secret's file is missing      runtime/test_given.py::test_a_file_that_cannot_be_used_stops_the_start
+    static files while upgrading    runtime/test_static_files.py::test_files_of_the_release_before_stay_beside_the_new_ones
     either store killed             runtime/test_up.py::test_a_killed_store_comes_back
 """

@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from config import given
 from config.runtime.postgres import APP, OWNER
 from tests.stack import REPOSITORY, PrivateStack
 
@@ -23,7 +24,6 @@ READERS = {
     "env_numbers",
     "env_program",
     "secret",
-    "text_or_file",
 }
 MAPPINGS = {"environ", "env"}
 NAME = re.compile(r"[A-Z][A-Z0-9_]{3,}")
@@ -63,8 +63,6 @@ def _names_in(path: Path) -> Iterator[str]:
                 continue
             if called in READERS:
                 yield str(node.args[0].value)
-                if called == "secret":
-                    yield f"{node.args[0].value!s}_FILE"
         if (
             isinstance(node, ast.Subscript)
             and _is_environment(node.value)
@@ -89,6 +87,12 @@ def test_every_setting_that_is_read_is_on_the_page_and_the_other_way_round() -> 
     assert "DATABASE_URL" in read
     assert read - _listed() == set(), "read by the code, missing on the page"
     assert _listed() - read == set(), "on the page, read by nobody"
+    assert read == given.SETTINGS, "whatever else is set is called unread"
+
+
+def test_the_page_names_each_secret_that_may_lie_in_a_file() -> None:
+    sentence = _page().split("## Settings")[1].split("| name |")[0]
+    assert set(re.findall(r"`([A-Z_]+)`", sentence)) - {"NAME", "NAME_FILE"} == set(given.SECRETS)
 
 
 def test_the_development_lock_holds_all_of_the_other_one() -> None:
