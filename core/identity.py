@@ -145,7 +145,7 @@ def _unnoted() -> Iterator[Difference]:
         if not opens_one(name):
             yield Difference(
                 About.MASTER,
-                f"The key ring here does not open originals that “{name}” sealed: it is another installation's, "
+                f"The key ring here does not open the originals that “{name}” sealed: it is another installation's, "
                 f"or a key is missing. {_bring()}",
             )
 

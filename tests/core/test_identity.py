@@ -112,7 +112,7 @@ class TestTheRing:
         InstallationKey.objects.all().delete()
         ring.unlink()
         crypto.init_key_ring()
-        with pytest.raises(identity.WrongKeys, match="does not open originals"):
+        with pytest.raises(identity.WrongKeys, match="does not open the originals"):
             identity.settle()
         assert not InstallationKey.objects.exists()
 
