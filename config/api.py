@@ -16,10 +16,10 @@ from reports.api import router as reports_router
 from reports.api_about import router as about_router
 from reports.choices import Scope
 from reports.door import SourceKey, machine_door
-from reports.payloads import sentence_of
 from reports.reference import described
 from reports.reference.document import finish
 from reports.views.documentation import ReferencePage
+from reports.wording import sentence_of
 
 
 class HoldfastAPI(NinjaAPI):

@@ -8,7 +8,8 @@ playlist and a description of a stream are texts that a video library would obey
 
 Sources of the beginnings: ISO/IEC 14496-12 (boxes, brands), ISO/IEC 23008-12 (HEIF), AV1 Image File Format,
 ISO/IEC 13818-1 (transport and program streams), RFC 9559 (Matroska), RFC 3533 (Ogg), Adobe FLV 10.1, QuickTime File
-Format, and the specification of each picture format.
+Format, RFC 3533 and RFC 7845 (Ogg, Opus), ISO/IEC 11172-3 and 13818-3 (MP3), ISO/IEC 13818-7 (ADTS), RFC 4867 (AMR), RFC
+9639 (FLAC), and the specification of each picture format.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ __all__ = ["HEAD_BYTES", "HEIF", "MediaType", "kind_of", "sniff"]
 HEAD_BYTES = 1024
 """How many bytes of a file ``sniff`` wants to see: five packets of an MPEG transport stream."""
 
-Kind = Literal["image", "video", "other"]
+Kind = Literal["image", "video", "audio", "other"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,16 @@ FLV = MediaType("a Flash video", "video", demuxer="flv")
 MPEG_PS = MediaType("an MPEG video", "video", demuxer="mpeg")
 MPEG_TS = MediaType("an MPEG transport stream", "video", demuxer="mpegts")
 MPEG_VIDEO = MediaType("an MPEG video", "video", demuxer="mpegvideo")
+
+# ── Sound, which nobody decodes: browsers play it ─────────────────────────────────────────────
+OGG_AUDIO = MediaType("an Ogg recording", "audio", inline="audio/ogg", ending="ogg")
+M4A = MediaType("an MP4 recording", "audio", inline="audio/mp4", ending="m4a")
+MP3 = MediaType("an MP3 recording", "audio", inline="audio/mpeg", ending="mp3")
+AAC = MediaType("an AAC recording", "audio", inline="audio/aac", ending="aac")
+WAV = MediaType("a WAV recording", "audio", inline="audio/wav", ending="wav")
+FLAC = MediaType("a FLAC recording", "audio", inline="audio/flac", ending="flac")
+AMR = MediaType("an AMR recording", "audio")
+CAF = MediaType("a Core Audio recording", "audio")
 
 # ── What is only known ────────────────────────────────────────────────────────────────────────
 _BEGINNINGS: tuple[tuple[bytes, MediaType], ...] = (
@@ -108,9 +119,13 @@ _BEGINNINGS: tuple[tuple[bytes, MediaType], ...] = (
     (b"7z\xbc\xaf\x27\x1c", MediaType("a 7z archive", "other")),
     (b"\x1f\x8b\x08", MediaType("a gzip archive", "other")),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", MediaType("an office document", "other")),
-    (b"ID3", MediaType("an audio file", "other")),
-    (b"fLaC\x00", MediaType("an audio file", "other")),
-    (b"#!AMR", MediaType("an audio file", "other")),
+    (b"ID3", MP3),
+    (b"fLaC\x00", FLAC),
+    (b"#!AMR\n", AMR),
+    (b"#!AMR-WB\n", AMR),
+    (b"#!AMR_MC1.0\n", AMR),
+    (b"#!AMR-WB_MC1.0\n", AMR),
+    (b"caff\x00\x01", CAF),
     (b"MZ", MediaType("a program", "other")),
     (b"\x7fELF", MediaType("a program", "other")),
 )
@@ -140,6 +155,7 @@ _MP4_BRANDS = frozenset(
     {b"isom", b"iso2", b"iso3", b"iso4", b"iso5", b"iso6", b"iso7", b"iso8", b"iso9", b"mp41"}
     | {b"mp42", b"avc1", b"av01", b"M4V ", b"dash", b"MSNV"}
 )
+_AUDIO_BRANDS = frozenset({b"M4A ", b"M4B "})
 _OTHER_BRANDS = {
     b"crx ": MediaType("a raw photograph of a camera", "image"),
     b"jp2 ": MediaType("a JPEG 2000 picture", "image"),
@@ -156,13 +172,13 @@ def sniff(head: bytes) -> MediaType | None:
     """
     head = head[:HEAD_BYTES]
     found = _beginning(head)
-    if found is None or (found.kind == "video" and _is_text(head)):
+    if found is None or (found.kind in {"video", "audio"} and _is_text(head)):
         return _text(head)
     return found
 
 
 def kind_of(head: bytes) -> Kind:
-    """Return the kind of a file from its first bytes: ``other`` for whatever is neither picture nor video."""
+    """Return the kind of a file from its first bytes: ``other`` for whatever is no picture, video or sound."""
     found = sniff(head)
     return found.kind if found else "other"
 
@@ -171,7 +187,8 @@ def _beginning(head: bytes) -> MediaType | None:
     for beginning, found in _BEGINNINGS:
         if head.startswith(beginning):
             return found
-    for look in (_riff, _bmp, _netpbm, _boxes, _ebml, _ogg, _transport_stream):
+    looks = (_riff, _bmp, _netpbm, _boxes, _ebml, _ogg, _transport_stream, _mp3, _adts)
+    for look in looks:
         if (answer := look(head)) is not None:
             return answer
     return None
@@ -180,7 +197,7 @@ def _beginning(head: bytes) -> MediaType | None:
 def _riff(head: bytes) -> MediaType | None:
     if head[:4] != b"RIFF":
         return None
-    forms = {b"WEBP": WEBP, b"AVI ": AVI, b"WAVE": MediaType("an audio file", "other")}
+    forms = {b"WEBP": WEBP, b"AVI ": AVI, b"WAVE": WAV}
     return forms.get(head[8:12])
 
 
@@ -208,6 +225,8 @@ def _boxes(head: bytes) -> MediaType | None:
     major = head[8:12]
     if major in _OTHER_BRANDS:
         return _OTHER_BRANDS[major]
+    if major in _AUDIO_BRANDS:
+        return M4A
     if major in _AVIF_BRANDS:
         return AVIF
     if major in _HEIF_BRANDS:
@@ -228,7 +247,54 @@ def _ogg(head: bytes) -> MediaType | None:
     if not head.startswith(b"OggS\x00"):
         return None
     is_film = b"\x80theora" in head or b"BBCD\x00" in head
-    return MediaType("an Ogg video", "video") if is_film else MediaType("an audio file", "other")
+    return MediaType("an Ogg video", "video") if is_film else OGG_AUDIO
+
+
+# Kilobits a second of layer III by the index in a frame's header, of MPEG-1, and of MPEG-2 and 2.5.
+_MP3_RATES = (
+    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+)
+_MP3_SAMPLES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+
+
+def _mp3(head: bytes) -> MediaType | None:
+    """MP3 without a tag: one frame after the other, each as long as its header says."""
+    length = _mp3_frame(head)
+    if not length:
+        return None
+    rest = head[length:]
+    return MP3 if not rest or (len(rest) >= 4 and _mp3_frame(rest)) else None
+
+
+def _mp3_frame(head: bytes) -> int:
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
+        return 0
+    version, rate, sampling = (head[1] >> 3) & 3, head[2] >> 4, (head[2] >> 2) & 3
+    if version == 1 or rate in {0, 15} or sampling == 3:
+        return 0
+    bits = _MP3_RATES[0 if version == 3 else 1][rate] * 1000
+    samples = 144 if version == 3 else 72
+    return samples * bits // _MP3_SAMPLES[version][sampling] + ((head[2] >> 1) & 1)
+
+
+def _adts(head: bytes) -> MediaType | None:
+    """AAC as it is broadcast: a header of seven bytes, with the length of its frame."""
+
+    def is_header(at: int) -> bool:
+        return head[at : at + 1] == b"\xff" and head[at + 1 : at + 2] in (
+            b"\xf0",
+            b"\xf1",
+            b"\xf8",
+            b"\xf9",
+        )
+
+    if len(head) < 7 or not is_header(0):
+        return None
+    length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+    if length < 7 or (len(head) > length + 1 and not is_header(length)):
+        return None
+    return AAC
 
 
 def _transport_stream(head: bytes) -> MediaType | None:

@@ -63,7 +63,7 @@ _SHOWN = (
 """Evidence that leaves the house with a finding."""
 
 _SILENT = frozenset({str(FlagKind.COULD_NOT_SCAN), str(FlagKind.NOT_SCANNED)})
-_EXACT_BY = {"image": "image", "video": "video", "other": "file"}
+_EXACT_BY = {"image": "image", "video": "video", "audio": "file", "other": "file"}
 """Which detector looks exact digests up, by kind."""
 
 NOT_YET = "Only its bytes were compared: looking at more of it took longer than an answer waits."

@@ -210,7 +210,7 @@ def some_frames(looked: int, total: int) -> list[Finding]:
     ]
 
 
-_KIND_NAMES = {"video": "Video", "image": "A picture", "text": "Text"}
+_KIND_NAMES = {"video": "Video", "image": "A picture", "text": "Text", "audio": "Sound"}
 
 
 def not_scanned(kind: str) -> Finding:

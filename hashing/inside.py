@@ -70,7 +70,7 @@ def find(data: bytes) -> Inside:
     At most one more than ``MOST_PARTS`` parts. What is broken is read as far as it can be.
     """
     form = sniff(data[:HEAD_BYTES])
-    if form is None or form.kind == "other":
+    if form is None or form.kind not in {"image", "video"}:
         return Inside()
     parts: list[Part] = []
     unread: list[str] = []
@@ -207,7 +207,11 @@ def _media(data: bytes, place: _Place) -> Iterator[tuple[int, int, MediaType]]:
     while begin >= 0:
         at = begin + 1
         form = sniff(data[begin : min(begin + HEAD_BYTES, place.end)])
-        if form is not None and form.kind != "other" and _is_one(data, begin, place.end, form):
+        if (
+            form is not None
+            and form.kind in {"image", "video"}
+            and _is_one(data, begin, place.end, form)
+        ):
             at = max(_end_of(data, begin, place.end, form), at)
             yield begin, at, form
         try:

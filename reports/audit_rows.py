@@ -20,12 +20,26 @@ from core.audit_rows import Kind, digest
 from core.models import AuditEntry
 from reports.models import Item, Report
 
+AS_MESSAGE = (
+    "in_group_id",
+    "conversation",
+    "position",
+    "reply_to",
+    "is_edited",
+    "edited_at",
+    "is_deleted",
+    "deleted_at",
+    "not_sent",
+)
+
 
 def receipt_of(item: Item) -> dict[str, str]:
     """Return what the log keeps of an item: ``file`` or ``text``, and ``facts``."""
     said = {"facts": digest(_facts_of_item(item))}
     if item.blob is not None:
-        return said | {"file": item.blob.sha256}
+        said["file"] = item.blob.sha256
+        if not item.text:
+            return said
     text = f"{item.pk}\n{item.text}".encode()
     return said | {"text": hashlib.sha256(text).hexdigest()}
 
@@ -47,7 +61,13 @@ def facts_of_report(report: Report) -> str:
     said = {name: getattr(report, name) for name in names}
     if report.metadata:  # Reports from before there was any have digests without it.
         said["metadata"] = report.metadata
-    return digest(said)
+    return digest(said | _given(report, ("in_group_id",)))
+
+
+def _given(row: Report | Item, names: Sequence[str]) -> dict[str, Any]:
+    """Return those facts that the sender gave: lines from before a fact could be given say the same without it."""
+    said = {name: getattr(row, name) for name in names}
+    return {name: value for name, value in said.items() if value not in (None, "")}
 
 
 def _facts_of_item(item: Item) -> dict[str, Any]:
@@ -72,7 +92,7 @@ def _facts_of_item(item: Item) -> dict[str, Any]:
     said["uploaded_ip"] = (
         ipaddress.ip_address(item.uploaded_ip).packed.hex() if item.uploaded_ip else ""
     )
-    return said
+    return said | _given(item, AS_MESSAGE)
 
 
 def _differs(item: Item, said: Any, name: str) -> Iterator[str]:
@@ -85,7 +105,7 @@ def _differs(item: Item, said: Any, name: str) -> Iterator[str]:
     if said.get("text") != now.get("text"):
         yield f"{name}: the text is not the one received"
     if said.get("facts") != now["facts"]:
-        yield f"{name}: its sender, time or other facts are not the ones received"
+        yield f"{name}: its sender, time, place or other facts are not the ones received"
 
 
 def _reports(case: Any | None) -> QuerySet[Report]:

@@ -61,7 +61,13 @@ class ItemKind(models.TextChoices):
     TEXT = "text", "Text"
     IMAGE = "image", "Image"
     VIDEO = "video", "Video"
+    AUDIO = "audio", "Voice or sound"
     OTHER = "other", "Other file"
+    NOT_SENT = "not_sent", "Not sent"
+
+
+WITHOUT_FILE = (ItemKind.TEXT, ItemKind.NOT_SENT)
+"""Kinds of items that have no file: the words alone, or nothing but the reason why there is nothing."""
 
 
 class ItemRole(models.TextChoices):

@@ -22,7 +22,8 @@ from core.rates import spend
 from reports import access
 from reports.actions import Answer, StillRunning, answer_once, mark_key_used
 from reports.models import ApiKey, Scope, Source
-from reports.payloads import ExternalId, Shape, field_errors
+from reports.payloads import ExternalId, Shape
+from reports.wording import field_errors
 
 S = TypeVar("S", bound=Shape)
 T = TypeVar("T")

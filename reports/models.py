@@ -22,6 +22,14 @@ from reports.choices import (
     Surface,
     TrustLevel,
 )
+from reports.message_fields import (
+    ITEM_CONSTRAINTS,
+    ITEM_INDEXES,
+    REPORT_CONSTRAINTS,
+    REPORT_INDEXES,
+    Message,
+    Where,
+)
 
 __all__ = [
     "NOT_SENT",
@@ -228,7 +236,7 @@ class Membership(models.Model):
         ]
 
 
-class Report(models.Model):
+class Report(Where):
     """Somebody's claim about an account or a group."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -280,6 +288,7 @@ class Report(models.Model):
 
     class Meta:
         constraints = [
+            *REPORT_CONSTRAINTS,
             models.CheckConstraint(
                 condition=Q(account=None, group__isnull=False)
                 | Q(account__isnull=False, group=None),
@@ -297,6 +306,7 @@ class Report(models.Model):
             ),
         ]
         indexes = [
+            *REPORT_INDEXES,
             models.Index(
                 fields=["entered_by", "-received_at"],
                 condition=Q(entered_by__isnull=False),
@@ -325,8 +335,11 @@ class Report(models.Model):
         return self.account or self.group  # type: ignore[return-value]  # report_has_one_subject
 
 
-class Item(models.Model):
-    """One piece of content on a surface: an evidence row. Its media may be shared, the row is not."""
+class Item(Message):
+    """One piece of content on a surface: an evidence row. Its media may be shared, the row is not.
+
+    ``text`` beside a file is its caption. What was not sent has no content, and ``not_sent`` says why.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="items")
@@ -381,21 +394,14 @@ class Item(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
-                condition=Q(account=None, group__isnull=False)
-                | Q(account__isnull=False, group=None),
-                name="item_has_one_subject",
-            ),
-            models.CheckConstraint(
-                condition=Q(kind="text", blob=None) | (~Q(kind="text") & Q(blob__isnull=False)),
-                name="item_is_text_or_media",
-            ),
+            *ITEM_CONSTRAINTS,
             models.CheckConstraint(
                 condition=Q(uploaded_port=None) | Q(uploaded_port__gte=0, uploaded_port__lte=65535),
                 name="item_port_range",
             ),
         ]
         indexes = [
+            *ITEM_INDEXES,
             models.Index(
                 fields=["scan_due_at"], condition=Q(scan_state="waiting"), name="items_to_scan"
             ),

@@ -24,12 +24,12 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StringConstraints,
-    ValidationError,
     WithJsonSchema,
     model_validator,
 )
 
 from reports.choices import IdentifierKind, ItemRole, Surface
+from reports.conversations import LAST_POSITION
 
 MAX_ITEMS = 200
 MAX_TEXT = 100_000
@@ -129,8 +129,8 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null")
 
 
-class Subject(Shape):
-    """The account or the group that something is about: exactly one."""
+class OneSubject(Shape):
+    """The account or the group that something belongs to: exactly one."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -144,6 +144,34 @@ class Subject(Shape):
     def _exactly_one(self) -> Subject:
         if (self.account is None) == (self.group is None):
             raise ValueError("name either an account or a group")
+        return self
+
+
+class Subject(Shape):
+    """Whom a report is about: an account, a group, or an account and the group in which it happened."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"account": "user-1001"},
+                {"group": "group-77"},
+                {"account": "user-1001", "group": "group-77"},
+            ],
+            "minProperties": 1,
+        },
+    )
+
+    account: ExternalId | None = Field(None, description="Who is reported.")
+    group: ExternalId | None = Field(
+        None,
+        description="Beside an account: the group where it happened. Alone: the group is what is reported.",
+    )
+
+    @model_validator(mode="after")
+    def _one_at_least(self) -> Subject:
+        if self.account is None and self.group is None:
+            raise ValueError("name an account, a group, or both")
         return self
 
 
@@ -176,11 +204,13 @@ SentSurface = Annotated[
 
 
 class Content(Shape):
-    """What an item consists of: text, or one file sent before (``media``) or along (``file``)."""
+    """What an item consists of: text, or one file sent before (``media``) or along (``file``), with its caption."""
 
     external_id: Short = Field("", description="Your id of the message, photo or text.")
     surface: SentSurface = Field(description="Where on the platform it stood.")
-    text: Body | None = None
+    text: Body | None = Field(
+        None, description="Its words. Beside `media` or `file`: the caption, of the same message."
+    )
     media: Reference | None = Field(None, description="`id` of an earlier `POST /media`.")
     file: Annotated[str, _Text(100, 1)] | None = Field(
         None, description="Multipart only: name of the part that holds the file."
@@ -195,21 +225,75 @@ class Content(Shape):
 
     @model_validator(mode="after")
     def _one_content(self) -> Content:
-        if sum(value is not None for value in (self.text, self.media, self.file)) != 1:
-            raise ValueError("give exactly one of text, media and file")
+        if self.media is not None and self.file is not None:
+            raise ValueError("give one file: media or file, not both")
+        if self._is_empty() and self._needs_content():
+            raise ValueError("give text, media or file; text beside a file is its caption")
         if self.text is not None and not self.text.strip():
             raise ValueError("the text is empty")
         return self
 
+    def _is_empty(self) -> bool:
+        return self.text is None and self.media is None and self.file is None
+
+    def _needs_content(self) -> bool:
+        return True
+
 
 class ItemPayload(Content):
-    """One piece of content in a report: what is reported, or what helps to understand it."""
+    """One piece of content in a report: what is reported, or what helps to understand it.
+
+    A message of a conversation says its place there. What is not sent is listed with the reason instead of its
+    content, so that nobody reads the rest as if nothing had been there.
+    """
 
     role: Literal[ItemRole.REPORTED, ItemRole.CONTEXT] | None = Field(
         None,
         description="`context` is shown beside what is `reported` and is never ordered removed. Left out: what "
         "the reporter's own account sent about another one is context, everything else is reported.",
     )
+    conversation: ExternalId | None = Field(
+        None,
+        description="Your id of the chat. Messages of one chat are shown together, also those of a later report.",
+        examples=["chat-5"],
+    )
+    position: Annotated[StrictInt, Field(ge=0, le=LAST_POSITION)] | None = Field(
+        None,
+        description="Its place in the conversation, counted by one for each message. It settles the order, whatever "
+        "the order of the list and the times say; a number that is left out is shown as not sent.",
+    )
+    reply_to: ExternalId | None = Field(
+        None, description="Your id (`external_id`) of the message that it answers, sent or not."
+    )
+    group: ExternalId | None = Field(
+        None, description="The group in which it was written, if it was in one."
+    )
+    is_edited: StrictBool | None = Field(
+        None,
+        description="Whether its sender changed it. Send an earlier wording as an item of its own.",
+    )
+    edited_at: Instant | None = Field(None, description="When it was changed last.")
+    is_deleted: StrictBool | None = Field(None, description="Whether its sender deleted it.")
+    deleted_at: Instant | None = Field(None, description="When its sender deleted it.")
+    not_sent: Annotated[str, _Text(64, 1, REASON)] | None = Field(
+        None,
+        description="Instead of content: why it is not here, such as `encrypted`, `deleted`, `expired`, `withheld` "
+        "or `too_large`. Any code of your own is shown as it is.",
+        examples=["encrypted"],
+    )
+
+    @model_validator(mode="after")
+    def _marks(self) -> ItemPayload:
+        if self.not_sent is not None and not self._is_empty():
+            raise ValueError("what is not_sent has no text, media or file")
+        for name in ("edited", "deleted"):
+            at, said = getattr(self, f"{name}_at"), getattr(self, f"is_{name}")
+            if said is False and at is not None:
+                raise ValueError(f"is_{name} is false, and {name}_at says when")
+        return self
+
+    def _needs_content(self) -> bool:
+        return self.not_sent is None
 
 
 class ReportPayload(Shape):
@@ -254,7 +338,7 @@ class ScanPayload(Content):
         ],
         WithJsonSchema(_SURFACE),
     ]
-    subject: Subject
+    subject: OneSubject
 
     @model_validator(mode="after")
     def _surface_of_subject(self) -> ScanPayload:
@@ -378,51 +462,3 @@ LINES: dict[str, type[Shape]] = {
     "membership": MembershipLine,
     "scan": ScanLine,
 }
-
-
-def field_errors(invalid: ValidationError) -> dict[str, list[str]]:
-    """Return the sentences of a failed check by field, as ``items.0.text``.
-
-    The sender's values are not repeated: they may be evidence, and the answer may be logged.
-    """
-    errors: dict[str, list[str]] = {}
-    for found in invalid.errors(include_url=False, include_input=False):
-        field = ".".join(str(part) for part in found["loc"])
-        errors.setdefault(field, []).append(sentence_of(found))
-    return errors
-
-
-_PATTERNS = {
-    EXTERNAL_ID: "May not begin or end with a blank, nor hold a line break.",
-    REASON: "Use a code of lower-case letters, digits, _ . : and -, such as grooming.",
-    COUNTRY: "Use the two capital letters of ISO 3166-1, or nothing.",
-    URL: "Must be an address that begins with http:// or https://, without blanks.",
-}
-_ENUM = {
-    f"{choices.__name__}.{member.name}": str(member.value)
-    for choices in (IdentifierKind, ItemRole, Surface)
-    for member in choices
-}
-
-
-def sentence_of(found: Any) -> str:
-    """Return one of pydantic's faults in the sender's words: what may be sent, never how it is called in here."""
-    context = found.get("ctx", {})
-    match found["type"]:
-        case "enum" | "literal_error":
-            said = [each.strip("'") for each in re.split(r",\s|\sor\s", context["expected"])]
-            return f"Must be one of {', '.join(_ENUM.get(one, one) for one in said)}."
-        case "extra_forbidden":
-            return "Holdfast knows no member of this name."
-        case "missing":
-            return "Is missing."
-        case "model_type" | "model_attributes_type" | "dict_type":
-            return "Must be an object."
-        case "list_type":
-            return "Must be a list."
-        case "string_type":
-            return "Must be a text."
-        case "string_pattern_mismatch" if context["pattern"] in _PATTERNS:
-            return _PATTERNS[context["pattern"]]
-        case _:
-            return str(found["msg"].removeprefix("Value error, "))

@@ -168,10 +168,38 @@ def _look_at(item: Item, known: Iterable[Detector]) -> Scan:
     )
     looking = [detector for detector in known if covers(detector, subject)]
     media = _media(item, looking)
-    outcomes, state = _look(replace(subject, media=media), looking, waited_ms=_waited_ms(item))
+    waited_ms = _waited_ms(item)
+    outcomes, state = _look(replace(subject, media=media), looking, waited_ms=waited_ms)
+    if item.blob is not None and item.text.strip():
+        said, state_of_text = _look_at_caption(subject, known)
+        outcomes += said
+        state = state if state == state_of_text else ScanState.PARTLY
     file, frames = media.computed() if media else (None, ())
     watched = media.watched() if media else None
     return Scan(item, outcomes, state, file, frames, watched)
+
+
+def _look_at_caption(
+    message: ScanItem, known: Iterable[Detector]
+) -> tuple[list[Outcome], ScanState]:
+    """Let the detectors of texts look at the words beside a file; what they find says where it stands."""
+    caption = replace(message, kind=ItemKind.TEXT.value, media_type="")
+    looking = [detector for detector in known if covers(detector, caption)]
+    outcomes, state = _look(caption, looking)
+    return [
+        replace(
+            outcome,
+            findings=[
+                replace(
+                    finding,
+                    summary=f"In the caption: {finding.summary}"[:300],
+                    evidence={**finding.evidence, "part": "caption"},
+                )
+                for finding in outcome.findings
+            ],
+        )
+        for outcome in outcomes
+    ], state
 
 
 def _media(item: Item, looking: list[Detector]) -> Media | None:
@@ -216,7 +244,7 @@ def _look(
     if failed == len(looking):
         return outcomes, ScanState.FAILED
     missing = any(
-        finding.kind == FlagKind.COULD_NOT_SCAN
+        finding.kind in {FlagKind.COULD_NOT_SCAN, FlagKind.NOT_SCANNED}
         for outcome in outcomes
         for finding in outcome.findings
     )

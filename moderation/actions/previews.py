@@ -29,6 +29,7 @@ __all__ = [
 MOST_ATTEMPTS = 4
 NOT_DRAWN = {
     ItemKind.OTHER: "No preview for this kind of file.",
+    ItemKind.AUDIO: "Sound has no preview.",
 }
 
 
@@ -42,7 +43,7 @@ def request_preview(blob: Blob, *, actor: Actor = audit.SYSTEM) -> Preview:
     kinds = set(Item.objects.filter(blob=blob).values_list("kind", flat=True).distinct())
     reason = ""
     if kinds and not kinds & {ItemKind.IMAGE, ItemKind.VIDEO}:
-        reason = NOT_DRAWN[ItemKind.OTHER]
+        reason = NOT_DRAWN[ItemKind.AUDIO if kinds == {ItemKind.AUDIO} else ItemKind.OTHER]
     preview, is_new = Preview.objects.get_or_create(
         blob=blob,
         defaults={

@@ -60,11 +60,22 @@ def stub_accounts(external_ids: Iterable[str]) -> dict[str, Account]:
 
 def stub_group(external_id: str) -> Group:
     """Return a group by external id, created without details if it is new."""
-    group = Group.objects.filter(external_id=external_id).first()
-    if group is None:
-        Group.objects.bulk_create([Group(external_id=external_id)], ignore_conflicts=True)
-        group = Group.objects.get(external_id=external_id)
-    return group
+    return stub_groups([external_id])[external_id]
+
+
+def stub_groups(external_ids: Iterable[str]) -> dict[str, Group]:
+    """Return groups by external id, as ``stub_accounts`` does with accounts."""
+    wanted = sorted(set(external_ids))
+    if not wanted:
+        return {}
+    known = {g.external_id: g for g in Group.objects.filter(external_id__in=wanted)}
+    missing = [external_id for external_id in wanted if external_id not in known]
+    if missing:
+        Group.objects.bulk_create(
+            [Group(external_id=external_id) for external_id in missing], ignore_conflicts=True
+        )
+        known |= {g.external_id: g for g in Group.objects.filter(external_id__in=missing)}
+    return known
 
 
 def note_changes(

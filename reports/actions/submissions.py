@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
@@ -18,6 +18,7 @@ from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
 from reports.audit_rows import facts_of_report, receipt_of
+from reports.conversations import problems_of
 from reports.models import (
     Account,
     Group,
@@ -31,7 +32,13 @@ from reports.models import (
     Surface,
     Upload,
 )
-from reports.payloads import Content, ItemPayload, ReportPayload, ScanPayload, Subject
+from reports.payloads import (
+    Content,
+    ItemPayload,
+    OneSubject,
+    ReportPayload,
+    ScanPayload,
+)
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -65,17 +72,26 @@ def submit_report(
     """Take a report with its items; each item waits for its scan as a row before this returns.
 
     An unknown subject, reporter or sender becomes an account or group without details: a report must
-    not be lost because the platform's directory is late. Raises Invalid for unknown or expired media
+    not be lost because the platform's directory is late. Raises Invalid for unknown or expired media, places in a
+    conversation that are taken twice and replies to themselves,
     and DuplicateReport for an ``external_id`` that the source used before. Cannot be undone.
     """
     require(actor, Permission.REPORTS_CREATE)
-    from reports.actions.directory import note_changes, stub_accounts
+    from reports.actions.directory import note_changes, stub_accounts, stub_groups
 
+    if problems := problems_of(payload.items):
+        raise Invalid(problems)
     uploads = _uploads_of(source, {"items": payload.items})
     names = [payload.subject.account, payload.reporter.account]
     names += [item.sender for item in payload.items]
     accounts = stub_accounts(name for name in names if name)
-    account, group = _subject(payload.subject, accounts)
+    groups = stub_groups(
+        name for name in (payload.subject.group, *(item.group for item in payload.items)) if name
+    )
+    account = accounts.get(payload.subject.account or "")
+    named = groups.get(payload.subject.group or "")
+    # Beside an account, the group says where it happened.
+    group, in_group = (named, None) if account is None else (None, named)
     try:
         with transaction.atomic():  # A savepoint: a duplicate must not spoil the caller's work.
             report = Report.objects.create(
@@ -84,6 +100,7 @@ def submit_report(
                 external_id=payload.external_id,
                 account=account,
                 group=group,
+                in_group=in_group,
                 reporter_account=accounts.get(payload.reporter.account or ""),
                 reporter_ref=payload.reporter.ref,
                 reason=payload.reason,
@@ -109,6 +126,7 @@ def submit_report(
             uploads,
             report=report,
             role=_role_of(content, payload),
+            **_as_message(content, groups),
         )
         for content in payload.items
     ]
@@ -136,9 +154,10 @@ def submit_report(
         facts=facts_of_report(report),
         contents={str(item.pk): receipt_of(item) for item in items},
     )
-    for item in items:
+    waiting = [item for item in items if item.scan_state == ScanState.WAITING]
+    for item in waiting:
         wake_scanner(item)
-    if not items:  # No scan will wake the routing.
+    if not waiting:  # No scan will wake the routing.
         enqueue("route_waiting")
     return report
 
@@ -291,12 +310,14 @@ def _next_number() -> int:
         return int(cursor.fetchone()[0])
 
 
-def _subject(subject: Subject, accounts: dict[str, Account]) -> tuple[Account | None, Group | None]:
+def _subject(
+    subject: OneSubject, accounts: dict[str, Account]
+) -> tuple[Account | None, Group | None]:
     from reports.actions.directory import stub_group
 
     if subject.account is not None:
         return accounts[subject.account], None
-    return None, stub_group(subject.group or "")  # Subject has exactly one of the two.
+    return None, stub_group(subject.group or "")  # It has exactly one of the two.
 
 
 def _keep_links(items: Iterable[Item], group: Group | None) -> None:
@@ -380,12 +401,12 @@ def _new_item(
     uploads: dict[str, Upload],
     *,
     report: Report | None,
-    role: ItemRole = ItemRole.REPORTED,
+    **said: Any,
 ) -> Item:
     upload = uploads.get(str(content.media)) if content.media else None
     if content.file is not None:
         raise Invalid({"file": ["Files go along only with multipart/form-data."]})
-    return Item(
+    item = Item(
         source=source,
         report=report,
         account=account,
@@ -393,7 +414,6 @@ def _new_item(
         sender=accounts.get(content.sender or ""),
         external_id=content.external_id,
         surface=content.surface,
-        role=role,
         kind=upload.kind if upload else ItemKind.TEXT,
         text=content.text or "",
         blob=upload.blob if upload else None,
@@ -405,3 +425,29 @@ def _new_item(
         is_public=content.is_public,
         scan_state=ScanState.WAITING,
     )
+    for name, value in said.items():
+        setattr(item, name, value)
+    return item
+
+
+def _as_message(content: ItemPayload, groups: dict[str, Group]) -> dict[str, Any]:
+    """Return what an item says of itself as a message. What was not sent waits for no scan: there is nothing to look at."""
+    said: dict[str, Any] = {
+        "in_group": groups.get(content.group or ""),
+        "conversation": content.conversation or "",
+        "position": content.position,
+        "reply_to": content.reply_to or "",
+        "is_edited": True if content.edited_at else content.is_edited,
+        "edited_at": content.edited_at,
+        "is_deleted": True if content.deleted_at else content.is_deleted,
+        "deleted_at": content.deleted_at,
+    }
+    if content.not_sent is not None:
+        said |= {
+            "kind": ItemKind.NOT_SENT,
+            "not_sent": content.not_sent,
+            "scan_state": ScanState.NOT_SCANNED,
+            "scanned_at": Now(),
+            "route_state": RouteState.WAITING,
+        }
+    return said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.media_types import HEAD_BYTES, kind_of, sniff
-from tests import clips, pictures
+from tests import clips, pictures, recordings
 
 PICTURE = pictures.draw(1, (64, 48))
 
@@ -124,3 +124,39 @@ def test_an_old_quicktime_film_is_a_video(box: bytes) -> None:
 def test_a_transport_stream_with_time_stamps_is_a_video() -> None:
     packet = b"\x00\x00\x00\x01\x47\x40\x00\x10" + b"\xff" * 184
     assert kind_of(packet * 6) == "video"
+
+
+@pytest.mark.parametrize(
+    ("recording", "words", "inline"),
+    [
+        (recordings.ogg(), "an Ogg recording", "audio/ogg"),
+        (recordings.wav(), "a WAV recording", "audio/wav"),
+        (recordings.mp3(), "an MP3 recording", "audio/mpeg"),
+        (recordings.mp3_with_tag(), "an MP3 recording", "audio/mpeg"),
+        (recordings.adts(), "an AAC recording", "audio/aac"),
+        (recordings.m4a(), "an MP4 recording", "audio/mp4"),
+        (recordings.flac(), "a FLAC recording", "audio/flac"),
+        # Browsers play neither.
+        (recordings.amr(), "an AMR recording", ""),
+        (recordings.caf(), "a Core Audio recording", ""),
+    ],
+)
+def test_a_voice_message_is_sound(recording: bytes, words: str, inline: str) -> None:
+    found = sniff(recording)
+    assert found is not None
+    assert (found.words, found.kind, found.inline) == (words, "audio", inline)
+    assert (found.picture, found.demuxer) == ("", "")  # No decoder ever gets one.
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"ID3 is how this text begins",
+        b"#!AMR is how this text begins",
+        b"\xff\xfb\x90\x00" + b"\x01" * 500,  # One frame, and no other behind it.
+        b"\xff\xfe" + "a text in UTF-16".encode("utf-16-le"),
+        b"\xff\xf1\x50\x80\x08\x1f\xfc" + b"\x01" * 200,
+    ],
+)
+def test_what_begins_like_sound_and_is_none(head: bytes) -> None:
+    assert kind_of(head) == "other"

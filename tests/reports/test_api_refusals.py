@@ -122,7 +122,7 @@ def test_nothing_of_the_inside_is_named_by_any_shape() -> None:
     """Whatever is wrong, no Python name and no pattern reaches the sender."""
     from pydantic import ValidationError
 
-    from reports import payloads
+    from reports import payloads, wording
 
     values: tuple[Any, ...] = ("§", "", 7, [], {}, None, True, " ", "x" * 200_001)
     for shape in payloads.Shape.__subclasses__():
@@ -131,7 +131,7 @@ def test_nothing_of_the_inside_is_named_by_any_shape() -> None:
                 try:
                     shape.model_validate({name: value})
                 except ValidationError as invalid:
-                    for sentences in payloads.field_errors(invalid).values():
+                    for sentences in wording.field_errors(invalid).values():
                         for sentence in sentences:
                             assert not re.search(r"[A-Z]\w+\.[A-Z_]{3,}|pattern", sentence), (
                                 sentence

@@ -64,8 +64,10 @@ def test_the_guide_works_from_top_to_bottom(live_server: Any, key: str, tmp_path
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"rejected": 1' in done.stdout  # The wish.
     assert '"state": "received"' in done.stdout
-    assert Report.objects.count() == 5
-    assert Item.objects.filter(kind="image").count() == 2
+    assert Report.objects.count() == 6
+    assert Item.objects.filter(kind="image").count() == 3
+    talk = Item.objects.filter(conversation="chat-5").order_by("position")
+    assert [item.kind for item in talk] == ["text", "image", "not_sent", "audio"]
     assert Membership.objects.count() == 2
     assert Account.objects.get(external_id="user-1001").ip_events.get().port == 50123
 

@@ -91,7 +91,7 @@ def test_every_operation_is_checked() -> None:
 def test_no_document_breaks_the_shapes(shape: type[Shape]) -> None:
     from pydantic import ValidationError
 
-    from reports.payloads import field_errors
+    from reports.wording import field_errors
 
     names = st.sampled_from([*shape.model_fields, "other"])
     leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
