@@ -234,6 +234,7 @@ HOLDFAST_SWEEPS = {
     "core.sweeps.sweep_old_rows": "Forgets sessions and processes that ended long ago",
     "core.sweeps.sweep_audit_check": "Goes on with a check of the audit log",
     "accounts.sweeps.sweep_sign_ins": "Forgets sign-ins that ended long ago",
+    "accounts.sweeps.sweep_clocks": "Corrects times of sessions after the clock was put back",
     "accounts.sweeps.sweep_searches": "Forgets kept searches whose time is over",
     "reports.jobs.sweep_uploads": "Forgets uploads that no report used",
     "hashing.jobs.sweep_clocks": "Corrects times of detection after the clock was put back",
@@ -276,7 +277,12 @@ HOLDFAST_PROCESSES = {
     "long-worker": ["default", "long"],
 }
 # What rows wait for, and seconds that replace a stage's own limit.
-HOLDFAST_STAGES = ["hashing.stages.STAGES", "moderation.stages.STAGES", "referrals.stages.STAGES"]
+HOLDFAST_STAGES = [
+    "hashing.stages.STAGES",
+    "moderation.stages.STAGES",
+    "referrals.stages.STAGES",
+    "core.audit_job.STAGES",
+]
 HOLDFAST_STAGE_LIMITS = env_numbers("HOLDFAST_STAGE_LIMITS")
 # Rows that `verify_audit` compares with the lines that speak of them.
 HOLDFAST_AUDITED_ROWS = [

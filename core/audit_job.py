@@ -19,11 +19,25 @@ from core.audit_events import AuditEvent
 from core.errors import describe
 from core.jobs import beat, enqueue, job
 from core.models import AuditAnchor, Heartbeat
+from core.stages import Stage
 
 log = logging.getLogger(__name__)
 NAME = "verify_audit"
 _PROGRESS = "holdfast.verify_audit.progress"
 _LONGEST = timedelta(hours=1, minutes=5)
+
+
+STAGES = (
+    Stage(
+        "audit_check",
+        "Check of the audit log asked for → begun",
+        "Checking the audit log",
+        lambda: Heartbeat.objects.filter(pk=NAME, detail__state="waiting"),
+        "at",
+        3600,
+        (NAME,),
+    ),
+)
 
 
 @transaction.atomic

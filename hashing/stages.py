@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from core.stages import Stage
 from hashing import actions
 from hashing.actions import risk
-from reports.models import Item, ItemKind, ScanState
+from reports.models import Item, ItemKind, ScanState, SubjectChange
 
 __all__ = ["STAGES"]
 
@@ -125,6 +125,34 @@ STAGES = (
         "moved_at",
         300,
         ("do_long_work",),
+    ),
+    Stage(
+        "trials",
+        "Detectors to be tried → tried",
+        "Trying a detector",
+        actions.waiting_trials,
+        "asked_at",
+        120,
+        ("try_detector",),
+    ),
+    Stage(
+        "drift",
+        "Classifiers due to be looked at → looked at",
+        "Watching classifiers for drift",
+        actions.watched_versions,
+        "drift_due_at",
+        3600,
+        ("watch_drift",),
+    ),
+    Stage(
+        "ratings",
+        "Something learnt of a subject → rated again",
+        "Rating accounts and groups",
+        SubjectChange.objects.all,
+        "at",
+        900,
+        ("compute_risk",),
+        order_by="id",
     ),
     Stage(
         "risk_cases",

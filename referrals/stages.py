@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import Case, DateTimeField, ExpressionWrapper, F, When
 
 from core.stages import Stage
-from referrals.actions.anchors import NIGHT, overdue_anchors
+from referrals.actions.anchors import NIGHT, overdue_anchors, unstored_anchors
 from referrals.actions.building import builds_to_do
 
 __all__ = ["STAGES"]
@@ -32,5 +32,14 @@ STAGES = (
         7 * 3600,
         ("make_anchor",),
         order_by="made_at",
+    ),
+    Stage(
+        "anchor_files",
+        "Anchors made → kept outside of the database",
+        "Putting anchors into their store",
+        unstored_anchors,
+        "made_at",
+        7 * 3600,
+        ("keep_anchors",),
     ),
 )

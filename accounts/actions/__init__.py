@@ -5,6 +5,7 @@ Every verb locks, checks, changes and audits in one transaction. Verbs that answ
 is committed.
 """
 
+from accounts.actions.clocks import pull_back_sessions
 from accounts.actions.first_administrator import (
     create_first_administrator,
     is_set_up_open,
@@ -81,6 +82,7 @@ __all__ = [
     "mark_seen",
     "new_recovery_codes",
     "open_sign_in",
+    "pull_back_sessions",
     "reactivate",
     "recovery_codes_left",
     "rename",

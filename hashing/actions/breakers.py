@@ -44,6 +44,16 @@ MOST_LOOKS = 8
 LONGEST_PAUSE = timedelta(hours=1)
 
 
+def wait_after(openings: int) -> timedelta:
+    """Return how long a breaker stays open that opened ``openings`` times in a row before."""
+    return min(FIRST_WAIT * 2 ** min(openings, 10), LONGEST_WAIT)
+
+
+def pause_after(attempts: int) -> timedelta:
+    """Return how long an item waits for the next look after it was put in line ``attempts`` times before."""
+    return min(timedelta(minutes=1) * 2**attempts, LONGEST_PAUSE)
+
+
 def pass_breaker(setting: DetectorSetting) -> None:
     """Return if the detector may be asked now. Raises Unavailable while its breaker is open.
 
@@ -98,7 +108,7 @@ def note_failure(
         "last_failed_at": Now(),
     }
     if opens:
-        wait = min(FIRST_WAIT * 2 ** min(breaker.openings, 10), LONGEST_WAIT)
+        wait = wait_after(breaker.openings)
         fields |= {"openings": breaker.openings + 1, "open_until": Now() + wait}
         fields["is_probing"] = False
     DetectorBreaker.objects.filter(pk=breaker.pk).update(**fields)
@@ -182,7 +192,8 @@ def look_again(look: PendingLook, *, actor: Actor = SYSTEM) -> bool:
     if item.scan_state == ScanState.WAITING:
         enqueue("scan_item", item.pk)
         return False
-    wait = min(timedelta(minutes=1) * 2**held.attempts, LONGEST_PAUSE)
-    PendingLook.objects.filter(pk=held.pk).update(attempts=held.attempts + 1, due_at=Now() + wait)
+    PendingLook.objects.filter(pk=held.pk).update(
+        attempts=held.attempts + 1, due_at=Now() + pause_after(held.attempts)
+    )
     record_scan_state(item, ScanState.WAITING, actor=actor)
     return True

@@ -103,6 +103,11 @@ def waiting_reviews() -> QuerySet[ExchangeReview]:
     ).order_by("due_at")
 
 
+def pause_after(attempts: int) -> timedelta:
+    """Return how long a review that was taken up after ``attempts`` earlier attempts waits for the next."""
+    return SHORTEST_PAUSE * 2 ** min(attempts, 7)
+
+
 @transaction.atomic
 def begin_review(review: ExchangeReview) -> ExchangeReview | None:
     """Take up sending a review; None if there is nothing to do. Due again later if nobody comes back."""
@@ -115,9 +120,8 @@ def begin_review(review: ExchangeReview) -> ExchangeReview | None:
     )
     if taken is None:
         return None
-    pause = SHORTEST_PAUSE * 2 ** min(taken.attempts, 7)
     ExchangeReview.objects.filter(pk=taken.pk).update(
-        attempts=F("attempts") + 1, due_at=Now() + pause
+        attempts=F("attempts") + 1, due_at=Now() + pause_after(taken.attempts)
     )
     taken.attempts += 1
     return taken

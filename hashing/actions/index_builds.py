@@ -47,6 +47,11 @@ def request_index(reason: str) -> IndexBuild | None:
     return build
 
 
+def rest_after(attempts: int) -> timedelta:
+    """Return how long a build that failed rests after so many attempts; no lease of one is longer."""
+    return min(_REST * 2 ** min(max(attempts - 1, 0), 8), _MOST_REST)
+
+
 def waiting_index_builds() -> QuerySet[IndexBuild]:
     """Return the builds that are due: not begun, or begun by a worker that never came back."""
     return IndexBuild.objects.filter(state=IndexState.WAITING, due_at__lte=Now())
@@ -123,7 +128,7 @@ def fail_index_build(build: IndexBuild, *, problem: str) -> None:
     if taken.state != IndexState.WAITING:
         return
     taken.problem = problem[:300]
-    taken.due_at = Now() + min(_REST * 2 ** min(max(taken.attempts - 1, 0), 8), _MOST_REST)
+    taken.due_at = Now() + rest_after(taken.attempts)
     taken.save(update_fields=["problem", "due_at"])
 
 

@@ -25,7 +25,7 @@ SAMPLE = 500
 """How many items a version's sample keeps of those above its threshold, and of the others."""
 
 _ONE_IN = 50
-_DRIFT_EVERY = timedelta(hours=1)
+DRIFT_EVERY = timedelta(hours=1)
 
 
 @transaction.atomic
@@ -119,7 +119,7 @@ def record_drift(
     if version.state != VersionState.ACTIVE:
         return version
     was_drifting = version.drifting_since is not None
-    version.drift, version.drift_due_at = watch.as_json(), Now() + _DRIFT_EVERY
+    version.drift, version.drift_due_at = watch.as_json(), Now() + DRIFT_EVERY
     if bool(watch.reasons) != was_drifting:
         version.drifting_since = Now() if watch.reasons else None
         audit.record(

@@ -14,6 +14,7 @@ from core.leases import lease_after
 from moderation import workflow
 from moderation.actions.attempts import LEASE
 from moderation.actions.claims import lease
+from moderation.actions.endpoint_breakers import LONGEST_WAIT
 from moderation.actions.previews import MOST_ATTEMPTS
 from moderation.actions.publishing import GIVEN_UP_PAUSE as PUBLISH_GIVEN_UP_PAUSE
 from moderation.actions.publishing import MOST_ATTEMPTS as MOST_PUBLISHES
@@ -22,7 +23,16 @@ from moderation.actions.waiting_routes import GIVEN_UP_PAUSE, LONGEST_PAUSE
 from moderation.actions.waiting_routes import LEASE as ROUTE_LEASE
 from moderation.actions.waiting_routes import MOST_ATTEMPTS as MOST_ROUTES
 from moderation.enforcement import WAITS_SECONDS, wait_after
-from moderation.models import Claim, Decision, Delivery, DeliveryState, Preview, PreviewState
+from moderation.models import (
+    Claim,
+    Decision,
+    Delivery,
+    DeliveryState,
+    EndpointBreaker,
+    Preview,
+    PreviewState,
+    Skip,
+)
 from reports.models import Item, Report, RouteState
 
 __all__ = ["pull_back_due_times"]
@@ -72,6 +82,13 @@ def pull_back_due_times() -> int:
             attempts=attempts,
             due_at__gt=Now() + longest + CLOCK_SLACK,
         ).update(due_at=Now())
+    # A receiver may have asked for the longest wait of all, whatever the breaker itself would have taken.
+    held = EndpointBreaker.objects.filter(open_until__gt=Now() + LONGEST_WAIT + CLOCK_SLACK)
+    pulled += held.update(open_until=Now())
+    skipped = timedelta(minutes=workflow.SKIP_MINUTES)
+    pulled += Skip.objects.filter(until__gt=Now() + skipped + CLOCK_SLACK).update(
+        until=Now() + skipped
+    )
     pending = Delivery.objects.filter(state=DeliveryState.PENDING)
     pulled += pending.filter(locked_until__gt=Now() + LEASE + CLOCK_SLACK).update(locked_until=None)
     # A receiver may ask for as long a wait as our own longest one.

@@ -142,6 +142,11 @@ def overdue_anchors() -> QuerySet[AuditAnchor]:
     return nightly.filter(pk__in=newest, made_at__lte=Now() - NIGHT)
 
 
+def unstored_anchors() -> QuerySet[AuditAnchor]:
+    """Return the anchors whose files do not lie in the store yet: until then only the database has them."""
+    return AuditAnchor.objects.filter(stored_at=None).defer("heads")
+
+
 def unfinished_anchors(*, stamped: bool, told: bool) -> QuerySet[AuditAnchor]:
     """Return the hundred oldest anchors that are not in the store yet or, where wanted, not stamped or not told."""
     recent = Q(made_at__gt=Now() - TRY_FOR)

@@ -10,8 +10,10 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from accounts import actions
+from accounts.access import find_open_sign_in
 from accounts.models import SignIn, User
 from accounts.permissions import Role
+from accounts.sweeps import sweep_clocks
 from tests.cast import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -50,6 +52,20 @@ def test_what_a_page_sends_by_itself_keeps_nobody_signed_in(client: Client, revi
     age(reviewer, last_seen_at=timedelta(minutes=5))
     client.get("/session/idle/", headers={"X-Background": "1"})
     assert SignIn.objects.filter(last_seen_at__lt=Now() - timedelta(minutes=4)).exists()
+
+
+def test_a_clock_that_was_put_back_lengthens_no_session_and_no_proof(
+    client: Client, reviewer: User
+) -> None:
+    signed_in(client, reviewer)
+    assert actions.pull_back_sessions() == 0
+    age(reviewer, last_seen_at=timedelta(hours=-1), confirmed_at=timedelta(hours=-1))
+    assert sweep_clocks() == 2
+    found = find_open_sign_in(SignIn.objects.get(user=reviewer).pk, reviewer)
+    assert found is not None
+    assert timedelta() <= found.idle < timedelta(minutes=1)
+    assert found.since_confirmed >= timedelta(minutes=settings.HOLDFAST_REAUTH_MINUTES)
+    assert client.get(PROFILE).status_code == 200
 
 
 def test_a_session_ends_after_twelve_hours_however_busy(client: Client, reviewer: User) -> None:

@@ -122,6 +122,44 @@ def test_every_stage_can_be_measured_and_has_a_process() -> None:
             jobs.registered(name)
 
 
+NO_ROW_WAITS_FOR = {
+    "describe_plugin": "asked for again at every look until the plug-in is known; the page of detectors says which is not",
+    "score_recent": "figures of the day; a version that cannot score says why on its page, and drift is a stage",
+}
+
+
+def test_whatever_a_job_does_is_a_stage_or_said_to_be_none(settings: Any) -> None:
+    """A job whose rows nobody measures may stand still for ever while every page of health is green."""
+    measured = {name for stage in stages.stages() for name in stage.jobs}
+    assert set(settings.HOLDFAST_JOBS) - measured == set(NO_ROW_WAITS_FOR)
+
+
+def test_marks_that_nobody_rates_a_check_that_nobody_begins_and_an_anchor_without_a_file_are_late(
+    client: Client, lead: User, casework: Any
+) -> None:
+    from core.models import AuditAnchor
+    from reports.models import SubjectChange
+
+    past = Now() - timedelta(hours=8)
+    account = casework.report("invented-1", texts=["an invented sentence"]).account
+    SubjectChange.objects.all().delete()
+    SubjectChange.objects.create(account=account, at=past)
+    Heartbeat.objects.create(
+        name="verify_audit", kind="check", at=past, detail={"state": "waiting"}
+    )
+    AuditAnchor.objects.create(number=1, made_at=past, reason="asked", through_id=0, heads=b"")
+    late = {
+        each["stage"]: each["process"]
+        for each in healthz(deep="1").json()["stages"]
+        if each["late"] and each["oldest_seconds"] >= 8 * 3600
+    }
+    assert late == {
+        "ratings": "video-worker or long-worker",
+        "audit_check": "long-worker",
+        "anchor_files": "package-worker",
+    }
+
+
 # ── Jobs ──────────────────────────────────────────────────────────────────────────────────────
 def test_what_became_of_a_job_is_noted_without_its_content() -> None:
     works()

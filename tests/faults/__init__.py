@@ -210,6 +210,10 @@ Health
     work that waits behind a process that lives  core/test_health.py::test_what_waits_too_long_is_named_with_its_process_everywhere
     schedules without Valkey        core/test_health.py::test_a_schedule_is_kept_by_the_database_also_without_valkey
     a clock put back, schedules     core/test_health.py::test_a_schedule_does_not_wait_for_a_clock_that_was_put_back
+    a clock put back, whatever waits  hashing/test_clocks.py::test_whatever_waits_when_the_clock_goes_back_is_due
+    a clock put back, receivers     moderation/test_clocks.py::test_a_receiver_is_tried_again_and_a_case_comes_back_in_their_own_time
+    a clock put back, sessions      accounts/test_sessions.py::test_a_clock_that_was_put_back_lengthens_no_session_and_no_proof
+    rows that nobody measures       core/test_health.py::test_whatever_a_job_does_is_a_stage_or_said_to_be_none
     a clock put back is said        core/test_health.py::test_a_clock_that_was_put_back_is_said
     tables that do not fit          core/test_schema.py::test_no_process_starts_on_a_database_that_does_not_fit
     tables of an edited migration   core/test_schema.py::TestTheTables::test_a_database_from_before_an_edited_migration_is_not_migrated

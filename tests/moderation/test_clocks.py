@@ -10,10 +10,19 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from accounts.models import User
+from hashing.actions import pull_back_due_times as pull_back_detection
 from hashing.jobs import sweep_clocks as sweep_hashing
 from moderation import actions
+from moderation.actions.clocks import pull_back_due_times
 from moderation.jobs import sweep_clocks as sweep_moderation
-from moderation.models import Claim, Decision, Preview
+from moderation.models import (
+    Claim,
+    Decision,
+    EndpointBreaker,
+    Preview,
+    Skip,
+    WebhookEndpoint,
+)
 from reports.models import Item
 from tests.casework import Casework, grant_all
 
@@ -49,6 +58,26 @@ def test_what_was_due_before_the_jump_is_due_after_it(casework: Casework, review
     assert timedelta(minutes=5) < ahead(claim, "expires_at") <= timedelta(minutes=10)
 
 
+def test_a_receiver_is_tried_again_and_a_case_comes_back_in_their_own_time(
+    casework: Casework, reviewer: User
+) -> None:
+    grant_all(reviewer)
+    endpoint = WebhookEndpoint.objects.create(
+        name="invented", url="https://platform.example/hooks", sealed_secret=b""
+    )
+    held = EndpointBreaker.objects.create(
+        endpoint=endpoint, openings=9, open_until=Now() + timedelta(minutes=5)
+    )
+    claim = actions.claim(casework.case("invented-1"), actor=reviewer)
+    skip = actions.release_claim(claim, reason="An invented reason", actor=reviewer)
+    assert pull_back_due_times() == 0
+    EndpointBreaker.objects.update(open_until=F("open_until") + AN_HOUR)
+    Skip.objects.update(until=F("until") + AN_HOUR)
+    assert pull_back_due_times() == 2
+    assert ahead(held, "open_until") <= timedelta()
+    assert timedelta() < ahead(skip, "until") < AN_HOUR
+
+
 def test_times_that_code_sets_are_left_alone(casework: Casework, reviewer: User) -> None:
     grant_all(reviewer)
     item = casework.report("invented-1", texts=["an invented sentence"]).items.get()
@@ -58,5 +87,5 @@ def test_times_that_code_sets_are_left_alone(casework: Casework, reviewer: User)
     for _ in range(4):  # Taken up and never ended, as often as may be.
         Item.objects.filter(pk=item.pk).update(scan_due_at=Now())
         assert begin_scan(item) is not None
-        assert sweep_hashing() == 0
-    assert sweep_moderation() == 0
+        assert pull_back_detection() == 0
+    assert pull_back_due_times() == 0

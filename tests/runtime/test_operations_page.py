@@ -6,12 +6,14 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from config import given
 from config.runtime.postgres import APP, OWNER
+from core.stages import stages
 from tests.stack import REPOSITORY, PrivateStack
 
 ROOMS = ("config", "core", "accounts", "reports", "hashing", "moderation", "referrals")
@@ -143,3 +145,20 @@ def test_the_statements_for_an_own_database_are_enough(private_stack: PrivateSta
         assert link.execute("SELECT count(*) FROM reports_report").fetchone() == (0,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             link.execute("UPDATE core_auditentry SET event = 'nothing'")
+
+
+def test_every_stage_stands_on_the_page_with_its_limit() -> None:
+    table = _page().split("| stage (`HOLDFAST_STAGE_LIMITS`)")[1].split("\n\n")[0]
+    shown: dict[str, int] = {}
+    for row in table.splitlines()[2:]:
+        names, limits = row.strip("| ").split(" | ")
+        keys = re.findall(r"`([a-z_]+)`", names)
+        numbers = [int(number) for number in limits.split(", ")]
+        assert len(keys) == len(numbers), row
+        shown |= dict(zip(keys, numbers, strict=True))
+    assert shown == {stage.key: stage.limit for stage in stages()}
+
+
+def test_the_sentence_that_the_page_shows_names_a_process_of_the_launcher(settings: Any) -> None:
+    (named,) = re.findall(r"The process “([^”]+)” does it", _page())
+    assert named in settings.HOLDFAST_PROCESSES
