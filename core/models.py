@@ -218,3 +218,14 @@ class InstallationKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} key {self.name}"
+
+
+class Turn(models.Model):
+    """Who does what only one process may do, and until when without a sign of life. ``core.turns`` writes it."""
+
+    name = models.CharField(max_length=80, primary_key=True)
+    holder = models.CharField(max_length=200)
+    until = models.DateTimeField(help_text="by the database's clock")
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.holder}"

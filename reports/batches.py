@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-from django.db import connection
+from uuid import uuid4
 
 from core.errors import Invalid, Refused
+from core.turns import Turn
 from reports.access import actor_for
 from reports.actions import (
     Answer,
@@ -301,16 +301,11 @@ def _line_key(idempotency_key: str, number: int | str) -> str:
 def _alone(source: Source, idempotency_key: str) -> Iterator[None]:
     """Hold the batch for this request. Raises StillRunning when another one holds it.
 
-    An advisory lock of the session: it ends with its connection, so a killed process leaves none.
+    A killed process holds it for a few seconds more (``core.turns``).
     """
-    name = f"holdfast.batch.{source.pk}.{idempotency_key}"
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name])
-        if not cursor.fetchone()[0]:
-            raise StillRunning
-    try:
+    key = hashlib.sha256(idempotency_key.encode()).hexdigest()[:24]
+    turn = Turn(f"batch {source.pk} {key}", uuid4().hex)
+    if not turn.take():
+        raise StillRunning
+    with turn:
         yield
-    finally:
-        if connection.is_usable():
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])

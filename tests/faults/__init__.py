@@ -314,6 +314,8 @@ Processes and stores
     another key of the same name    core/test_identity.py::test_another_key_of_the_same_name_is_told_from_the_real_one
     an old ring after a rotation    core/test_identity.py::test_a_host_that_still_has_the_old_ring_after_a_rotation_does_not_start
     two first hosts at once         core/test_identity.py::test_two_first_hosts_at_once_make_one_ring
+    a turn without a sign of life   core/test_turns.py::test_a_turn_without_a_sign_of_life_is_the_next_ones
+    a pooler in the way             core/test_turns.py::test_no_code_holds_a_lock_of_the_session
     a secret's file is missing      runtime/test_given.py::test_a_file_that_cannot_be_used_stops_the_start
     static files while upgrading    runtime/test_static_files.py::test_files_of_the_release_before_stay_beside_the_new_ones
     either store killed             runtime/test_up.py::test_a_killed_store_comes_back

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
 import socket
 import threading
@@ -13,23 +14,24 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import Error, close_old_connections, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import close_old_connections
 
 from core.errors import describe
 from core.jobs import beat, run_sweeps
 from core.models import Heartbeat
+from core.turns import Turn
 
 log = logging.getLogger(__name__)
-LOCK = "holdfast.scheduler"
+NAME = "scheduler"
+STANDBY_SECONDS = 2.0
 
 
 class Command(BaseCommand):
     """Run the sweeps every ``HOLDFAST_SWEEP_SECONDS``.
 
-    Start it on as many machines as you like: a session lock in PostgreSQL lets one work while the others
-    stand by, and one of them takes over when it dies. Survives restarts of PostgreSQL and Valkey.
-    Stops within a sweep on SIGTERM or Ctrl-C.
+    Start it on as many machines as you like: a row in PostgreSQL says whose turn it is, the others stand by, and
+    one of them takes over within seconds of its death. Works behind poolers; survives restarts of PostgreSQL and
+    Valkey. Stops within a sweep on SIGTERM or Ctrl-C.
     """
 
     help = "Find rows that wait for work and wake the workers for them."
@@ -38,36 +40,40 @@ class Command(BaseCommand):
         self._stop = threading.Event()
         signal.signal(signal.SIGTERM, self._leave)
         signal.signal(signal.SIGINT, self._leave)
+        holder = f"{socket.gethostname()[:120]} {os.getpid()} {secrets.token_hex(8)}"
         waiting_said = False
         while not self._stop.is_set():
-            lock = SessionLock(LOCK)
+            turn = Turn(NAME, holder)
             try:
-                if not lock.acquire():
+                if not turn.take():
                     if not waiting_said:
-                        self.stdout.write("Another scheduler is at work; standing by.")
+                        self._say("Another scheduler is at work; standing by.")
                         waiting_said = True
-                    self._stop.wait(2)
+                    close_old_connections()
+                    self._stop.wait(STANDBY_SECONDS)
                     continue
                 waiting_said = False
-                self.stdout.write("Scheduler at work.")
-                self._work(lock)
+                self._say("Scheduler at work.")
+                with turn:
+                    self._work(turn)
             except Exception as failed:  # noqa: BLE001 — a restart of the database ends here
                 log.warning("scheduler: %s; trying again", describe(failed))
                 close_old_connections()
                 self._stop.wait(1)
-            finally:
-                lock.release()
-        self.stdout.write("Scheduler stopped.")
+        self._say("Scheduler stopped.")
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()  # Into a pipe or a journal too, where nobody waits for a full buffer.
 
     def _leave(self, number: int, frame: FrameType | None) -> None:
         self._stop.set()
 
-    def _work(self, lock: SessionLock) -> None:
-        while not self._stop.is_set():
+    def _work(self, turn: Turn) -> None:
+        while not self._stop.is_set() and turn.is_held():
             began = time.monotonic()
-            lock.check()
-            outcome = run_sweeps(is_over=self._stop.is_set)
-            if self._stop.is_set():
+            outcome = run_sweeps(is_over=lambda: self._stop.is_set() or not turn.is_held())
+            if self._stop.is_set() or not turn.is_held():
                 return  # The database may end with us: its sign of life would wait for it.
             failing = [path for path, came_to in outcome.items() if not _is_count(came_to)]
             beat(
@@ -85,39 +91,3 @@ class Command(BaseCommand):
 
 def _is_count(text: str) -> bool:
     return text == "None" or text.isdigit()
-
-
-class SessionLock:
-    """A PostgreSQL advisory lock that lasts as long as a connection of its own."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._connection: BaseDatabaseWrapper | None = None
-
-    def acquire(self) -> bool:
-        """Try to take the lock; return whether it is ours."""
-        own = connections["default"].copy()
-        # Not from the pool: the session is the lock, and the pool hands sessions to others.
-        own.settings_dict["OPTIONS"] = {
-            key: value for key, value in own.settings_dict["OPTIONS"].items() if key != "pool"
-        }
-        self._connection = own
-        with own.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [self._name])
-            return bool(cursor.fetchone()[0])
-
-    def check(self) -> None:
-        """Raise a database error when the connection, and the lock with it, is gone."""
-        if self._connection is None:
-            raise Error("the lock was never taken")
-        with self._connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-
-    def release(self) -> None:
-        """Close the connection, which gives the lock back."""
-        if self._connection is not None:
-            try:
-                self._connection.close()
-            except Error as failed:
-                log.debug("scheduler: %s", describe(failed))
-            self._connection = None
