@@ -262,6 +262,7 @@ HOLDFAST_SWEEPS = {
     "moderation.jobs.sweep_decisions": "Lets decisions take effect when they cannot be undone any more",
     "moderation.jobs.sweep_outcomes": "Tells reports of earlier decisions what came of them",
     "moderation.delivery_jobs.sweep_deliveries": "Sends the platform orders that are due",
+    "moderation.jobs.sweep_practice": "Removes what test keys sent when its time is over",
     "moderation.jobs.sweep_claims": "Ends claims whose time is over",
     "referrals.jobs.sweep_packages": "Goes on with packages that are being built",
     "referrals.jobs.sweep_anchors": "Fixes the audit log with a signed anchor each night",
@@ -380,6 +381,7 @@ X_FRAME_OPTIONS = "DENY"
 # ── Casework ──────────────────────────────────────────────────────────────────────────────────
 HOLDFAST_LEASE_SECONDS = env_int("HOLDFAST_LEASE_SECONDS", 600)
 HOLDFAST_UNDO_SECONDS = env_int("HOLDFAST_UNDO_SECONDS", 60)
+HOLDFAST_PRACTICE_DAYS = env_int("HOLDFAST_PRACTICE_DAYS", 30)
 HOLDFAST_ROUTE_ANYWAY_SECONDS = env_int("HOLDFAST_ROUTE_ANYWAY_SECONDS", 180)
 HOLDFAST_ORGANISATION = os.environ.get("HOLDFAST_ORGANISATION", "Example Messenger")
 HOLDFAST_DOMAIN = os.environ.get("HOLDFAST_DOMAIN", "holdfast.example")

@@ -74,6 +74,7 @@ class AuditEvent(StrEnum):
     GROUP_UPSERTED = "directory.group.upserted"
     MEMBERS_UPSERTED = "directory.members.upserted"
     DIRECTORY_SEARCHED = "directory.searched"
+    PRACTICE_REMOVED = "practice.removed"
     SOURCE_CREATED = "source.created"
     SOURCE_CHANGED = "source.changed"
     SOURCES_VIEWED = "sources.viewed"

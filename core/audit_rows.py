@@ -21,6 +21,9 @@ from core.audit_events import AuditEvent
 from core.models import AuditEntry
 
 _STEP = 500
+ENDS = frozenset({AuditEvent.PRACTICE_REMOVED})
+"""Events that end a row rightly: a row that is gone and has such a line is no difference."""
+
 MOST_NAMED = 200
 """Differences of one kind that are named; a table that was exchanged as a whole would name millions."""
 
@@ -110,14 +113,28 @@ def _without_row(
                 pk__in=[entry.subject_id for entry in entries]
             ).values_list("pk", flat=True)
         }
+        gone = [entry for entry in entries if entry.subject_id not in there]
+        ended = _ended(kind, {entry.subject_id for entry in gone})
         yield (
             0,
             [
                 Difference(entry.chain, entry.seq, kind.gone(entry))
-                for entry in entries
-                if entry.subject_id not in there
+                for entry in gone
+                if entry.subject_id not in ended
             ],
         )
+
+
+def _ended(kind: Kind, keys: set[str]) -> set[str]:
+    """Return those of the missing rows whose end the log tells."""
+    if not keys:
+        return set()
+    ends = AuditEntry.objects.filter(
+        subject_type=kind.model._meta.label_lower,  # noqa: SLF001
+        subject_id__in=keys,
+        event__in=[event.value for event in ENDS],
+    )
+    return set(ends.values_list("subject_id", flat=True))
 
 
 def _batches(rows: models.QuerySet[Any], key: str) -> Iterator[list[Any]]:

@@ -142,7 +142,7 @@ class QuietFormatter(logging.Formatter):
     """
 
     # ``secrets.token_urlsafe(32)``, alone or behind the prefix of an API key.
-    _SECRET = re.compile(r"(?<![\w-])(?:hf_[0-9a-f]{10}_)?[A-Za-z0-9_-]{43}(?![\w-])")
+    _SECRET = re.compile(r"(?<![\w-])(?:hf_(?:test_)?[0-9a-f]{10}_)?[A-Za-z0-9_-]{43}(?![\w-])")
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, secrets left out."""

@@ -13,6 +13,7 @@ from django.urls import reverse
 from accounts.access import Waiting
 from accounts.models import User
 from accounts.permissions import Permission
+from hashing.live import live_flags
 from hashing.models import (
     Activation,
     ActivationState,
@@ -107,7 +108,7 @@ def imports_of(hash_list: HashList) -> QuerySet[HashImport]:
 
 def flags_of_list(hash_list: HashList) -> QuerySet[Flag]:
     """Return the flags that rest on a list, newest first. They say nothing about the item's content."""
-    return Flag.objects.filter(hash_list=hash_list).order_by("-created_at")
+    return live_flags().filter(hash_list=hash_list).order_by("-created_at")
 
 
 def counts_of(hash_list: HashList) -> list[tuple[str, int]]:

@@ -15,6 +15,7 @@ from accounts.permissions import Permission
 from core.errors import Refused
 from hashing.actions.activations import check_second_person, earlier_activation
 from hashing.learning import figures
+from hashing.live import live_flags
 from hashing.models import (
     Activation,
     ActivationState,
@@ -164,7 +165,7 @@ def previous_of(classifier: Classifier) -> Activation | None:
 
 def flags_of_version(version: ClassifierVersion) -> QuerySet[Flag]:
     """Return the flags that a version raised, newest first."""
-    return Flag.objects.filter(classifier_version=version).order_by("-created_at")
+    return live_flags().filter(classifier_version=version).order_by("-created_at")
 
 
 def sample_of(version: ClassifierVersion) -> QuerySet[ScoredItem]:

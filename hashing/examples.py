@@ -132,7 +132,9 @@ def recent_texts(classifier: Classifier) -> tuple[list[str], int]:
 
     At most 5,000: every n-th, so that each day counts as it came.
     """
-    found = Item.objects.filter(kind=ItemKind.TEXT, received_at__gte=Now() - RECENT)
+    found = Item.objects.filter(
+        kind=ItemKind.TEXT, received_at__gte=Now() - RECENT, source__practice_of=None
+    )
     if classifier.surfaces:
         found = found.filter(surface__in=classifier.surfaces)
     total = found.count()

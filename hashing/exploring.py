@@ -11,7 +11,8 @@ from accounts.permissions import Permission
 from core.errors import Invalid
 from hashing import lookup
 from hashing.csv_lists import normalised
-from hashing.models import Digest, Flag, HashEntry, HashList
+from hashing.live import live_flags
+from hashing.models import Digest, HashEntry, HashList
 
 __all__ = ["Around", "Near", "around"]
 
@@ -78,7 +79,8 @@ def around(user: User, *, algorithm: str, value: str, radius: int | None = None)
     nearest = sorted(found, key=lambda pk: (found[pk], pk))[:MOST]
     rows = HashEntry.objects.select_related("hash_list").in_bulk(nearest)
     flags = dict(
-        Flag.objects.filter(hash_entry__in=nearest)
+        live_flags()
+        .filter(hash_entry__in=nearest)
         .values_list("hash_entry")
         .annotate(count=Count("pk"))
     )

@@ -18,6 +18,7 @@ from accounts.permissions import Permission
 from core.tables import csv_line
 from hashing import lookup
 from hashing.csv_lists import COLUMNS
+from hashing.live import live_flags
 from hashing.models import Digest, Flag, HashEntry, HashImport, HashList
 from reports.models import Item
 
@@ -98,7 +99,7 @@ def precision_of(flags: QuerySet[Flag]) -> Precision:
 
 def flags_of_entry(entry: HashEntry) -> QuerySet[Flag]:
     """Return the flags that rest on an entry, newest first."""
-    return Flag.objects.filter(hash_entry=entry).order_by("-created_at")
+    return live_flags().filter(hash_entry=entry).order_by("-created_at")
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def preview_threshold(hash_list: HashList, algorithm: str, threshold: int) -> Th
         if nearest is not None and nearest <= threshold:
             then |= blobs[value]
     items = dict(
-        Item.objects.filter(blob__in=now | then, received_at__gte=since)
+        Item.objects.filter(blob__in=now | then, received_at__gte=since, source__practice_of=None)
         .values_list("blob")
         .annotate(count=Count("pk"))
     )

@@ -15,6 +15,7 @@ from django.db import connection
 
 from hashing.models import FlagKind
 from hashing.risk import AccountFacts, GroupFacts
+from reports.practice import MARK
 
 __all__ = [
     "BANNED",
@@ -94,6 +95,12 @@ _REPORTERS = f"""
     GROUP BY {{subject}}
 """  # noqa: S608
 
+# What test keys say of accounts, groups and files of practice says nothing of the platform's.
+_LIVE_ITEM = (
+    "o.source_id NOT IN (SELECT p.id FROM reports_source p WHERE p.practice_of_id IS NOT NULL)"
+)
+_LIVE = f"AND NOT EXISTS (SELECT FROM reports_account p WHERE p.id = {{}}.account_id AND left(p.external_id, 1) = '{MARK}')"
+
 _LISTINGS = """
     SELECT g.group_id, count(DISTINCT l.place)
     FROM reports_grouplink g JOIN hashing_listedlink l ON l.key = g.key AND l.withdrawn_at IS NULL
@@ -107,7 +114,7 @@ _GROUPS_WITH_SAME_MEDIA = f"""
           WHERE i.group_id = ANY(%(ids)s) AND i.blob_id IS NOT NULL AND {_STANDS}) mine
     CROSS JOIN LATERAL (
         SELECT o.group_id FROM reports_item o
-        WHERE o.blob_id = mine.blob_id AND o.group_id <> mine.group_id LIMIT {SHARED_BY_MOST}) other
+        WHERE o.blob_id = mine.blob_id AND o.group_id <> mine.group_id AND {_LIVE_ITEM} LIMIT {SHARED_BY_MOST}) other
     GROUP BY mine.group_id
 """  # noqa: S608
 
@@ -117,7 +124,7 @@ _ELSEWHERE = f"""
           WHERE i.account_id = ANY(%(ids)s) AND i.blob_id IS NOT NULL AND {_STANDS}) mine
     CROSS JOIN LATERAL (
         SELECT o.group_id, o.account_id FROM reports_item o
-        WHERE o.blob_id = mine.blob_id AND o.account_id IS DISTINCT FROM mine.account_id
+        WHERE o.blob_id = mine.blob_id AND o.account_id IS DISTINCT FROM mine.account_id AND {_LIVE_ITEM}
         LIMIT {SHARED_BY_MOST}) other
     GROUP BY mine.account_id
 """  # noqa: S608
@@ -212,8 +219,8 @@ _IDENTIFIERS = (
 _BY_DEVICE = _SHARERS.format(
     mine=_IDENTIFIERS,
     others=(
-        "SELECT a.account_id FROM reports_accountidentifier a WHERE a.kind = 'device' "
-        "AND a.value = mine.thing AND a.account_id <> mine.account_id"
+        "SELECT a.account_id FROM reports_accountidentifier a WHERE a.kind = 'device' "  # noqa: S608
+        "AND a.value = mine.thing AND a.account_id <> mine.account_id " + _LIVE.format("a")
     ),
 )
 _BY_BLOCK = _SHARERS.format(
@@ -222,8 +229,9 @@ _BY_BLOCK = _SHARERS.format(
         "WHERE account_id = ANY(%(ids)s) AND kind = 'phone' AND length(value) > 6"
     ),
     others=(
-        "SELECT a.account_id FROM reports_accountidentifier a WHERE a.kind = 'phone' "
-        "AND left(a.value, -3) = mine.thing AND a.account_id <> mine.account_id"
+        "SELECT a.account_id FROM reports_accountidentifier a WHERE a.kind = 'phone' "  # noqa: S608
+        "AND left(a.value, -3) = mine.thing AND a.account_id <> mine.account_id "
+        + _LIVE.format("a")
     ),
 )
 _BY_IP = _SHARERS.format(
@@ -232,8 +240,9 @@ _BY_IP = _SHARERS.format(
         "WHERE account_id = ANY(%(ids)s) AND at >= now() - make_interval(days => %(ip_days)s)"
     ),
     others=(
-        "SELECT DISTINCT e.account_id FROM reports_ipevent e WHERE e.ip = mine.thing "
-        "AND e.at >= now() - make_interval(days => %(ip_days)s) AND e.account_id <> mine.account_id"
+        "SELECT DISTINCT e.account_id FROM reports_ipevent e WHERE e.ip = mine.thing "  # noqa: S608
+        "AND e.at >= now() - make_interval(days => %(ip_days)s) AND e.account_id <> mine.account_id "
+        + _LIVE.format("e")
     ),
 )
 # The same the other way round: whom a ban of these accounts concerns.

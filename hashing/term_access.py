@@ -20,6 +20,7 @@ from guardian.shortcuts import get_objects_for_user, get_users_with_perms
 
 from accounts.models import User
 from accounts.permissions import ROLE_PERMISSIONS, Permission
+from hashing.live import live_flags
 from hashing.models import Flag, FlagKind, Term, TermChange, TermList
 from hashing.rule_lines import Rule
 from hashing.sealing import ListSeal
@@ -133,14 +134,14 @@ def changes_of(term_list: TermList) -> QuerySet[TermChange]:
 
 def flags_of_terms(term_list: TermList) -> QuerySet[Flag]:
     """Return the findings that rest on a list, newest first."""
-    return Flag.objects.filter(term_list=term_list, kind=FlagKind.TERM_MATCH).order_by(
-        "-created_at"
+    return (
+        live_flags().filter(term_list=term_list, kind=FlagKind.TERM_MATCH).order_by("-created_at")
     )
 
 
 def suppressed_count(term_list: TermList) -> int:
     """Return how often an item held only what an allowed phrase excuses."""
-    return Flag.objects.filter(term_list=term_list, kind=FlagKind.NOTE).count()
+    return live_flags().filter(term_list=term_list, kind=FlagKind.NOTE).count()
 
 
 def terms_page(

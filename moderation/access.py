@@ -112,9 +112,11 @@ def subjects_seen(user: User, *, account: str = "", group: str = "") -> Q:
 
 
 def confirming_decisions() -> QuerySet[Decision]:
-    """Return published decisions that found a violation."""
+    """Return published decisions that found a violation. Those on practice found none: nothing happened."""
     return Decision.objects.filter(
-        published_at__isnull=False, outcome__in=[Outcome.CONFIRM, Outcome.CONFIRM_REFER]
+        published_at__isnull=False,
+        outcome__in=[Outcome.CONFIRM, Outcome.CONFIRM_REFER],
+        case__is_practice=False,
     )
 
 
@@ -269,11 +271,13 @@ def waiting_cases(user: User, queue: Queue) -> QuerySet[Case]:
 def next_waiting(user: User, *, besides: Queue | None = None) -> Case | None:
     """Return the case that is due first in all the person's queues, or in all but one; None when none waits.
 
+    Practice is left out: who practises goes to its queue.
+
     One query a queue, each of which stops at the first row of its index, however long the queue is.
     """
     first = [
         case
-        for queue in queues_for(user)
+        for queue in queues_for(user).filter(is_practice=False)
         if queue != besides
         and (case := waiting_cases(user, queue).select_related("queue").first()) is not None
     ]
@@ -317,7 +321,7 @@ def cases_sharing_media(user: User, case: Case) -> QuerySet[Case]:
     blobs = Item.objects.filter(case_items__case=case, blob__isnull=False).values("blob")
     return (
         cases_for(user)
-        .filter(case_items__item__blob__in=blobs)
+        .filter(case_items__item__blob__in=blobs, is_practice=case.is_practice)
         .exclude(pk=case.pk)
         .distinct()
         .order_by("-opened_at")

@@ -8,7 +8,7 @@ the severity and shorten the time. The score orders a queue and never hides anyt
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 TRUST_POINTS = {"standard": 0.0, "internal": 3.0, "trusted": 8.0}
@@ -174,6 +174,14 @@ def route(facts: Facts, rules: Iterable[Rule]) -> Placement:
         score=score,
         reasons=tuple(reasons),
     )
+
+
+def as_practice(placement: Placement, queue_id: int) -> Placement:
+    """Return where something goes that a test key sent: as the rules say, but to the queue of practice."""
+    said = Reason(
+        None, "Practice: a test key sent it. Whatever is decided here orders nothing.", 1, 0.0
+    )
+    return replace(placement, queue_id=queue_id, reasons=(said, *placement.reasons))
 
 
 def score_of(*, severity: int, certainty: float, trust: str) -> float:

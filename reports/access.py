@@ -30,6 +30,7 @@ from reports.models import (
     SourceKind,
     Upload,
 )
+from reports.practice import MARK
 
 ReportState = Literal["received", "in_review", "decided", "closed"]
 """Where a report stands for whoever sent it."""
@@ -80,7 +81,11 @@ def authenticate_key(header: str) -> ApiKey:
         .filter(prefix=written.prefix)
         .first()
     )
-    if key is None or not is_secret(written.secret, key.key_hash):
+    if (
+        key is None
+        or not is_secret(written.secret, key.key_hash)
+        or written.is_test != key.source.is_practice
+    ):
         _note_stranger("unknown key" if key is None else "wrong secret", key)
         raise KeyRefused(UNKNOWN_KEY)
     problem = None
@@ -251,13 +256,15 @@ def search_subjects(user: User, kind: str, text: str, *, limit: int = 8) -> list
     if not user.may(Permission.REPORTS_CREATE) or len(text) < 3 or "\x00" in text:
         return []
     if kind == "group":
-        groups = Group.objects.filter(Q(external_id__istartswith=text) | Q(name__istartswith=text))
+        groups = Group.objects.filter(
+            Q(external_id__istartswith=text) | Q(name__istartswith=text)
+        ).exclude(external_id__startswith=MARK)
         return list(groups.order_by("external_id")[:limit])
     accounts = Account.objects.filter(
         Q(external_id__istartswith=text)
         | Q(username__istartswith=text)
         | Q(display_name__istartswith=text)
-    )
+    ).exclude(external_id__startswith=MARK)
     return list(accounts.order_by("external_id")[:limit])
 
 
@@ -266,10 +273,14 @@ def sources_for(user: User) -> QuerySet[Source]:
     if not user.may(Permission.SOURCES_MANAGE):
         return Source.objects.none()
     alive = Q(keys__revoked_at=None) & (Q(keys__expires_at=None) | Q(keys__expires_at__gt=Now()))
-    return Source.objects.annotate(
-        live_keys=Count("keys", filter=alive, distinct=True),
-        last_used_at=Max("keys__last_used_at"),
-    ).order_by("name")
+    return (
+        Source.objects.filter(practice_of=None)
+        .annotate(
+            live_keys=Count("keys", filter=alive, distinct=True),
+            last_used_at=Max("keys__last_used_at"),
+        )
+        .order_by("name")
+    )
 
 
 def get_source_for(user: User, slug: str) -> Source:
@@ -281,12 +292,12 @@ def get_source_for(user: User, slug: str) -> Source:
 
 
 def keys_for(user: User, source: Source) -> QuerySet[ApiKey]:
-    """Return the keys of a source, those that work first, newest first."""
+    """Return the keys of a source, test keys too, those that work first, newest first."""
     if not user.may(Permission.SOURCES_MANAGE):
         return ApiKey.objects.none()
     return (
-        ApiKey.objects.filter(source=source)
-        .select_related("replaced_by")
+        ApiKey.objects.filter(Q(source=source) | Q(source__practice_of=source))
+        .select_related("replaced_by", "source")
         .annotate(is_over=Q(expires_at__isnull=False) & Q(expires_at__lte=Now()))
         .order_by("revoked_at", "is_over", "-created_at")
     )

@@ -65,6 +65,7 @@ from reports.payloads import (
     ReportPayload,
     ScanPayload,
 )
+from reports.practice import said
 from reports.reference import IDEMPOTENCY_PARAMETER, body_of, examples
 
 router = Router(tags=["Intake"])
@@ -286,7 +287,7 @@ def put_account(request: HttpRequest, account_id: str) -> Any:
         payload=read_json(request, AccountPayload),
         actor=access.actor_for(key),
     )
-    return {"id": account.pk, "external_id": account.external_id}
+    return {"id": account.pk, "external_id": said(account.external_id)}
 
 
 @router.put(
@@ -308,7 +309,7 @@ def put_members(request: HttpRequest, group_id: str) -> Any:
         members=read_json(request, MembersPayload),
         actor=access.actor_for(key),
     )
-    return {"group": group_id, "members": count}
+    return {"group": said(group_id), "members": count}
 
 
 @router.put(
@@ -329,7 +330,7 @@ def put_group(request: HttpRequest, group_id: str) -> Any:
         payload=read_json(request, GroupPayload),
         actor=access.actor_for(key),
     )
-    return {"id": group.pk, "external_id": group.external_id}
+    return {"id": group.pk, "external_id": said(group.external_id)}
 
 
 @router.post(

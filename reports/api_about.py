@@ -69,17 +69,18 @@ def get_key(request: HttpRequest) -> Any:
     before the first report.
     """
     key: ApiKey = request.auth  # type: ignore[attr-defined]
+    source = key.source.practice_of or key.source
     rate = getattr(request, "rate", None)
     return {
-        "prefix": f"hf_{key.prefix}",
+        "prefix": key.beginning,
         "name": key.name,
-        "mode": "live",
+        "mode": "test" if key.source.is_practice else "live",
         "scopes": list(key.scopes),
         "source": {
-            "name": key.source.name,
-            "slug": key.source.slug,
-            "kind": key.source.kind,
-            "is_own_platform": key.source.is_own_platform,
+            "name": source.name,
+            "slug": source.slug,
+            "kind": source.kind,
+            "is_own_platform": source.is_own_platform,
         },
         "rate": {
             "limit": key.rate_per_minute,

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from core.errors import Invalid, is_contention, problem
 from core.rates import spend
-from reports import access
+from reports import access, practice
 from reports.actions import Answer, StillRunning, answer_once, mark_key_used
 from reports.models import ApiKey, Scope, Source
 from reports.payloads import ExternalId, Shape
@@ -58,6 +58,7 @@ class SourceKey(HttpBearer):
             access.note_refusal(key, "Too many requests.", limit=rate.limit)
             raise Throttled(wait=rate.reset)
         mark_key_used(key)
+        practice.practise(is_test=key.source.is_practice)
         if self.scopes and not set(self.scopes) & set(key.scopes):
             needed = " or ".join(scope.value for scope in self.scopes)
             access.note_refusal(key, "The key lacks the scope.", needed=needed)
@@ -87,7 +88,8 @@ def machine_door(view: Callable[..., Any]) -> Callable[..., HttpResponse]:
             response["Accept-Encoding"] = "identity"  # RFC 9110, section 15.5.16.
             return response
         try:
-            response = view(request, *args, **kwargs)
+            with practice.by_itself():
+                response = view(request, *args, **kwargs)
         except UnreadablePostError:
             response = problem(400, "Bad request", "The connection broke.", code="bad_request")
         if response.status_code == 405:

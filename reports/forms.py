@@ -218,6 +218,12 @@ class KeyForm(forms.Form):
     """A new key of a source."""
 
     name = forms.CharField(label="Name", max_length=80, help_text="Where it will be used.")
+    is_test = forms.BooleanField(
+        label="Test key",
+        required=False,
+        help_text="For trying out. What it sends is practice: it goes to the practice queue, orders nothing, counts nowhere "
+        "and is deleted after some weeks. Begins with hf_test_.",
+    )
     scopes = forms.MultipleChoiceField(
         label="May", choices=Scope.choices, widget=forms.CheckboxSelectMultiple
     )

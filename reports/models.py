@@ -30,6 +30,8 @@ from reports.message_fields import (
     Message,
     Where,
 )
+from reports.practice import is_practice
+from reports.sources import ApiKey, Source
 
 __all__ = [
     "NOT_SENT",
@@ -59,64 +61,13 @@ __all__ = [
 ]
 
 
-class Source(models.Model):
-    """Where reports come from, how far it is trusted and how fast it must be answered."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    slug = models.SlugField(unique=True)
-    name = models.CharField(max_length=120)
-    kind = models.CharField(max_length=20, choices=SourceKind.choices)
-    trust = models.CharField(max_length=12, choices=TrustLevel.choices, default=TrustLevel.STANDARD)
-    due_minutes = models.PositiveIntegerField(
-        null=True,
-        blank=True,
-        help_text="Service-level clock in minutes, if the source has its own.",
-    )
-    contact = models.CharField(max_length=200, blank=True)
-    is_own_platform = models.BooleanField(
-        default=False,
-        db_default=False,
-        help_text="Speaks for the platform itself: only such a source writes the directory.",
-    )
-    tells_outcomes = models.BooleanField(
-        default=False,
-        db_default=False,
-        help_text="Is told what was decided on its reports; otherwise only that they are closed.",
-    )
-    is_active = models.BooleanField(default=True)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class ApiKey(models.Model):
-    """A key of one source. Only its hash is stored; ``prefix`` finds and names it."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="keys")
-    name = models.CharField(max_length=80)
-    prefix = models.CharField(max_length=16, unique=True)
-    key_hash = models.CharField(max_length=64)
-    scopes = models.JSONField(default=list)
-    rate_per_minute = models.PositiveIntegerField(default=600)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-    expires_at = models.DateTimeField(null=True, blank=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
-    last_used_at = models.DateTimeField(null=True, blank=True)
-    replaced_by = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="replaces"
-    )
-
-    def __str__(self) -> str:
-        return f"{self.prefix}…"
-
-
 class Account(models.Model):
     """An account of the platform, as the platform describes it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    external_id = models.CharField(max_length=200, unique=True)
+    external_id = models.CharField(
+        max_length=201, unique=True, help_text="With a blank before it: of practice."
+    )
     username = models.CharField(max_length=200, blank=True)
     display_name = models.CharField(max_length=400, blank=True)
     profile_text = models.TextField(blank=True)
@@ -140,6 +91,11 @@ class Account(models.Model):
 
     def __str__(self) -> str:
         return self.username or self.external_id
+
+    @property
+    def is_practice(self) -> bool:
+        """Whether a test key spoke of it; it is no account of the platform."""
+        return is_practice(self.external_id)
 
 
 class AccountIdentifier(models.Model):
@@ -198,7 +154,9 @@ class Group(models.Model):
     """A group chat of the platform."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    external_id = models.CharField(max_length=200, unique=True)
+    external_id = models.CharField(
+        max_length=201, unique=True, help_text="With a blank before it: of practice."
+    )
     name = models.CharField(max_length=400, blank=True)
     description = models.TextField(blank=True)
     invite_link = models.CharField(max_length=1000, blank=True)
@@ -216,6 +174,11 @@ class Group(models.Model):
 
     def __str__(self) -> str:
         return self.name or self.external_id
+
+    @property
+    def is_practice(self) -> bool:
+        """Whether a test key spoke of it; it is no group of the platform."""
+        return is_practice(self.external_id)
 
 
 class Membership(models.Model):

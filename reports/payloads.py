@@ -28,6 +28,7 @@ from pydantic import (
     model_validator,
 )
 
+from reports import practice
 from reports.choices import IdentifierKind, ItemRole, Surface
 from reports.conversations import LAST_POSITION
 
@@ -102,7 +103,8 @@ EXTERNAL_ID = r"^\S(?:.*\S)?$"
 REASON = r"^[a-z0-9][a-z0-9_.:-]*$"
 COUNTRY = r"^([A-Z]{2})?$"
 URL = r"^(https?://\S+)?$"
-ExternalId = Annotated[str, _Text(200, 1, EXTERNAL_ID)]
+ExternalId = Annotated[str, _Text(200, 1, EXTERNAL_ID), AfterValidator(practice.own)]
+"""The id of an account or a group, in the name space of whoever speaks (``reports.practice``)."""
 Short = Annotated[str, _Text(200)]
 Name = Annotated[str, _Text(400)]
 Body = Annotated[str, _Text(MAX_TEXT)]

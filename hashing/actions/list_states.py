@@ -113,12 +113,19 @@ def guard_against_floods() -> int:
     flags that it raised stay, marked in their case by the list's state. Can be undone by ``release_list``.
     """
     since = Now() - FLOOD_WINDOW
-    scanned = Item.objects.filter(scanned_at__gte=since).exclude(kind="text").count()
+    scanned = (
+        Item.objects.filter(scanned_at__gte=since, source__practice_of=None)
+        .exclude(kind="text")
+        .count()
+    )
     if not scanned:
         return 0
     flagged = (
         Flag.objects.filter(
-            kind=FlagKind.HASH_MATCH, created_at__gte=since, hash_list__quarantined_at=None
+            kind=FlagKind.HASH_MATCH,
+            created_at__gte=since,
+            hash_list__quarantined_at=None,
+            item__source__practice_of=None,
         )
         .filter(Q(hash_list__released_at=None) | Q(hash_list__released_at__lt=since))
         .values("hash_list")

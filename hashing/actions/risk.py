@@ -26,6 +26,7 @@ from hashing.models.risk import GROUP_LIMIT, QUIET_DAYS, RAISE_BY
 from hashing.risk import Standing, Terms, Weight
 from reports.actions import note_changes
 from reports.models import Account, Group, SubjectChange
+from reports.practice import MARK
 
 __all__ = [
     "change_risk_policy",
@@ -93,10 +94,18 @@ def rate_changed(*, limit: int = BATCH) -> int:
     )
     policy = current_risk_policy()
     now = timezone.now()
-    _rate("account", sorted({row[1] for row in marks if row[1]}), policy, now)
-    _rate("group", sorted({row[2] for row in marks if row[2]}), policy, now)
+    _rate("account", _no_practice(Account, {row[1] for row in marks if row[1]}), policy, now)
+    _rate("group", _no_practice(Group, {row[2] for row in marks if row[2]}), policy, now)
     SubjectChange.objects.filter(pk__in=[row[0] for row in marks]).delete()
     return len(marks)
+
+
+def _no_practice(model: type[Account | Group], keys: set[UUID]) -> list[UUID]:
+    """Return the keys of those that are of the platform, in order: nobody is rated by what test keys say."""
+    if not keys:
+        return []
+    practice = model.objects.filter(pk__in=keys, external_id__startswith=MARK)
+    return sorted(keys - set(practice.values_list("pk", flat=True)))
 
 
 def _rate(kind: str, ids: Sequence[UUID], policy: RiskPolicy, now: datetime) -> None:

@@ -162,6 +162,7 @@ def _unscored(version: ClassifierVersion) -> QuerySet[Item]:
         kind=ItemKind.TEXT,
         received_at__gt=version.scored_until,
         received_at__lte=Now() - SETTLED,
+        source__practice_of=None,
     )
     if version.classifier.surfaces:
         found = found.filter(surface__in=version.classifier.surfaces)

@@ -241,15 +241,22 @@ def publish_decision(decision: Decision, *, actor: Actor = SYSTEM) -> bool:
     case.save(update_fields=["status", "decided_at", "version"])
     Claim.objects.filter(case=case, ended_at=None).update(ended_at=Now(), end=ClaimEnd.DECIDED)
     late_reports, late_items = _route_again(case, since=decision.case_version, actor=actor)
-    judged = case.case_items.filter(case_version__lte=decision.case_version)
-    record_verdicts(
-        [row.item for row in judged.select_related("item") if row.item.role == ItemRole.REPORTED],
-        decision=decision.pk,
-        is_violation=decision.outcome != Outcome.NOT_VIOLATING,
-        category=case.category,
-        actor=actor,
-    )
-    quiet_risk(case.subject, is_violation=decision.outcome != Outcome.NOT_VIOLATING, actor=actor)
+    if not case.is_practice:  # Detection learns nothing from practice, and nobody is rated by it.
+        judged = case.case_items.filter(case_version__lte=decision.case_version)
+        record_verdicts(
+            [
+                row.item
+                for row in judged.select_related("item")
+                if row.item.role == ItemRole.REPORTED
+            ],
+            decision=decision.pk,
+            is_violation=decision.outcome != Outcome.NOT_VIOLATING,
+            category=case.category,
+            actor=actor,
+        )
+        quiet_risk(
+            case.subject, is_violation=decision.outcome != Outcome.NOT_VIOLATING, actor=actor
+        )
     audit.record(
         AuditEvent.DECISION_PUBLISHED,
         actor=actor,
@@ -262,7 +269,7 @@ def publish_decision(decision: Decision, *, actor: Actor = SYSTEM) -> bool:
     )
     tell_outcome(decision, actor=actor)
     for enforcement in decision.enforcements.select_for_update().order_by("verb", "pk"):
-        if enforcement.verb == Verb.NO_ACTION:
+        if enforcement.verb == Verb.NO_ACTION or case.is_practice:
             Enforcement.objects.filter(pk=enforcement.pk).update(state=EnforcementState.NOT_SENT)
             continue
         Enforcement.objects.filter(pk=enforcement.pk).update(state=EnforcementState.PENDING)

@@ -225,6 +225,10 @@ def move_case(case: Case, *, to: Queue, reason: str, case_version: int, actor: U
         raise Refused("Only an open case can be moved.", code="not_open")
     if case.version != case_version:
         raise Refused("This case changed while you looked at it. Reload it first.", code="changed")
+    if case.is_practice or to.is_practice:
+        raise Refused(
+            "What test keys send stays in practice, and nothing else goes there.", code="practice"
+        )
     if not to.is_active or to.pk == case.queue_id:
         raise Refused("Choose another queue that is in use.", code="same_queue")
     holder = access.live_claim_on(case)

@@ -3,6 +3,7 @@
 from moderation.delivery_jobs import send_due, sweep_deliveries
 from moderation.jobs.claims import sweep_claims, sweep_clocks
 from moderation.jobs.decisions import publish_due, sweep_decisions, sweep_outcomes
+from moderation.jobs.practice import sweep_practice
 from moderation.jobs.previews import make_preview, sweep_previews
 from moderation.jobs.risk import route_risk_case, sweep_risk_cases
 from moderation.jobs.routing import route_waiting, sweep_routing
@@ -18,6 +19,7 @@ __all__ = [
     "sweep_decisions",
     "sweep_deliveries",
     "sweep_outcomes",
+    "sweep_practice",
     "sweep_previews",
     "sweep_risk_cases",
     "sweep_routing",

@@ -39,6 +39,11 @@ class Case(models.Model):
     decided_at = models.DateTimeField(null=True, blank=True)
     version = models.PositiveIntegerField(default=1)
     subject_snapshot = models.JSONField(default=dict, help_text="The subject as first seen.")
+    is_practice = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Of what a test key sent: orders nothing, counts nowhere, is never referred.",
+    )
 
     class Meta:
         constraints = [
@@ -68,6 +73,9 @@ class Case(models.Model):
                 name="queue_order",
             ),
             models.Index(fields=["-decided_at"], name="cases_by_decision"),
+            models.Index(
+                fields=["opened_at"], condition=Q(is_practice=True), name="practice_cases_by_age"
+            ),
         ]
 
     def __str__(self) -> str:

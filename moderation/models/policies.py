@@ -68,9 +68,19 @@ class Queue(models.Model):
     position = models.PositiveIntegerField(default=100)
     is_restricted = models.BooleanField(default=True)
     is_active = models.BooleanField(default=True)
+    is_practice = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Takes what test keys send, and nothing else.",
+    )
 
     class Meta:
         ordering = ["position", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_practice"], condition=Q(is_practice=True), name="one_practice_queue"
+            )
+        ]
         permissions = [("work_queue", "Can work the cases of this queue")]
 
     def __str__(self) -> str:

@@ -107,6 +107,10 @@ def open_referral(case: Case, *, recipient: Recipient, actor: User) -> Referral:
     """
     require(actor, Permission.REFERRALS_DRAFT)
     case = Case.objects.select_for_update().get(pk=case.pk)
+    if case.is_practice:
+        raise Refused(
+            "This is practice: a test key sent it, and nothing of it leaves.", code="practice"
+        )
     decision = (
         case.decisions.filter(published_at__isnull=False).order_by("-published_at").first()
         if case.status == CaseStatus.DECIDED

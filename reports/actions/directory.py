@@ -84,14 +84,17 @@ def note_changes(
     """Note that something was learnt about accounts and groups, in the caller's transaction; wakes nobody.
 
     Whoever rates them (``hashing.jobs.compute_risk``) is woken by the sweep, a few seconds later and for many at once.
+    What belongs to practice is never rated.
     """
-    rows = [SubjectChange(account_id=_key(each)) for each in accounts]
-    rows += [SubjectChange(group_id=_key(each)) for each in groups]
+    rows = [SubjectChange(account_id=_key(each)) for each in accounts if not _is_practice(each)]
+    rows += [SubjectChange(group_id=_key(each)) for each in groups if not _is_practice(each)]
     SubjectChange.objects.bulk_create(rows, batch_size=5000)
 
 
 def keep_link(group: Group, link: str) -> None:
-    """Remember that a link led into a group. A text that is no link is passed over."""
+    """Remember that a link led into a group. A text that is no link is passed over, and so is a group of practice."""
+    if group.is_practice:
+        return
     try:
         key = link_key(link)
     except NotALink:
@@ -99,6 +102,10 @@ def keep_link(group: Group, link: str) -> None:
     GroupLink.objects.bulk_create(
         [GroupLink(group=group, key=key, link=link.strip())], ignore_conflicts=True
     )
+
+
+def _is_practice(row: Account | Group | UUID) -> bool:
+    return not isinstance(row, UUID) and row.is_practice
 
 
 def _key(row: Account | Group | UUID) -> UUID:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
@@ -16,6 +17,7 @@ from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
 from reports.keys import hash_secret, new_key
 from reports.models import ApiKey, Scope, Source, SourceKind, TrustLevel
+from reports.practice import TEST_NAME
 
 STAFF_SLUG = "staff"
 MAX_RATE = 60_000
@@ -24,6 +26,17 @@ _NOT_OWN = (
     f"{Scope.DIRECTORY_WRITE.value} is for the platform itself. This source is not marked as the platform's "
     "own, so it cannot describe accounts and groups; it can report about them."
 )
+_NOT_IN_PRACTICE = f"{Scope.LINKS_WRITE.value} is not for test keys: what stood outside of the platform says something of its own groups."
+_SHARED = (
+    "kind",
+    "trust",
+    "due_minutes",
+    "contact",
+    "is_own_platform",
+    "tells_outcomes",
+    "is_active",
+)
+"""What the twin for practice has of its source."""
 _TOLD = frozenset(
     {"kind", "trust", "due_minutes", "is_own_platform", "tells_outcomes", "is_active"}
 )
@@ -118,6 +131,7 @@ def change_source(
     audit.record(
         AuditEvent.SOURCE_CHANGED, actor=actor, subject=source, fields=sorted(changed), new=told
     )
+    Source.objects.filter(practice_of=source).update(**_of_the_twin(source))
     return source
 
 
@@ -144,6 +158,33 @@ def staff_source() -> Source:
     return source
 
 
+def _of_the_twin(source: Source) -> dict[str, Any]:
+    shared = {name: getattr(source, name) for name in _SHARED}
+    return shared | {"name": TEST_NAME.format(source.name[:100])}
+
+
+def _twin(source: Source, *, actor: Actor | Person) -> Source:
+    """Return the twin of a source that its test keys belong to. The caller holds the source's row.
+
+    A source of its own: its reports, files, ids and idempotency keys are never those of the live one.
+    """
+    twin = Source.objects.filter(practice_of=source).first()
+    if twin is None:
+        # Its short name stands in no address. One hyphen or two, nobody types a UUID.
+        slug = f"{source.slug[:20]}--test-{source.pk.hex[:20]}"
+        twin = Source.objects.create(slug=slug, practice_of=source, **_of_the_twin(source))
+        audit.record(
+            AuditEvent.SOURCE_CREATED,
+            actor=actor,
+            subject=twin,
+            slug=slug,
+            kind=twin.kind,
+            trust=twin.trust,
+            practice_of=source.pk,
+        )
+    return twin
+
+
 # ── Keys ──────────────────────────────────────────────────────────────────────────────────────
 @transaction.atomic
 def issue_key(
@@ -154,8 +195,11 @@ def issue_key(
     name: str = "key",
     rate_per_minute: int = 600,
     expires_at: datetime | None = None,
+    is_test: bool = False,
 ) -> tuple[ApiKey, str]:
     """Return a new key of a source and its text, which is stored nowhere and shown once.
+
+    What a test key sends is practice (``reports.practice``): it is worked on by whoever may work practice and comes to nothing.
 
     Can be undone by ``revoke_key``. Raises Invalid for unknown scopes and rates out of range, Refused
     for the staff source, whose reports come from people.
@@ -171,6 +215,10 @@ def issue_key(
         raise Invalid({"scopes": [_NOT_OWN]})
     if not 1 <= rate_per_minute <= MAX_RATE:
         raise Invalid({"rate_per_minute": [f"Must lie between 1 and {MAX_RATE}."]})
+    if is_test and Scope.LINKS_WRITE in chosen:
+        raise Invalid({"scopes": [_NOT_IN_PRACTICE]})
+    if is_test and not source.is_practice:
+        source = _twin(source, actor=actor)
     key, text = _new(source, name, chosen, rate_per_minute, expires_at)
     audit.record(
         AuditEvent.API_KEY_ISSUED,
@@ -180,6 +228,7 @@ def issue_key(
         prefix=key.prefix,
         scopes=chosen,
         expires_at=expires_at,
+        is_test=source.is_practice,
     )
     return key, text
 
@@ -255,7 +304,7 @@ def mark_key_used(key: ApiKey) -> None:
 def _new(
     source: Source, name: str, scopes: list[str], rate: int, expires_at: datetime | None
 ) -> tuple[ApiKey, str]:
-    written = new_key()
+    written = new_key(is_test=source.is_practice)
     key = ApiKey.objects.create(
         source=source,
         name=name,
