@@ -142,6 +142,10 @@ Requests
     malformed line of a batch       reports/test_api_batches.py::test_bad_lines_are_named_and_good_ones_kept
     unknown ids, pages              test_permissions.py::test_each_role_gets_what_the_matrix_says
     unknown ids, media              reports/test_api_reports.py::test_media_of_another_source_is_unknown
+    a key that ends, with notice    reports/test_api_about.py::test_every_answer_to_a_key_that_ends_says_when
+    a test key in the live system   moderation/test_practice.py::test_everything_is_apart_from_what_a_live_key_says
+    a forged id of practice         moderation/test_practice.py::test_no_live_sender_can_write_an_id_of_practice
+    practice that gets old          moderation/test_practice.py::test_old_practice_is_removed_with_lines_and_nothing_else
     expired key                     reports/test_api_keys.py::test_an_expired_key_says_so
     revoked key                     reports/test_api_keys.py::test_a_revoked_key_says_so_and_is_audited
     duplicates in parallel, by key  reports/test_api_idempotency.py::test_ten_at_once_with_one_key_make_one_report
