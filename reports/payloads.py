@@ -103,7 +103,9 @@ EXTERNAL_ID = r"^\S(?:.*\S)?$"
 REASON = r"^[a-z0-9][a-z0-9_.:-]*$"
 COUNTRY = r"^([A-Z]{2})?$"
 URL = r"^(https?://\S+)?$"
-ExternalId = Annotated[str, _Text(200, 1, EXTERNAL_ID), AfterValidator(practice.own)]
+OwnId = Annotated[str, _Text(200, 1, EXTERNAL_ID)]
+"""The sender's word for something that is no account or group."""
+ExternalId = Annotated[OwnId, AfterValidator(practice.own)]
 """The id of an account or a group, in the name space of whoever speaks (``reports.practice``)."""
 Short = Annotated[str, _Text(200)]
 Name = Annotated[str, _Text(400)]
@@ -254,7 +256,7 @@ class ItemPayload(Content):
         description="`context` is shown beside what is `reported` and is never ordered removed. Left out: what "
         "the reporter's own account sent about another one is context, everything else is reported.",
     )
-    conversation: ExternalId | None = Field(
+    conversation: OwnId | None = Field(
         None,
         description="Your id of the chat. Messages of one chat are shown together, also those of a later report.",
         examples=["chat-5"],
@@ -264,7 +266,7 @@ class ItemPayload(Content):
         description="Its place in the conversation, counted by one for each message. It settles the order, whatever "
         "the order of the list and the times say; a number that is left out is shown as not sent.",
     )
-    reply_to: ExternalId | None = Field(
+    reply_to: OwnId | None = Field(
         None, description="Your id (`external_id`) of the message that it answers, sent or not."
     )
     group: ExternalId | None = Field(

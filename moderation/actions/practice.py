@@ -55,7 +55,9 @@ def old_practice() -> list[QuerySet[Any]]:
         reports_made=None,
         cases=None,
     )
-    groups = Group.objects.filter(named, reports=None, items=None, cases=None)
+    groups = Group.objects.filter(
+        named, reports=None, items=None, cases=None, reports_within=None, items_written=None
+    )
     uploads = Upload.objects.filter(source__practice_of__isnull=False, expires_at__lt=_cutoff())
     return [cases, items, reports, uploads, groups, accounts]
 

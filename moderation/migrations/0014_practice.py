@@ -74,7 +74,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("core", "0008_audit_numbers"),
         ("moderation", "0013_painted"),
-        ("reports", "0020_practice"),
+        ("reports", "0022_practice"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("reports", "0019_report_metadata")]
+    dependencies = [("reports", "0021_groups_of_messages")]
 
     operations = [
         migrations.AddField(
