@@ -14,12 +14,12 @@ TESTS ?= tests
 WORKERS ?= 2
 QUICK ?= --quick
 
-.PHONY: up test proofs mutants check bench lock screenshots clean venv venv-dev
+.PHONY: up test proofs mutants check bench lock screenshots clean venv venv-dev node-dev
 
 up: venv
 	@exec $(PYTHON_ENV) -m config.runtime.up
 
-test: venv-dev
+test: venv-dev node-dev
 	@exec $(PYTHON_ENV) -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 proofs: venv-dev
@@ -43,6 +43,7 @@ bench: venv-dev
 	@for each in $$(grep -l __main__ benchmarks/*.py); do echo "== $$each"; $(PYTHON_ENV) $$each $(QUICK) || exit 1; done
 
 lock:
+	cd tests/clients/typescript && npm install --package-lock-only --silent
 	uv pip compile pyproject.toml --extra s3 --generate-hashes --no-annotate --no-header \
 		--universal --python-version 3.11 -o requirements.txt -q
 	uv pip compile pyproject.toml --group dev --group peers --extra s3 --generate-hashes --no-annotate --no-header \
@@ -60,3 +61,6 @@ venv:
 
 venv-dev:
 	@sh config/runtime/venv.sh requirements-dev.txt
+
+node-dev:
+	@sh tests/clients/typescript/install.sh

@@ -53,6 +53,9 @@ CODES: dict[str, tuple[str, str]] = {
         "503",
         "The database does not answer; whether it was done may not be known. Send the same again.",
     ),
+    "scope": ("line of a batch", "The key lacks the scope that lines of this type need."),
+    "too_long": ("line of a batch", "The line is longer than a line may be."),
+    "unknown_type": ("line of a batch", "No line has this `type`."),
 }
 """Code -> the statuses that it comes with, and what it means."""
 

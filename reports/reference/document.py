@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Union
 
@@ -76,6 +77,17 @@ ALWAYS = ("X-Request-Id", "RateLimit-Policy", "RateLimit", "Sunset")
 WITH_RETRY_AFTER = frozenset({409, 429, 503})
 
 PARAMETERS: dict[str, dict[str, Any]] = {
+    "RequestId": {
+        "in": "header",
+        "name": "X-Request-Id",
+        "required": False,
+        "description": (
+            "Your own id of the request, 8 to 64 letters, digits, `_`, `.`, `:` or `-`. It counts only where the "
+            "operator's proxy passes it on and Holdfast was told to believe that proxy; else a fresh one is made."
+        ),
+        "schema": {"type": "string"},
+        "example": "0f8fad5bd9cb469fa16570867728950e",
+    },
     "IdempotencyKey": {
         "in": "header",
         "name": "Idempotency-Key",
@@ -86,7 +98,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         ),
         "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
         "example": "report-7001",
-    }
+    },
 }
 
 TAGS = {
@@ -129,6 +141,8 @@ def finish(
     done["webhooks"] = {kind: _message(kind, described) for kind in described.webhooks}
     _drop_titles(done)
     _drop_unused(done)
+    for shape in components["schemas"].values():
+        _say_defaults(shape)
     used = [tag for _, _, operation in operations(done) for tag in operation["tags"]]
     done["tags"] = [
         {"name": name, "description": TAGS.get(name, "")} for name in dict.fromkeys(used)
@@ -176,7 +190,8 @@ def _shapes(described: Described) -> dict[str, Any]:
 def _finish_operation(
     operation: dict[str, Any], responses: dict[str, Any], scopes: list[Scope]
 ) -> None:
-    named = operation.get("parameters", [])
+    named = operation.setdefault("parameters", [])
+    named.append({"$ref": "#/components/parameters/RequestId"})
     is_idempotent = any("IdempotencyKey" in each.get("$ref", "") for each in named)
     for each in named:
         if "schema" in each:
@@ -266,6 +281,18 @@ def _drop_titles(node: Any) -> None:
     elif isinstance(node, list):
         for each in node:
             _drop_titles(each)
+
+
+def _say_defaults(shape: dict[str, Any]) -> None:
+    """Say in words what counts when a member is left out.
+
+    ``default`` says the same for programs, and generators of types then call the member required.
+    """
+    for member in shape.get("properties", {}).values():
+        default = member.pop("default", None)
+        if default not in (None, "", [], {}):
+            said = f"Left out: `{json.dumps(default, ensure_ascii=False)}`."
+            member["description"] = f"{member.get('description', '')} {said}".strip()
 
 
 def _drop_unused(done: dict[str, Any]) -> None:

@@ -131,8 +131,23 @@ def _codes(module: str, node: ast.AST) -> Iterator[str]:
                 yield from _texts(each.args[1:2])
         elif each.func.id == "HttpError":
             yield from _status_of(each)
+        elif (at := _place_of_code(module, each.func.id)) is not None:
+            yield from _texts([*each.args[at : at + 1], *_named(each)])
         elif each.func.id == "Throttled":
             yield HTTPStatus.TOO_MANY_REQUESTS.name.lower()
+
+
+def _place_of_code(module: str, name: str) -> int | None:
+    """Return which argument of a function of intake is the code of a refusal, as of a line of a batch."""
+    found = _find(module, name)
+    if found is None or not isinstance(found[1], ast.FunctionDef):
+        return None
+    names = [each.arg for each in found[1].args.args]
+    return names.index("code") if found[0].startswith("reports.") and "code" in names else None
+
+
+def _named(call: ast.Call) -> list[ast.expr]:
+    return [word.value for word in call.keywords if word.arg == "code"]
 
 
 def _said(node: ast.ClassDef, method: str, kind: str) -> Iterator[str]:
@@ -144,7 +159,7 @@ def _said(node: ast.ClassDef, method: str, kind: str) -> Iterator[str]:
 
 
 def _code_of(call: ast.Call, kind: str) -> Iterator[str]:
-    given = [word.value for word in call.keywords if word.arg == "code"]
+    given = _named(call)
     if not given and kind == "Refused" and isinstance(call.func, ast.Name):
         given = call.args[1:2]
         if not given and call.func.id == "Refused":
