@@ -141,6 +141,10 @@ HOLDFAST_WEB_THREADS = env_int(
 )  # Requests at work at once, in each process.
 HOLDFAST_MAX_UPLOAD_BYTES = env_int("HOLDFAST_MAX_UPLOAD_BYTES", 100 * 1024 * 1024)
 # A disk with less left than this is full: uploads stop before a database on the same disk has to.
+# When intake stops taking more (reports.admission). 0: never for that reason.
+HOLDFAST_INTAKE_MOST_WAITING = env_int("HOLDFAST_INTAKE_MOST_WAITING", 1_000_000)
+HOLDFAST_INTAKE_LONGEST_WAIT = env_int("HOLDFAST_INTAKE_LONGEST_WAIT", 0)
+HOLDFAST_INTAKE_SOURCE_WAITING = env_int("HOLDFAST_INTAKE_SOURCE_WAITING", 50_000)
 HOLDFAST_DISK_RESERVE_BYTES = env_int("HOLDFAST_DISK_RESERVE_BYTES", 64 * 1024 * 1024)
 # Perceptual digests of every picture: pdq always, phash, dhash, and whash, which costs ten times the others.
 HOLDFAST_DIGESTS = frozenset(env_list("HOLDFAST_DIGESTS", ["pdq", "phash", "dhash"]))

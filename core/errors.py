@@ -32,8 +32,10 @@ class Refused(Exception):
 
     ``message`` is one sentence the person can act on. ``code`` is stable and for programs.
     ``status`` is the HTTP status, 409 unless the rule says otherwise. ``members`` are further members of the
-    problem document (RFC 9457, section 3.2), for programs too.
+    problem document (RFC 9457, section 3.2), for programs too. ``retry_after`` says in seconds when it may pass.
     """
+
+    retry_after = 0
 
     def __init__(
         self,
@@ -214,6 +216,8 @@ def problem_for(exc: BaseException) -> HttpResponse | None:
     response: HttpResponse | None = None
     if isinstance(exc, Refused):
         response = problem(exc.status, "Refused", exc.message, code=exc.code, **exc.members)
+        if exc.retry_after:
+            response["Retry-After"] = str(exc.retry_after)
     elif isinstance(exc, Invalid):
         response = problem(422, "Invalid", str(exc), code="invalid", errors=exc.errors)
     elif isinstance(exc, UploadTooLarge):

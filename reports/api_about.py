@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from django.http import HttpRequest
 from ninja import Router, Schema
 from pydantic import Field
 
+from reports import admission
 from reports.answers import Problem, instant
 from reports.door import SourceKey
-from reports.models import ApiKey
+from reports.models import ApiKey, Scope
 
 router = Router(tags=["Key"])
 
@@ -90,4 +91,64 @@ def get_key(request: HttpRequest) -> Any:
         "created_at": instant(key.created_at),
         "ends_at": instant(key.expires_at) if key.expires_at else None,
         "has_successor": key.replaced_by_id is not None,
+    }
+
+
+class StageAnswer(Schema):
+    """One step that things wait for."""
+
+    stage: str = Field(
+        description="`scanning`, `video_scanning`, `routing`, `item_routing`, `decisions` or `deliveries`. More are added."
+    )
+    means: str
+    waiting: int = Field(description="How many wait, counted up to 1,000.")
+    is_more: bool = Field(description="More than were counted.")
+    oldest_seconds: int | None = Field(
+        description="How long the oldest one has waited; null: none waits."
+    )
+    limit_seconds: int = Field(description="From then on it is late.")
+    is_late: bool
+
+
+class StatusAnswer(Schema):
+    """How the installation stands, as of the last seconds."""
+
+    accepting: Literal["yes", "slow", "no"] = Field(
+        description="`slow`: everything is taken, and it would help to send less of what can wait. `no`: what adds "
+        "work is answered 503 or 429 with `Retry-After`."
+    )
+    reasons: list[str] = Field(description="Why it is not `yes`, in sentences.")
+    stages: list[StageAnswer]
+
+
+@router.get(
+    "/status",
+    auth=SourceKey(Scope.STATUS_READ),
+    response={200: StatusAnswer, 401: Problem, 403: Problem, 429: Problem, 503: Problem},
+    operation_id="read_status",
+    summary="Read how busy the installation is",
+)
+def get_status(request: HttpRequest) -> Any:
+    """Tell whether more is taken, and how long the oldest thing has waited at each step.
+
+    Ask before a back-fill and while it runs, not before each report: a report is welcome while `accepting` is `slow`.
+    """
+    found, measured = admission.condition()
+    return {
+        "accepting": found.accepting,
+        "reasons": list(found.reasons),
+        "stages": [
+            {
+                "stage": each.stage.key,
+                "means": each.stage.title,
+                "waiting": each.waiting,
+                "is_more": each.is_capped,
+                "oldest_seconds": int(each.waited.total_seconds())
+                if each.waited is not None
+                else None,
+                "limit_seconds": each.stage.limit_seconds,
+                "is_late": each.is_late,
+            }
+            for each in measured
+        ],
     }

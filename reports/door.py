@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from core.errors import Invalid, is_contention, problem
 from core.rates import spend
-from reports import access, practice
+from reports import access, admission, practice
 from reports.actions import Answer, StillRunning, answer_once, mark_key_used
 from reports.models import ApiKey, Scope, Source
 from reports.payloads import ExternalId, Shape
@@ -29,6 +29,8 @@ S = TypeVar("S", bound=Shape)
 T = TypeVar("T")
 TRIES = 3
 LONGEST_IDEMPOTENCY_KEY = 200
+ADDING = {Scope.REPORTS_WRITE, Scope.DIRECTORY_WRITE, Scope.SCANS_WRITE, Scope.MEDIA_WRITE}
+"""Scopes by which things come in that wait for work."""
 
 
 class Malformed(HttpError):
@@ -41,12 +43,14 @@ class Malformed(HttpError):
 class SourceKey(HttpBearer):
     """Lets a request in whose key works, has one of the scopes and has not asked too often."""
 
-    def __init__(self, *scopes: Scope) -> None:
+    def __init__(self, *scopes: Scope, adds: bool = True) -> None:
         super().__init__()
         self.scopes = scopes
+        self.adds = adds and bool(ADDING & set(scopes))
+        """Whether what is sent here waits for work; it may be told to come later."""
 
     def __call__(self, request: HttpRequest) -> ApiKey:
-        """Return the key. Raises HttpError 401, 403 or 429. Without scopes any key that works may enter."""
+        """Return the key. Raises HttpError 401, 403 or 429, SlowDown or DiskFull. Without scopes any key that works may enter."""
         try:
             key = access.authenticate_key(request.headers.get("Authorization", ""))
         except access.KeyRefused as refused:
@@ -63,6 +67,9 @@ class SourceKey(HttpBearer):
             needed = " or ".join(scope.value for scope in self.scopes)
             access.note_refusal(key, "The key lacks the scope.", needed=needed)
             raise HttpError(403, f"This key lacks the scope {needed}.")
+        if self.adds and request.method in {"POST", "PUT"}:
+            # Before a byte of the body is read: what was begun is taken to its end.
+            admission.check(key.source)
         return key
 
     def authenticate(self, request: HttpRequest, token: str) -> ApiKey:  # pragma: no cover

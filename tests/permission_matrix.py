@@ -67,6 +67,7 @@ API: dict[str, str] = {
     "api-1:post_match": "POST",
     "api-1:post_links": "POST",
     "api-1:get_key": "GET",
+    "api-1:get_status": "GET",
     "api-1:get_vocabulary": "GET",
 }
 """The machine API: a source's key opens it, a person's session never does."""

@@ -40,6 +40,10 @@ CODES: dict[str, tuple[str, str]] = {
     "unsupported_media_type": ("415", "Another media type than the endpoint takes, or compressed."),
     "invalid": ("422", "Fields do not make sense; `errors` names each."),
     "too_many_requests": ("429", "The key's rate is used up. Wait `Retry-After` seconds."),
+    "source_slow_down": (
+        "429",
+        "Too much that this source sent waits to be looked at. Wait `Retry-After` seconds.",
+    ),
     "header_too_large": ("431", "The header of the request is too large."),
     "error": ("500", "A fault of Holdfast. Send the same again with the same Idempotency-Key."),
     "busy": ("503", "Too many requests wait, or others changed the same thing. Nothing was taken."),
@@ -48,6 +52,10 @@ CODES: dict[str, tuple[str, str]] = {
         "A disk is full. Nothing was taken; what was acknowledged before is kept.",
     ),
     "index_not_ready": ("503", "The index of known material is being built. Ask again."),
+    "slow_down": (
+        "503",
+        "Too much waits to be looked at. Nothing was taken; wait `Retry-After` seconds.",
+    ),
     "service_unavailable": ("503", "No worker looked at the files in time. Ask again."),
     "unavailable": (
         "503",
