@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.installation import REPOSITORY, installation, run_python
 from benchmarks.intake import MAKE_KEY, report
+from benchmarks.processes import memory_mb, parent_of, processor_seconds
 from config.runtime.up import Launcher, read_wishes
 
 PACE = 25
@@ -161,45 +162,14 @@ class Bench:
 
     def spent(self) -> dict[str, float]:
         """Return the processor seconds so far of each worker and of PostgreSQL with all its sessions."""
-        server = int(_stat(self.one("SELECT pg_backend_pid()"))[1])
-        found = {name: _processor(process.pid) for name, process in self.processes.items()}
-        found["postgresql"] = _processor(server)
-        for pid in _children_of(server):
-            with suppress(FileNotFoundError, ProcessLookupError):  # A session may end meanwhile.
-                found["postgresql"] += _processor(pid)
+        found = {name: processor_seconds(process.pid) for name, process in self.processes.items()}
+        server = parent_of(self.one("SELECT pg_backend_pid()"))
+        found["postgresql"] = processor_seconds(server, with_children=True)
         return found
 
     def memory(self) -> dict[str, int]:
         """Return the resident memory of each worker in MB."""
-        found = {}
-        for name, process in self.processes.items():
-            pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
-            found[name] = pages * os.sysconf("SC_PAGE_SIZE") // 2**20
-        return found
-
-
-_TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def _stat(pid: int) -> list[str]:
-    # After the name, which may hold anything: proc(5).
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-
-
-def _processor(pid: int) -> float:
-    """Return the processor seconds of a process and of its children that ended, user and system."""
-    return sum(int(ticks) for ticks in _stat(pid)[11:15]) / _TICKS
-
-
-def _children_of(parent: int) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and int(_stat(int(entry.name))[1]) == parent:
-                found.append(int(entry.name))
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found
+        return {name: memory_mb(process.pid) for name, process in self.processes.items()}
 
 
 def _each(before: dict[str, float], after: dict[str, float], count: int) -> dict[str, float]:

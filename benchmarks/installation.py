@@ -37,10 +37,11 @@ def installation(*, processes: int = 1, threads: int = 8) -> Iterator[tuple[str,
     with prepared() as env:
         env["HOLDFAST_WEB_THREADS"] = str(threads)
         env["HOLDFAST_WEB_PROCESSES"] = str(processes)
-        with served(
-            env, ("-m", "config.runtime.web", "--host", "{host}", "--port", "{port}")
-        ) as it:
-            yield it[0], env
+        with served(env, ("-m", "config.runtime.web", "--host", "{host}", "--port", "{port}")) as (
+            address,
+            web,
+        ):
+            yield address, env | {"BENCH_WEB_PID": str(web.pid)}
 
 
 @contextmanager

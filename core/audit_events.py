@@ -73,6 +73,11 @@ class AuditEvent(StrEnum):
     ACCOUNT_UPSERTED = "directory.account.upserted"
     GROUP_UPSERTED = "directory.group.upserted"
     MEMBERS_UPSERTED = "directory.members.upserted"
+    REPORTS_SUBMITTED = "reports.submitted"
+    SCANS_SUBMITTED = "scans.submitted"
+    ACCOUNTS_UPSERTED = "directory.accounts.upserted"
+    GROUPS_UPSERTED = "directory.groups.upserted"
+    MEMBERSHIPS_UPSERTED = "directory.memberships.upserted"
     DIRECTORY_SEARCHED = "directory.searched"
     PRACTICE_REMOVED = "practice.removed"
     SOURCE_CREATED = "source.created"
@@ -223,3 +228,15 @@ class AuditEvent(StrEnum):
     RECIPIENT_KEY_CONFIRMED = "recipient.key.confirmed"
     RECIPIENT_KEY_DIFFERED = "recipient.key.differed"
     RECIPIENT_KEY_WITHDRAWN = "recipient.key.withdrawn"
+
+
+GROUPS = frozenset(
+    {
+        AuditEvent.REPORTS_SUBMITTED,
+        AuditEvent.SCANS_SUBMITTED,
+        AuditEvent.ACCOUNTS_UPSERTED,
+        AuditEvent.GROUPS_UPSERTED,
+        AuditEvent.MEMBERSHIPS_UPSERTED,
+    }
+)
+"""Events whose lines speak of many rows at once (``core.audit.record_group``)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from enum import Enum
 from typing import Any, Literal
@@ -99,6 +100,14 @@ def authenticate_key(header: str) -> ApiKey:
         note_refusal(key, problem.sentence)
         raise KeyRefused(problem.sentence, problem.status)
     return key
+
+
+def last_told(
+    model: type[Account | Group], external_ids: Collection[str]
+) -> Iterable[tuple[str, str, uuid.UUID]]:
+    """Yield id, digest of the line that was told last, and key, of accounts or groups of whom such a line is known."""
+    rows = model._default_manager.filter(external_id__in=external_ids).exclude(told_digest="")  # noqa: SLF001
+    return rows.values_list("external_id", "told_digest", "pk") if external_ids else ()
 
 
 def note_refusal(key: ApiKey, reason: str, **data: Any) -> None:

@@ -106,11 +106,13 @@ class LineAnswer(Schema):
     code: ProblemCode | None = None
     errors: dict[str, list[str]] | None = None
     existing: ExistingReport | None = None
+    unchanged: bool | None = None
 
 
 class BatchAnswer(Schema):
     accepted: int
     rejected: int
+    unchanged: int = 0
     stopped_at: int | None = None
     results: list[LineAnswer]
 

@@ -110,8 +110,8 @@ def _compare_group(group: Group, lines: Sequence[AuditEntry]) -> Iterator[str]:
         yield f"Group {group.external_id}: its {', '.join(wrong)} is not what the platform told"
 
 
-_ACCOUNT = frozenset({AuditEvent.ACCOUNT_UPSERTED})
-_GROUP = frozenset({AuditEvent.GROUP_UPSERTED})
+_ACCOUNT = frozenset({AuditEvent.ACCOUNT_UPSERTED, AuditEvent.ACCOUNTS_UPSERTED})
+_GROUP = frozenset({AuditEvent.GROUP_UPSERTED, AuditEvent.GROUPS_UPSERTED})
 KINDS = [
     Kind(
         "accounts",

@@ -146,8 +146,8 @@ def _compare_scan(item: Item, lines: Sequence[AuditEntry]) -> Iterator[str]:
     yield from _differs(item, lines[0].data.get("content"), f"Item {item.pk}")
 
 
-_REPORT = frozenset({AuditEvent.REPORT_SUBMITTED})
-_SCAN = frozenset({AuditEvent.SCAN_SUBMITTED})
+_REPORT = frozenset({AuditEvent.REPORT_SUBMITTED, AuditEvent.REPORTS_SUBMITTED})
+_SCAN = frozenset({AuditEvent.SCAN_SUBMITTED, AuditEvent.SCANS_SUBMITTED})
 KINDS = [
     Kind(
         "reports",

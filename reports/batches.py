@@ -1,11 +1,11 @@
-"""Batches: newline-delimited JSON, one submission a line, read as it arrives.
+"""Batches: newline-delimited JSON, one submission a line, read as it arrives and taken in chunks.
 
-Memory holds one line and one short result per line, whatever the size of the body. Each line is a
-transaction of its own: a bad one is reported by its number and the good ones are kept.
+Memory holds the lines of one chunk and one short result per line, whatever the size of the body. A bad line is
+reported by its number and the good ones are kept (``reports.chunks``).
 
-With an Idempotency-Key every line is remembered under the key and its number until the whole batch is
-answered, so that a batch which broke off in the middle is simply sent again: lines that were taken are
-not taken twice.
+With an Idempotency-Key the answers to the lines are remembered under the key, in the transaction that takes them,
+until the whole batch is answered: a batch which broke off in the middle is simply sent again, and lines that were taken
+are not taken twice.
 """
 
 from __future__ import annotations
@@ -14,42 +14,40 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import uuid4
 
 from core.errors import Invalid, Refused
 from core.turns import Turn
-from reports.access import actor_for
 from reports.actions import (
     Answer,
     StillRunning,
-    answer_once,
     is_remembered,
+    lines_remembered,
     recall,
-    remember,
-    submit_report,
-    submit_scan,
-    upsert_account,
-    upsert_group,
-    upsert_memberships,
+    remember_batch,
 )
-from reports.door import Malformed, check, digest, parse_json, steadily
-from reports.models import ApiKey, Scope, Source
-from reports.payloads import (
-    LINES,
-    AccountLine,
-    GroupLine,
-    MembershipLine,
-    ReportLine,
-    ScanLine,
-    Shape,
-)
+from reports.chunks import MAX_LINE_BYTES, Line, Memory, take_chunk
+from reports.models import ApiKey, Source
 
-MAX_LINE_BYTES = 1024 * 1024
+__all__ = [
+    "LINES_PER_REQUEST",
+    "MAX_LINES",
+    "MAX_LINE_BYTES",
+    "MAX_SECONDS",
+    "TooSlow",
+    "read_lines",
+    "take_batch",
+]
+
 MAX_LINES = 10_000
 MAX_SECONDS = 120.0
 """How long a batch may hold its web thread before no further line is taken."""
+
+CHUNK_LINES = 500
+CHUNK_BYTES = 4 * 1024 * 1024
+CHUNK_SECONDS = 2.0
+"""A chunk is taken when it has so many lines or bytes, or when its first line has waited so long."""
 
 LINES_PER_REQUEST = 100
 """Lines that count as one request towards the rate limit of the key."""
@@ -59,27 +57,10 @@ MAX_BLANK_LINES = 10_000
 
 READ_BYTES = 64 * 1024
 ENDPOINT = "POST /batches"
-_LINE_ENDPOINT = "POST /batches line"
-
-SCOPES: dict[str, Scope] = {
-    "report": Scope.REPORTS_WRITE,
-    "account": Scope.DIRECTORY_WRITE,
-    "group": Scope.DIRECTORY_WRITE,
-    "membership": Scope.DIRECTORY_WRITE,
-    "scan": Scope.SCANS_WRITE,
-}
 
 
 class Readable(Protocol):
     def read(self, size: int = ..., /) -> bytes: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the stream. ``content`` is None when it was longer than the limit."""
-
-    number: int
-    content: bytes | None
 
 
 class TooSlow(Refused):
@@ -188,32 +169,34 @@ def _take(
     on_more: Callable[[], None],
 ) -> Answer:
     seen = hashlib.sha256()
-    results: list[dict[str, Any]] = []
+    taking = _Taking(key, idempotency_key, on_more)
     stopped_at: int | None = None
     is_late = False
     try:
         for line in read_lines(stream, _until(deadline, seen)):
-            if results:
+            if taking.count:
                 _keep_time(deadline)
             if stopped_at is not None:
                 continue  # Read to the end, so that the sender hears the answer instead of a reset.
-            if len(results) == MAX_LINES:
+            if taking.count == MAX_LINES:
                 stopped_at = line.number
                 continue
-            if results and len(results) % LINES_PER_REQUEST == 0:
-                on_more()
-            results.append({"line": line.number} | _take_line(key, line, idempotency_key))
+            taking.add(line)
     except (TooSlow, TooManyBlankLines):
-        if not results:
+        if not taking.count:
             raise
         is_late = True
-        stopped_at = stopped_at or results[-1]["line"] + 1
+    taking.flush()
+    results = taking.results
     if not results:
         raise Invalid({"": ["The batch has no lines."]})
+    if is_late:
+        stopped_at = stopped_at or results[-1]["line"] + 1
     accepted = sum(result["status"] == "accepted" for result in results)
     body = {
         "accepted": accepted,
         "rejected": len(results) - accepted,
+        "unchanged": sum(result.get("unchanged", False) for result in results),
         "stopped_at": stopped_at,
         "results": results,
     }
@@ -221,80 +204,53 @@ def _take(
     # One that ran out of time was not read to its end: the records of its lines stay, and the same batch
     # sent again passes quickly over what was taken.
     if idempotency_key and not is_late:
-        remember(
+        remember_batch(
             key.source,
             endpoint=ENDPOINT,
             key=idempotency_key,
             body_hash=seen.hexdigest(),
             status=status,
             body=body,
-            instead_of=(_LINE_ENDPOINT, _line_key(idempotency_key, "")),
+            lines=taking.memory.name,
         )
     return Answer(status, body)
 
 
-def _take_line(key: ApiKey, line: Line, idempotency_key: str) -> dict[str, Any]:
-    if line.content is None:
-        return _rejected("too_long", {"": [f"The line is longer than {MAX_LINE_BYTES} bytes."]})
-    kind: str | None = None
-    try:
-        document = parse_json(line.content)
-        named = document.get("type") if isinstance(document, dict) else None
-        if not isinstance(named, str) or named not in LINES:
-            return _rejected("unknown_type", {"type": [f"Must be one of {', '.join(LINES)}."]})
-        kind = named
-        if SCOPES[kind] not in key.scopes:
-            return _rejected("scope", {"type": [f"This key lacks the scope {SCOPES[kind]}."]}, kind)
-        shape = check(LINES[kind], document)
-        if not idempotency_key:
-            return steadily(lambda: _submit(key, shape))
-        return steadily(
-            lambda: (
-                answer_once(
-                    key.source,
-                    endpoint=_LINE_ENDPOINT,
-                    key=_line_key(idempotency_key, line.number),
-                    body_hash=digest(document),
-                    work=lambda: (200, _submit(key, shape)),
-                ).body
-            )
-        )
-    except Malformed as malformed:
-        return _rejected("malformed", {"": [malformed.message]})
-    except Invalid as invalid:
-        return _rejected("invalid", invalid.errors, kind)
-    except Refused as refused:
-        return _rejected(refused.code, {"": [refused.message]}, kind) | refused.members
+class _Taking:
+    """Lines that were read and wait for their chunk, and what became of those before."""
 
+    def __init__(self, key: ApiKey, idempotency_key: str, on_more: Callable[[], None]) -> None:
+        self.key = key
+        self.on_more = on_more
+        self.results: list[dict[str, Any]] = []
+        self.count = 0
+        self.memory = Memory()
+        if idempotency_key:
+            # Hashed, since the key alone may fill the column.
+            self.memory.name = hashlib.sha256(idempotency_key.encode()).hexdigest()
+            self.memory.answers = lines_remembered(key.source, name=self.memory.name)
+        self._waiting: list[Line] = []
+        self._bytes = 0
+        self._since = 0.0
 
-def _submit(key: ApiKey, shape: Shape) -> dict[str, Any]:
-    source, actor = key.source, actor_for(key)
-    accepted: dict[str, Any] = {"status": "accepted"}
-    if isinstance(shape, ReportLine):
-        report = submit_report(source, payload=shape, actor=actor)
-        return accepted | {"type": "report", "id": str(report.pk), "number": str(report)}
-    if isinstance(shape, ScanLine):
-        item = submit_scan(source, payload=shape, actor=actor)
-        return accepted | {"type": "scan", "id": str(item.pk)}
-    if isinstance(shape, AccountLine):
-        account = upsert_account(source, shape.external_id, payload=shape, actor=actor)
-        return accepted | {"type": "account", "id": str(account.pk)}
-    if isinstance(shape, GroupLine):
-        group = upsert_group(source, shape.external_id, payload=shape, actor=actor)
-        return accepted | {"type": "group", "id": str(group.pk)}
-    if isinstance(shape, MembershipLine):
-        upsert_memberships(source, shape.group, members=[shape], actor=actor)
-        return accepted | {"type": "membership", "id": None}
-    raise TypeError(f"no action takes {type(shape).__name__}")
+    def add(self, line: Line) -> None:
+        """Let a line wait for its chunk, and take the chunk when it is full."""
+        if self.count and self.count % LINES_PER_REQUEST == 0:
+            self.on_more()
+        if not self._waiting:
+            self._since = time.monotonic()
+        self.count += 1
+        self._waiting.append(line)
+        self._bytes += len(line.content or b"")
+        is_old = time.monotonic() - self._since > CHUNK_SECONDS
+        if len(self._waiting) >= CHUNK_LINES or self._bytes >= CHUNK_BYTES or is_old:
+            self.flush()
 
-
-def _rejected(code: str, errors: dict[str, list[str]], kind: str | None = None) -> dict[str, Any]:
-    return {"status": "rejected", "type": kind, "code": code, "errors": errors}
-
-
-def _line_key(idempotency_key: str, number: int | str) -> str:
-    # Hashed, since the key alone may fill the column.
-    return f"{hashlib.sha256(idempotency_key.encode()).hexdigest()}:{number}"
+    def flush(self) -> None:
+        """Take the lines that wait."""
+        if self._waiting:
+            lines, self._waiting, self._bytes = self._waiting, [], 0
+            self.results += take_chunk(self.key, lines, self.memory)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from reports.choices import (
     Surface,
     TrustLevel,
 )
+from reports.directory_fields import Described
 from reports.message_fields import (
     ITEM_CONSTRAINTS,
     ITEM_INDEXES,
@@ -61,7 +62,7 @@ __all__ = [
 ]
 
 
-class Account(models.Model):
+class Account(Described):
     """An account of the platform, as the platform describes it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -150,7 +151,7 @@ class IpEvent(models.Model):
         indexes = [models.Index(fields=["ip", "at"], name="ip_events_by_address")]
 
 
-class Group(models.Model):
+class Group(Described):
     """A group chat of the platform."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

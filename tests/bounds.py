@@ -11,7 +11,7 @@ BOUNDS = {
     "accounts/actions/people.py _next_pseudonym": "the people of one role, names only",
     "accounts/views/people.py requests": "what administrators asked of each other in thirty days",
     "accounts/views/people.py _person": "what administrators asked about one person",
-    "reports/actions/directory.py _add_identifiers": "the identifiers of one account, as its platform told them",
+    "reports/actions/idempotency.py lines_remembered": "the lines of one batch, at most MAX_LINES",
     "hashing/actions/activations.py start_shadow": "at most one version of a classifier runs in shadow",
     "hashing/actions/activations.py _replace": "at most one version of a classifier is active",
     "hashing/actions/term_lists.py add_terms": "MOST_TERMS rules are in force in one list",
@@ -27,7 +27,7 @@ BOUNDS = {
     # ── One statement, whatever its size; memory for keys alone ───────────────────────────────
     "referrals/actions/steps.py approve": "one statement for the ids of the exhibits, which the log names one by one",
     # ── Handed a batch by its caller ──────────────────────────────────────────────────────────
-    "reports/actions/submissions.py scan_again": "callers put a batch of at most some hundred keys in line",
+    "reports/actions/scan_states.py scan_again": "callers put a batch of at most some hundred keys in line",
     "hashing/actions/exchange_reviews.py note_reviews": "the entries behind the items of one decision",
     "hashing/actions/risk.py _rate": _NAMED_KEYS,
     "moderation/actions/placing.py _lock_open": "open cases about the subjects of one batch",

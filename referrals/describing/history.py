@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from core.audit_events import AuditEvent
+from core.audit_rows import lines_about
 from core.models import AuditEntry
 from referrals.custody import utc_text
 from referrals.package import Earlier
@@ -43,15 +44,10 @@ class History:
 
     def __init__(self, subject: Account | Group) -> None:
         self.subject = subject
-        event = (
-            AuditEvent.ACCOUNT_UPSERTED
-            if isinstance(subject, Account)
-            else AuditEvent.GROUP_UPSERTED
-        )
         self.changes: list[tuple[datetime, str, Any]] = []
-        for at, data in _told(subject, event):
-            for field, (before, _) in (data.get("changed") or {}).items():
-                self.changes.append((at, field, before))
+        for line in _told(subject):
+            for field, (before, _) in (line.data.get("changed") or {}).items():
+                self.changes.append((line.at, field, before))
 
     def earlier(self) -> tuple[Earlier, ...]:
         """Return what the fields said before, oldest first. What was empty before is no earlier value."""
@@ -94,25 +90,26 @@ def earlier_places(account: Account, groups: Sequence[Group]) -> dict[str, tuple
 
 def _moves(groups: Sequence[Group]) -> Iterator[tuple[str, str, Earlier]]:
     """Yield what changed in memberships: the group's key, the account's key, what was before."""
-    rows = AuditEntry.objects.filter(
-        subject_type=Group._meta.label_lower,  # noqa: SLF001
-        subject_id__in=[str(group.pk) for group in groups],
-        event=AuditEvent.MEMBERS_UPSERTED,
-    )
-    for group, at, data in rows.order_by("at", "pk").values_list("subject_id", "at", "data"):
-        for account, fields in (data.get("changed") or {}).items():
+    told = lines_about(Group, [str(group.pk) for group in groups], _MEMBERS)
+    lines = [line for some in told.values() for line in some]
+    for line in sorted(lines, key=lambda line: (line.at, line.pk)):
+        for account, fields in (line.data.get("changed") or {}).items():
             for field, (before, _) in fields.items():
-                if (made := earlier_value(field, before, at)) is not None:
-                    yield group, account, made
+                if (made := earlier_value(field, before, line.at)) is not None:
+                    yield line.subject_id, account, made
 
 
-def _told(subject: Account | Group, event: AuditEvent) -> list[tuple[datetime, dict[str, Any]]]:
-    rows = AuditEntry.objects.filter(
-        subject_type=subject._meta.label_lower,  # noqa: SLF001
-        subject_id=str(subject.pk),
-        event=event,
-    )
-    return list(rows.order_by("at", "pk").values_list("at", "data"))
+_MEMBERS = frozenset({AuditEvent.MEMBERS_UPSERTED, AuditEvent.MEMBERSHIPS_UPSERTED})
+_SUBJECTS = {
+    Account: frozenset({AuditEvent.ACCOUNT_UPSERTED, AuditEvent.ACCOUNTS_UPSERTED}),
+    Group: frozenset({AuditEvent.GROUP_UPSERTED, AuditEvent.GROUPS_UPSERTED}),
+}
+
+
+def _told(subject: Account | Group) -> list[AuditEntry]:
+    key = str(subject.pk)
+    lines = lines_about(type(subject), [key], _SUBJECTS[type(subject)]).get(key, [])
+    return sorted(lines, key=lambda line: (line.at, line.pk))
 
 
 def earlier_value(field: str, before: Any, until: datetime) -> Earlier | None:

@@ -1,12 +1,17 @@
 """The only writer of sources, keys, the platform's directory, reports and items."""
 
+from reports.actions.chains import intake_chain
+from reports.actions.describing import (
+    Description,
+    Known,
+    check_own_platform,
+    upsert_accounts,
+    upsert_groups,
+)
 from reports.actions.directory import (
-    keep_link,
-    note_changes,
-    stub_accounts,
-    stub_group,
     upsert_account,
     upsert_group,
+    upsert_members,
     upsert_memberships,
 )
 from reports.actions.idempotency import (
@@ -16,10 +21,19 @@ from reports.actions.idempotency import (
     answer_once,
     forget_old_answers,
     is_remembered,
+    lines_remembered,
     recall,
-    remember,
+    remember_batch,
+    remember_lines,
 )
 from reports.actions.outcomes import record_outcome, return_to_review
+from reports.actions.scan_states import (
+    postpone_scan,
+    record_scan_ends,
+    record_scan_state,
+    scan_again,
+    wake_scanner,
+)
 from reports.actions.sources import (
     change_source,
     create_source,
@@ -29,16 +43,20 @@ from reports.actions.sources import (
     rotate_key,
     staff_source,
 )
+from reports.actions.subjects import (
+    keep_links,
+    note_changes,
+    stub_accounts,
+    stub_group,
+    stub_groups,
+)
 from reports.actions.submissions import (
     DuplicateReport,
-    intake_chain,
-    postpone_scan,
-    record_scan_ends,
-    record_scan_state,
-    scan_again,
+    Refusal,
     submit_report,
+    submit_reports,
     submit_scan,
-    wake_scanner,
+    submit_scans,
 )
 from reports.actions.uploads import create_upload, expire_uploads
 from reports.payloads import (
@@ -54,17 +72,21 @@ from reports.payloads import (
 __all__ = [
     "AccountPayload",
     "Answer",
+    "Description",
     "DuplicateReport",
     "GroupPayload",
     "ItemPayload",
     "KeyReused",
+    "Known",
     "MembersPayload",
     "MembershipPayload",
+    "Refusal",
     "ReportPayload",
     "ScanPayload",
     "StillRunning",
     "answer_once",
     "change_source",
+    "check_own_platform",
     "create_source",
     "create_upload",
     "expire_uploads",
@@ -72,7 +94,8 @@ __all__ = [
     "intake_chain",
     "is_remembered",
     "issue_key",
-    "keep_link",
+    "keep_links",
+    "lines_remembered",
     "mark_key_used",
     "note_changes",
     "postpone_scan",
@@ -80,7 +103,8 @@ __all__ = [
     "record_outcome",
     "record_scan_ends",
     "record_scan_state",
-    "remember",
+    "remember_batch",
+    "remember_lines",
     "return_to_review",
     "revoke_key",
     "rotate_key",
@@ -88,10 +112,16 @@ __all__ = [
     "staff_source",
     "stub_accounts",
     "stub_group",
+    "stub_groups",
     "submit_report",
+    "submit_reports",
     "submit_scan",
+    "submit_scans",
     "upsert_account",
+    "upsert_accounts",
     "upsert_group",
+    "upsert_groups",
+    "upsert_members",
     "upsert_memberships",
     "wake_scanner",
 ]

@@ -89,8 +89,38 @@ def is_remembered(source: Source, *, endpoint: str, key: str) -> bool:
     return IdempotencyRecord.objects.filter(source=source, endpoint=endpoint, key=key).exists()
 
 
+LINE_ENDPOINT = "POST /batches line"
+
+
+def remember_lines(source: Source, *, name: str, lines: list[list[Any]]) -> None:
+    """Note what was answered to lines of a batch, in the caller's transaction: number, digest and answer of each.
+
+    ``name`` is that of the batch, at most 64 characters.
+    """
+    IdempotencyRecord.objects.create(
+        source=source,
+        endpoint=LINE_ENDPOINT,
+        key=f"{name}:{lines[0][0]}",
+        body_hash="",
+        status=200,
+        response=lines,
+    )
+
+
+def lines_remembered(source: Source, *, name: str) -> dict[int, tuple[str, dict[str, Any]]]:
+    """Return digest and answer of each line of a batch that was answered before it broke off, by its number."""
+    records = IdempotencyRecord.objects.filter(
+        source=source, endpoint=LINE_ENDPOINT, key__startswith=f"{name}:"
+    )
+    return {
+        number: (meaning, said)
+        for lines in records.values_list("response", flat=True)
+        for number, meaning, said in lines or ()
+    }
+
+
 @transaction.atomic
-def remember(
+def remember_batch(
     source: Source,
     *,
     endpoint: str,
@@ -98,18 +128,14 @@ def remember(
     body_hash: str,
     status: int,
     body: Any,
-    instead_of: tuple[str, str],
+    lines: str,
 ) -> None:
-    """Note the answer of a batch, and drop the records of its lines, which it makes superfluous.
-
-    ``instead_of`` is the lines' endpoint and the beginning of their keys.
-    """
+    """Note the answer of a batch, and drop the records of its lines (``lines`` is their name), which it makes superfluous."""
     IdempotencyRecord.objects.create(
         source=source, endpoint=endpoint, key=key, body_hash=body_hash, status=status, response=body
     )
-    lines, beginning = instead_of
     IdempotencyRecord.objects.filter(
-        source=source, endpoint=lines, key__startswith=beginning
+        source=source, endpoint=LINE_ENDPOINT, key__startswith=f"{lines}:"
     ).delete()
 
 

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
 from accounts.guards import require
 from accounts.permissions import Permission
-from core import audit, vault
+from core import bulk, vault
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
+from core.ids import rising_id
 from core.jobs import enqueue
+from core.models import Blob
+from reports.actions.chains import record_intake
+from reports.actions.scan_states import wake_scanners
+from reports.actions.subjects import account_keys, group_keys, keep_links, note_changes
 from reports.audit_rows import facts_of_report, receipt_of
 from reports.conversations import problems_of
 from reports.models import (
-    Account,
-    Group,
     Item,
     ItemKind,
     ItemRole,
@@ -32,16 +33,14 @@ from reports.models import (
     Surface,
     Upload,
 )
-from reports.payloads import (
-    Content,
-    ItemPayload,
-    OneSubject,
-    ReportPayload,
-    ScanPayload,
-)
+from reports.payloads import Content, ItemPayload, ReportPayload, ScanPayload
 
 if TYPE_CHECKING:
     from accounts.models import User
+
+
+T = TypeVar("T", Report, Item)
+Refusal = Refused | Invalid
 
 
 class DuplicateReport(Refused):
@@ -56,12 +55,6 @@ class DuplicateReport(Refused):
         self.report = report
 
 
-def intake_chain(source: Source) -> str:
-    """Return the audit chain of a source: a busy sender does not hold up the log of the others."""
-    return f"source:{source.pk}"
-
-
-@transaction.atomic
 def submit_report(
     source: Source,
     *,
@@ -76,55 +69,152 @@ def submit_report(
     conversation that are taken twice and replies to themselves,
     and DuplicateReport for an ``external_id`` that the source used before. Cannot be undone.
     """
-    require(actor, Permission.REPORTS_CREATE)
-    from reports.actions.directory import note_changes, stub_accounts, stub_groups
+    (report,) = submit_reports(source, [payload], actor=actor, entered_by=entered_by)
+    return _taken(report)
 
-    if problems := problems_of(payload.items):
-        raise Invalid(problems)
-    uploads = _uploads_of(source, {"items": payload.items})
-    names = [payload.subject.account, payload.reporter.account]
-    names += [item.sender for item in payload.items]
-    accounts = stub_accounts(name for name in names if name)
-    groups = stub_groups(
-        name for name in (payload.subject.group, *(item.group for item in payload.items)) if name
+
+@transaction.atomic
+def submit_reports(
+    source: Source,
+    payloads: Sequence[ReportPayload],
+    *,
+    actor: Actor | Person,
+    entered_by: User | None = None,
+) -> list[Report | Refusal]:
+    """Take several reports as ``submit_report`` does; what is refused stands in its place and hinders no other."""
+    require(actor, Permission.REPORTS_CREATE)
+    uploads, refused = _uploads_of(source, [{"items": payload.items} for payload in payloads])
+    for at, payload in enumerate(payloads):
+        if problems := problems_of(payload.items):
+            refused.setdefault(at, Invalid(problems))
+    taken = {at: payload for at, payload in enumerate(payloads) if at not in refused}
+    accounts = account_keys(
+        name
+        for payload in taken.values()
+        for name in (
+            payload.subject.account,
+            payload.reporter.account,
+            *(item.sender for item in payload.items),
+        )
+        if name
     )
-    account = accounts.get(payload.subject.account or "")
-    named = groups.get(payload.subject.group or "")
-    # Beside an account, the group says where it happened.
-    group, in_group = (named, None) if account is None else (None, named)
-    try:
-        with transaction.atomic():  # A savepoint: a duplicate must not spoil the caller's work.
-            report = Report.objects.create(
-                number=_next_number(),
-                source=source,
-                external_id=payload.external_id,
-                account=account,
-                group=group,
-                in_group=in_group,
-                reporter_account=accounts.get(payload.reporter.account or ""),
-                reporter_ref=payload.reporter.ref,
-                reason=payload.reason,
-                description=payload.description,
-                occurred_at=payload.occurred_at,
-                metadata=payload.metadata,
-                entered_by=entered_by,
-                route_state=RouteState.WAITING,
+    groups = group_keys(
+        name
+        for payload in taken.values()
+        for name in (payload.subject.group, *(item.group for item in payload.items))
+        if name
+    )
+    reports = {}
+    for (at, payload), number in zip(taken.items(), _next_numbers(len(taken)), strict=True):
+        account = accounts.get(payload.subject.account or "")
+        named = groups.get(payload.subject.group or "")
+        reports[at] = Report(
+            id=rising_id(),
+            number=number,
+            source=source,
+            external_id=payload.external_id,
+            account_id=account,
+            # Beside an account, the group says where it happened.
+            group_id=named if account is None else None,
+            in_group_id=None if account is None else named,
+            reporter_account_id=accounts.get(payload.reporter.account or ""),
+            reporter_ref=payload.reporter.ref,
+            reason=payload.reason,
+            description=payload.description,
+            occurred_at=payload.occurred_at,
+            metadata=payload.metadata,
+            entered_by=entered_by,
+            route_state=RouteState.WAITING,
+        )
+    made = {report.pk for report in bulk.insert(list(reports.values()), unless_there=True)}
+    refused |= _duplicates(
+        source, {at: report for at, report in reports.items() if report.pk not in made}
+    )
+    items: dict[UUID, list[Item]] = {}
+    for at, report in reports.items():
+        if report.pk in made:
+            items[report.pk] = _items_of(report, payloads[at], accounts, groups, uploads)
+    every = [item for some in items.values() for item in some]
+    _insert(every, source)
+    new = [report for report in reports.values() if report.pk in made]
+    if not source.is_practice:  # What belongs to practice is never rated.
+        note_changes(
+            accounts={report.account_id for report in new if report.account_id},
+            groups={report.group_id for report in new if report.group_id},
+        )
+    record_intake(
+        (AuditEvent.REPORT_SUBMITTED, AuditEvent.REPORTS_SUBMITTED),
+        source,
+        [
+            (
+                report,
+                {
+                    "number": report.number,
+                    "items": [item.pk for item in items[report.pk]],
+                    "blobs": sorted({str(i.blob_id) for i in items[report.pk] if i.blob_id}),
+                    "facts": facts_of_report(report),
+                    "contents": {str(item.pk): receipt_of(item) for item in items[report.pk]},
+                },
             )
-    except IntegrityError:
-        # Two parallel requests with one external_id: the constraint let one of them through.
-        standing = Report.objects.filter(source=source, external_id=payload.external_id).first()
-        if standing is None or not payload.external_id:
-            raise
-        raise DuplicateReport(standing) from None
+            for report in new
+        ],
+        actor=actor,
+    )
+    wake_scanners(every)
+    if not all(_waiting(some) for some in items.values()):  # No scan will wake the routing.
+        enqueue("route_waiting")
+    return [refused.get(at) or reports[at] for at in range(len(payloads))]
+
+
+def _duplicates(source: Source, turned_away: Mapping[int, Report]) -> dict[int, Refusal]:
+    """Return what to say of reports whose id the source used before, or in this moment by another request."""
+    if not turned_away:
+        return {}
+    standing = {
+        report.external_id: report
+        for report in Report.objects.filter(
+            source=source, external_id__in={r.external_id for r in turned_away.values()} - {""}
+        )
+    }
+    if missing := [r for r in turned_away.values() if r.external_id not in standing]:
+        raise IntegrityError(f"{len(missing)} reports were turned away without a duplicate")
+    return {at: DuplicateReport(standing[r.external_id]) for at, r in turned_away.items()}
+
+
+def _insert(items: list[Item], source: Source) -> None:
+    bulk.insert(items)
+    if not_sent := [item.pk for item in items if item.kind == ItemKind.NOT_SENT]:
+        Item.objects.filter(pk__in=not_sent).update(scanned_at=Now())
+    keep_links(
+        (item.group_id, item.text)
+        for item in items
+        if item.group_id is not None
+        and item.surface == Surface.INVITE_LINK
+        and item.text
+        and not source.is_practice
+    )
+
+
+def _waiting(items: Iterable[Item]) -> list[Item]:
+    return [item for item in items if item.scan_state == ScanState.WAITING]
+
+
+def _items_of(
+    report: Report,
+    payload: ReportPayload,
+    accounts: dict[str, UUID],
+    groups: dict[str, UUID],
+    uploads: dict[str, Upload],
+) -> list[Item]:
     items = [
         _new_item(
             content,
-            source,
-            account,
-            group,
             accounts,
             uploads,
-            report=report,
+            source_id=report.source_id,
+            report_id=report.pk,
+            account_id=report.account_id,
+            group_id=report.group_id,
             role=_role_of(content, payload),
             **_as_message(content, groups),
         )
@@ -136,213 +226,90 @@ def submit_report(
     # were sent: a conversation out of order reads as another conversation.
     for item, key in zip(items, sorted(item.pk for item in items), strict=True):
         item.pk = key
-    Item.objects.bulk_create(items)
-    _keep_links(items, group)
-    note_changes(
-        accounts=[account] if account is not None else [],
-        groups=[group] if group is not None else [],
-    )
-    audit.record(
-        AuditEvent.REPORT_SUBMITTED,
-        actor=actor,
-        subject=report,
-        chain=intake_chain(source),
-        source=source.pk,
-        number=report.number,
-        items=[item.pk for item in items],
-        blobs=sorted({str(item.blob_id) for item in items if item.blob_id}),
-        facts=facts_of_report(report),
-        contents={str(item.pk): receipt_of(item) for item in items},
-    )
-    waiting = [item for item in items if item.scan_state == ScanState.WAITING]
-    for item in waiting:
-        wake_scanner(item)
-    if not waiting:  # No scan will wake the routing.
-        enqueue("route_waiting")
-    return report
+    return items
 
 
-@transaction.atomic
 def submit_scan(source: Source, *, payload: ScanPayload, actor: Actor | Person) -> Item:
     """Take one photo, name or description to be scanned without a report. Cannot be undone.
 
     Raises Invalid for unknown or expired media.
     """
+    (item,) = submit_scans(source, [payload], actor=actor)
+    return _taken(item)
+
+
+@transaction.atomic
+def submit_scans(
+    source: Source, payloads: Sequence[ScanPayload], *, actor: Actor | Person
+) -> list[Item | Refusal]:
+    """Take several things to be scanned; what is refused stands in its place and hinders no other."""
     require(actor, Permission.REPORTS_CREATE)
-    from reports.actions.directory import stub_accounts
-
-    uploads = _uploads_of(source, {"": [payload]})
-    accounts = stub_accounts(name for name in (payload.subject.account, payload.sender) if name)
-    account, group = _subject(payload.subject, accounts)
-    item = _new_item(payload, source, account, group, accounts, uploads, report=None)
-    item.save(force_insert=True)
-    _keep_links([item], group)
-    audit.record(
-        AuditEvent.SCAN_SUBMITTED,
-        actor=actor,
-        subject=item,
-        chain=intake_chain(source),
-        source=source.pk,
-        surface=item.surface,
-        blob=item.blob_id,
-        content=receipt_of(item),
+    uploads, refused = _uploads_of(source, [{"": [payload]} for payload in payloads])
+    taken = {at: payload for at, payload in enumerate(payloads) if at not in refused}
+    accounts = account_keys(
+        name for p in taken.values() for name in (p.subject.account, p.sender) if name
     )
-    wake_scanner(item)
-    return item
-
-
-@transaction.atomic
-def record_scan_state(
-    item: Item, state: ScanState, *, actor: Actor | Person = audit.SYSTEM
-) -> Item:
-    """Note how the scan of an item ended and let it be routed. Safe to repeat.
-
-    ``WAITING`` puts the item back in line. An item whose state is already ``state`` is left alone.
-    """
-    item = Item.objects.select_for_update(no_key=True).get(pk=item.pk)
-    if item.scan_state == state:
-        return item
-    item.scan_state = state
-    if state == ScanState.WAITING:
-        item.scan_due_at = Now()
-        item.scan_attempts = 0
-        item.save(update_fields=["scan_state", "scan_due_at", "scan_attempts"])
-        wake_scanner(item)
-    else:
-        item.scanned_at = Now()
-        item.route_state = RouteState.WAITING
-        item.scan_waits_for = ""
-        item.save(update_fields=["scan_state", "scanned_at", "route_state", "scan_waits_for"])
-        enqueue("route_waiting")
-    audit.record(
-        AuditEvent.SCAN_STATE_RECORDED,
-        actor=actor,
-        subject=item,
-        chain=f"item:{item.pk}",
-        state=state.value,
-    )
-    return item
-
-
-@transaction.atomic
-def scan_again(keys: Iterable[UUID], *, actor: Actor = audit.SYSTEM) -> int:
-    """Put several items back in line for their scan; return how many. Those that wait already are left alone.
-
-    Wakes nobody: the sweep does, for many at once. Safe to repeat.
-    """
-    rows = Item.objects.select_for_update(no_key=True).filter(pk__in=list(keys)).order_by("pk")
-    items = list(rows.exclude(scan_state=ScanState.WAITING))
-    Item.objects.filter(pk__in=[item.pk for item in items]).update(
-        scan_state=ScanState.WAITING, scan_due_at=Now(), scan_attempts=0
-    )
-    audit.record_each(
-        AuditEvent.SCAN_STATE_RECORDED,
-        actor=actor,
-        about=[(item, f"item:{item.pk}", {"state": ScanState.WAITING.value}) for item in items],
-    )
-    return len(items)
-
-
-@transaction.atomic
-def postpone_scan(item: Item, *, reason: str, seconds: float) -> Item:
-    """Let an item wait for its scan for another while, with a reason that is shown. Safe to repeat.
-
-    The attempt does not count: nothing of the item was looked at. Not audited: the end of the scan is. Ends by
-    itself when the item is scanned.
-    """
-    item = Item.objects.select_for_update(no_key=True).get(pk=item.pk)
-    if item.scan_state != ScanState.WAITING:
-        return item
-    item.scan_waits_for = reason[:200]
-    item.scan_attempts = max(item.scan_attempts - 1, 0)
-    item.scan_due_at = Now() + timedelta(seconds=seconds)
-    item.save(update_fields=["scan_waits_for", "scan_attempts", "scan_due_at"])
-    return item
-
-
-@transaction.atomic
-def record_scan_ends(
-    items: Iterable[Item],
-    states: Mapping[UUID, ScanState],
-    *,
-    actor: Actor = audit.SYSTEM,
-) -> list[Item]:
-    """Note how the scans of several items ended (by key) and let them be routed.
-
-    For items that the caller has locked and that wait for their scan. Cannot be undone.
-    """
-    ended = list(items)
-    for state in sorted({states[item.pk] for item in ended}):
-        keys = [item.pk for item in ended if states[item.pk] == state]
-        Item.objects.filter(pk__in=keys).update(
-            scan_state=state,
-            scanned_at=Now(),
-            route_state=RouteState.WAITING,
-            scan_waits_for="",
+    groups = group_keys(p.subject.group for p in taken.values() if p.subject.group)
+    items = {
+        at: _new_item(
+            payload,
+            accounts,
+            uploads,
+            source_id=source.pk,
+            report_id=None,
+            account_id=accounts.get(payload.subject.account or ""),
+            group_id=groups.get(payload.subject.group or ""),
         )
-    if ended:
-        enqueue("route_waiting")
-    audit.record_each(
-        AuditEvent.SCAN_STATE_RECORDED,
+        for at, payload in taken.items()
+    }
+    new = list(items.values())
+    _insert(new, source)
+    record_intake(
+        (AuditEvent.SCAN_SUBMITTED, AuditEvent.SCANS_SUBMITTED),
+        source,
+        [
+            (item, {"surface": item.surface, "blob": item.blob_id, "content": receipt_of(item)})
+            for item in new
+        ],
         actor=actor,
-        about=[(item, f"item:{item.pk}", {"state": states[item.pk].value}) for item in ended],
     )
-    return list(Item.objects.filter(pk__in=[item.pk for item in ended]))
+    wake_scanners(new)
+    return [refused.get(at) or items[at] for at in range(len(payloads))]
 
 
-def wake_scanner(item: Item) -> None:
-    """Wake a worker for an item that waits for its scan.
-
-    Whoever is woken takes whatever is due, many items at once, so one wake-up for each lane is enough;
-    the lanes only bound how many workers are at it.
-    """
-    if item.kind == ItemKind.VIDEO:
-        enqueue("scan_video", item.pk)
-    else:
-        enqueue("scan_waiting", item.pk.int % settings.HOLDFAST_SCAN_LANES)
+def _taken(row: T | Refusal) -> T:
+    if isinstance(row, Refused | Invalid):
+        raise row
+    return row
 
 
-def _next_number() -> int:
+def _next_numbers(count: int) -> list[int]:
     # A sequence never gives the same number twice, however many write at once; a rolled-back report
     # leaves a gap, which means nothing.
     with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval('reports_report_number')")
-        return int(cursor.fetchone()[0])
+        cursor.execute(
+            "SELECT nextval('reports_report_number') FROM generate_series(1, %s)", [count]
+        )
+        return [int(number) for (number,) in cursor.fetchall()]
 
 
-def _subject(
-    subject: OneSubject, accounts: dict[str, Account]
-) -> tuple[Account | None, Group | None]:
-    from reports.actions.directory import stub_group
+def _uploads_of(
+    source: Source, contents: Sequence[Mapping[str, Iterable[Content]]]
+) -> tuple[dict[str, Upload], dict[int, Refusal]]:
+    """Return the uploads that several submissions refer to, held until the transaction ends, and who is refused.
 
-    if subject.account is not None:
-        return accounts[subject.account], None
-    return None, stub_group(subject.group or "")  # It has exactly one of the two.
-
-
-def _keep_links(items: Iterable[Item], group: Group | None) -> None:
-    """Remember the links of a group that came as items."""
-    from reports.actions.directory import keep_link
-
-    for item in items:
-        if group is not None and item.surface == Surface.INVITE_LINK and item.text:
-            keep_link(group, item.text)
-
-
-def _uploads_of(source: Source, contents: dict[str, Iterable[Content]]) -> dict[str, Upload]:
-    """Return the uploads that the contents refer to, held until the transaction ends.
-
-    Raises Invalid naming each reference that does not exist, ran out or belongs to another source
+    Refused is, with Invalid naming each reference, whose upload does not exist, ran out or belongs to another source
     (which is told apart from "unknown" to nobody).
     """
     named = {
-        (f"{where}.{index}.media" if where else "media"): content.media
-        for where, some in contents.items()
+        (at, f"{where}.{index}.media" if where else "media"): content.media
+        for at, submission in enumerate(contents)
+        for where, some in submission.items()
         for index, content in enumerate(some)
         if content.media is not None
     }
     if not named:
-        return {}
+        return {}, {}
     found = (
         Upload.objects.select_for_update(of=("self",), no_key=True)
         .select_related("blob")
@@ -350,16 +317,23 @@ def _uploads_of(source: Source, contents: dict[str, Iterable[Content]]) -> dict[
         .order_by("pk")
     )
     uploads = {str(upload.pk): upload for upload in found}
-    errors = {
-        field: ["There is no upload with this id, or its 24 hours are over. Send the file again."]
-        for field, reference in named.items()
-        if str(reference) not in uploads
-    }
-    if errors:
-        raise Invalid(errors)
-    for blob in sorted({u.blob for u in uploads.values()}, key=lambda blob: str(blob.pk)):
-        vault.hold(blob)
-    return uploads
+    errors: dict[int, dict[str, list[str]]] = {}
+    for (at, field), reference in named.items():
+        if str(reference) not in uploads:
+            errors.setdefault(at, {})[field] = [
+                "There is no upload with this id, or its 24 hours are over. Send the file again."
+            ]
+    refused: dict[int, Refusal] = {at: Invalid(fields) for at, fields in errors.items()}
+    users: dict[Blob, set[int]] = {}
+    for (at, _), reference in named.items():
+        if at not in refused:
+            users.setdefault(uploads[str(reference)].blob, set()).add(at)
+    for blob in sorted(users, key=lambda blob: str(blob.pk)):
+        try:
+            vault.hold(blob)
+        except Refused as gone:
+            refused |= dict.fromkeys(users[blob], gone)
+    return uploads, refused
 
 
 def _description_item(report: Report) -> Item:
@@ -369,6 +343,7 @@ def _description_item(report: Report) -> Item:
     source leave it out, and a case holds it only where something was found in it.
     """
     return Item(
+        id=rising_id(),
         source_id=report.source_id,
         report=report,
         account_id=report.account_id,
@@ -393,47 +368,36 @@ def _role_of(item: ItemPayload, report: ReportPayload) -> ItemRole:
 
 
 def _new_item(
-    content: Content,
-    source: Source,
-    account: Account | None,
-    group: Group | None,
-    accounts: dict[str, Account],
-    uploads: dict[str, Upload],
-    *,
-    report: Report | None,
-    **said: Any,
+    content: Content, accounts: dict[str, UUID], uploads: dict[str, Upload], **said: Any
 ) -> Item:
     upload = uploads.get(str(content.media)) if content.media else None
     if content.file is not None:
         raise Invalid({"file": ["Files go along only with multipart/form-data."]})
-    item = Item(
-        source=source,
-        report=report,
-        account=account,
-        group=group,
-        sender=accounts.get(content.sender or ""),
-        external_id=content.external_id,
-        surface=content.surface,
-        kind=upload.kind if upload else ItemKind.TEXT,
-        text=content.text or "",
-        blob=upload.blob if upload else None,
-        original_name=content.name or (upload.original_name if upload else ""),
-        source_url=content.source_url,
-        uploaded_ip=content.uploaded_ip,
-        uploaded_port=content.uploaded_port,
-        content_at=content.content_at,
-        is_public=content.is_public,
-        scan_state=ScanState.WAITING,
+    return Item(
+        **{
+            "id": rising_id(),
+            "sender_id": accounts.get(content.sender or ""),
+            "external_id": content.external_id,
+            "surface": content.surface,
+            "kind": upload.kind if upload else ItemKind.TEXT,
+            "text": content.text or "",
+            "blob": upload.blob if upload else None,
+            "original_name": content.name or (upload.original_name if upload else ""),
+            "source_url": content.source_url,
+            "uploaded_ip": content.uploaded_ip,
+            "uploaded_port": content.uploaded_port,
+            "content_at": content.content_at,
+            "is_public": content.is_public,
+            "scan_state": ScanState.WAITING,
+        }
+        | said
     )
-    for name, value in said.items():
-        setattr(item, name, value)
-    return item
 
 
-def _as_message(content: ItemPayload, groups: dict[str, Group]) -> dict[str, Any]:
+def _as_message(content: ItemPayload, groups: dict[str, UUID]) -> dict[str, Any]:
     """Return what an item says of itself as a message. What was not sent waits for no scan: there is nothing to look at."""
     said: dict[str, Any] = {
-        "in_group": groups.get(content.group or ""),
+        "in_group_id": groups.get(content.group or ""),
         "conversation": content.conversation or "",
         "position": content.position,
         "reply_to": content.reply_to or "",
@@ -447,7 +411,6 @@ def _as_message(content: ItemPayload, groups: dict[str, Group]) -> dict[str, Any
             "kind": ItemKind.NOT_SENT,
             "not_sent": content.not_sent,
             "scan_state": ScanState.NOT_SCANNED,
-            "scanned_at": Now(),
             "route_state": RouteState.WAITING,
         }
     return said

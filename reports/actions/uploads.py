@@ -15,7 +15,7 @@ from core.audit import Actor, AuditEvent
 from core.errors import Invalid
 from core.media_types import HEAD_BYTES, kind_of
 from core.models import Blob
-from reports.actions.submissions import intake_chain
+from reports.actions.chains import intake_chain
 from reports.models import ItemKind, Source, Upload
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.audit import SYSTEM
-from reports import batches
+from reports import batches, chunks
 from reports.models import (
     Account,
     ApiKey,
@@ -201,19 +201,25 @@ def test_a_batch_that_broke_off_goes_on_where_it_stopped(
 ) -> None:
     from django.db import OperationalError
 
-    usual = batches.submit_scan
+    usual = chunks.submit_scans
 
     def breaks(*args: Any, **kwargs: Any) -> Any:
         raise OperationalError("server closed the connection")
 
-    monkeypatch.setattr(batches, "submit_scan", breaks)
+    monkeypatch.setattr(batches, "CHUNK_LINES", 2)
+    monkeypatch.setattr(chunks, "submit_scans", breaks)
     problem_of(platform.batch(LINES, Idempotency_Key="batch-1"), 503)
     assert Report.objects.count() == 1
-    monkeypatch.setattr(batches, "submit_scan", usual)
+    monkeypatch.setattr(chunks, "submit_scans", usual)
+    monkeypatch.setattr(
+        batches, "CHUNK_LINES", 3
+    )  # Other bounds: what was taken is known by its number.
     answer = platform.batch(LINES, Idempotency_Key="batch-1")
     assert (answer.status_code, answer.json()["accepted"]) == (200, 5)
+    assert answer.json()["results"][3]["id"] == str(Report.objects.get().pk)
     assert Report.objects.count() == 1
     assert Item.objects.count() == 1
+    assert IdempotencyRecord.objects.count() == 1
 
 
 def test_memory_does_not_grow_with_the_body() -> None:

@@ -178,9 +178,9 @@ def test_a_batch_runs_alone_under_its_key(issued: tuple[ApiKey, str]) -> None:
 def test_a_connection_that_dies_in_the_middle_is_503_and_the_repeat_succeeds_once(
     platform: Platform, a_report: MakeReport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reports.actions import submissions
+    from reports.actions import chains
 
-    usual = submissions.audit.record
+    usual = chains.audit.record
 
     def dies(*args: Any, **kwargs: Any) -> Any:
         # The server ends this very session after the report is inserted, before the commit.
@@ -193,11 +193,11 @@ def test_a_connection_that_dies_in_the_middle_is_503_and_the_repeat_succeeds_onc
         other.close()
         return usual(*args, **kwargs)
 
-    monkeypatch.setattr(submissions.audit, "record", dies)
+    monkeypatch.setattr(chains.audit, "record", dies)
     answer = platform.post("/reports", a_report(), Idempotency_Key="k-1")
     problem_of(answer, 503)
     assert int(answer["Retry-After"]) >= 1
-    monkeypatch.setattr(submissions.audit, "record", usual)
+    monkeypatch.setattr(chains.audit, "record", usual)
     connection.close()
     assert not Report.objects.exists()
     answer = platform.post("/reports", a_report(), Idempotency_Key="k-1")
