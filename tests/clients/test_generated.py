@@ -8,13 +8,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
-
-import pytest
-
-from core.audit import SYSTEM
-from reports import actions
-from reports.models import Scope, SourceKind
 
 HERE = Path(__file__).resolve().parent
 TYPESCRIPT = HERE / "typescript"
@@ -44,20 +37,6 @@ def run(*command: str | Path, folder: Path, **more: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-@pytest.fixture
-def way(live_server: Any) -> dict[str, str]:
-    """Return where the API answers and a key for it, as a client's environment has them."""
-    source = actions.create_source(
-        slug="messenger",
-        name="Messenger",
-        kind=SourceKind.PLATFORM,
-        is_own_platform=True,
-        actor=SYSTEM,
-    )
-    _, key = actions.issue_key(source, scopes=list(Scope.values), actor=SYSTEM)
-    return {"HOLDFAST": live_server.url, "HOLDFAST_KEY": key}
 
 
 def test_openapi_python_client(way: dict[str, str], tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from io import BytesIO
 from typing import Any, TypeVar
 
@@ -95,4 +94,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
