@@ -221,7 +221,7 @@ HASHING = (
     Row("hashing:rules", SEES_LISTS, get=200),
     Row("hashing:rule_new", only(POLICY_ADMIN), get=200, post=422),
     Row("hashing:try_text", SEES_LISTS, get=200, post=422),
-    Row("hashing:rule", SEES_LISTS, get=404),
+    Row("hashing:rule", SEES_LISTS, get=404, post=302),
     Row("hashing:rule_edit", only(POLICY_ADMIN), get=404, post=404),
     Row("hashing:classifiers", SEES_LISTS, get=200),
     Row("hashing:classifier_new", only(POLICY_ADMIN), get=200, post=422),

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
+from accounts.searches import searched, stored_search
 from core.errors import Invalid, Refused
 from hashing import actions, trial
 from hashing import term_access as access
@@ -41,14 +42,15 @@ def listing(request: HttpRequest) -> HttpResponse:
     )
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.HASHING_RULES_VIEW)
+@stored_search("search")
 def detail(request: HttpRequest, list_id: uuid.UUID) -> HttpResponse:
     """One list: its rules, its versions and the flags that rest on it."""
     person = person_of(request)
     term_list = access.get_term_list_for(person, list_id)
     may_read = access.may_read(person, term_list)
-    search = request.GET.get("search", "").strip()
+    search = searched(request).get("search", "").strip()
     page, rules = (
         access.terms_page(term_list, request.GET.get("page"), search=search)
         if may_read

@@ -97,7 +97,6 @@ PLAIN = {
     "hashing/classifier_version.html": "a wanted precision",
     "hashing/list_preview.html": "a threshold",
     "hashing/rule_versions.html": "numbers of versions",
-    "hashing/_rules_of_list.html": "a word of a list the person may read; it names nobody",
     "ui/filters.html": "posts where the page says so; else choices from lists",
 }
 """Forms that stay in the address, and what they hold."""
