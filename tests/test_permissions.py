@@ -29,6 +29,7 @@ import referrals.actions
 from accounts.models import SignIn, User
 from accounts.permissions import Role, permissions_of
 from moderation.jobs import make_preview
+from reports.door import OwnIdConverter
 from tests.casework import Casework, grant_all
 from tests.cast import make_person, signed_in
 from tests.permission_matrix import (
@@ -51,6 +52,7 @@ NOBODYS: dict[type, str | int] = {
     SlugConverter: "nothing-like-this",
     StringConverter: "nothing-like-this",
     PathConverter: "nothing-like-this",
+    OwnIdConverter: "nothing-like-this",
 }
 """Arguments that name no object, by kind."""
 
