@@ -10,6 +10,7 @@ from ninja.openapi.schema import OpenAPISchema
 
 from core.errors import install_problem_handlers
 from hashing.api import router as hashing_router
+from moderation.api import router as moderation_router
 from moderation.api_vocabulary import router as vocabulary_router
 from moderation.messages import describe_messages
 from reports.api import router as reports_router
@@ -74,3 +75,4 @@ api.add_router("", reports_router)
 api.add_router("", hashing_router)
 api.add_router("", about_router)
 api.add_router("", vocabulary_router)
+api.add_router("", moderation_router)

@@ -229,6 +229,7 @@ HOLDFAST_CASE_NUMBERS = ["moderation.access.case_of_number", "referrals.access.c
 HOLDFAST_WAITING = [
     "accounts.access.waiting_for",
     "hashing.access.waiting_for",
+    "moderation.order_access.waiting_for",
     "referrals.access.waiting_for",
 ]
 # What runs every few seconds, and what it does in words (the page of jobs).
@@ -297,6 +298,7 @@ HOLDFAST_AUDITED_ROWS = [
     "hashing.audit_rows.KINDS",
     "moderation.audit_cases.KINDS",
     "moderation.audit_rows.KINDS",
+    "moderation.audit_orders.KINDS",
     "referrals.audit_rows.KINDS",
 ]
 # Who knows the keys that sign anchors, and the authority that stamps them.
@@ -411,6 +413,8 @@ HOLDFAST_SAMPLE = env_bool("HOLDFAST_SAMPLE", default=False)
 HOLDFAST_EXCHANGE_ALLOW_PRIVATE = env_bool("HOLDFAST_EXCHANGE_ALLOW_PRIVATE", default=False)
 HOLDFAST_EXCHANGE_DIR = os.environ.get("HOLDFAST_EXCHANGE_DIR", "")
 HOLDFAST_WEBHOOK_ALLOW_PRIVATE = env_bool("HOLDFAST_WEBHOOK_ALLOW_PRIVATE", default=HOLDFAST_SAMPLE)
+# Where people outside read a policy, for orders: `{code}` stands for its code. Empty: orders name no address.
+HOLDFAST_POLICY_ADDRESS = os.environ.get("HOLDFAST_POLICY_ADDRESS", "")
 
 # Classifiers outside usually run in the organisation's own network: that has a switch of its own.
 HOLDFAST_CLASSIFIER_ALLOW_PRIVATE = env_bool(

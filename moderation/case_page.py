@@ -23,7 +23,9 @@ from moderation import (
     actions,
     decide_panel,
     evidence,
+    orders_shown,
     other_cases,
+    platform_status,
     presence,
     why,
     workflow,
@@ -105,10 +107,10 @@ def context(
     decision = (
         case.decisions.filter(undone_at=None)
         .select_related("policy_version__policy", "made_by")
-        .prefetch_related("enforcements")
         .order_by("-made_at")
         .first()
     )
+    orders, more_orders = orders_shown.lines_of(decision) if decision is not None else ([], 0)
     return {
         "case": case,
         "subject": case.subject,
@@ -145,6 +147,8 @@ def context(
         "events": events,
         "events_window": events_window,
         "decision": decision,
+        "orders": orders,
+        "more_orders": more_orders,
         "own_lists": _own_lists(user, case, decision),
         "risk": score_of(case.subject),
         "may_undo": decision is not None and may_undo(decision, case, user),
@@ -221,7 +225,7 @@ def _subject_facts(case: Case) -> list[tuple[str, Any]]:
             ("Country", account.country),
             ("Language", account.language),
             ("Joined", _day(account.joined_at)),
-            ("Status on the platform", account.platform_status),
+            ("Status on the platform", platform_status.words_of(account)),
             ("Known since", _day(account.first_seen_at)),
             ("Reports about it", account.reports.count()),
             ("Member of groups", account.memberships.filter(left_at=None).count()),
@@ -236,7 +240,7 @@ def _subject_facts(case: Case) -> list[tuple[str, Any]]:
         ("Description", Masked(group.description) if group.description else ""),
         ("Members", group.member_count),
         ("Created", _day(group.created_on_platform_at)),
-        ("Status on the platform", group.platform_status),
+        ("Status on the platform", platform_status.words_of(group)),
         ("Known since", _day(group.first_seen_at)),
         ("Reports about it", group.reports.count()),
     ]

@@ -16,7 +16,10 @@ lead the order, and its signature, to a host that nobody configured) and counts 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 WAITS_SECONDS = (
@@ -80,43 +83,146 @@ def retry_after_of(header: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else None
 
 
-def payload_of(
-    *,
-    enforcement_id: str,
-    verb: str,
-    case_number: str,
-    policy_code: str,
-    decided_at: datetime,
-    account: str | None = None,
-    group: str | None = None,
-    invite_link: str = "",
-    item: dict[str, str] | None = None,
-) -> dict[str, Any]:
-    """Return the message for one enforcement: what to do to whom, and the case to ask about.
+REVERSALS = {
+    "ban_account": "unban_account",
+    "remove_media": "restore_media",
+    "close_group": "reopen_group",
+    "revoke_invite_link": "restore_invite_link",
+    "limit_forwarding": "allow_forwarding",
+    "warn": "withdraw_warning",
+}
+"""Verb → its counterpart, sent when the decision behind it is overturned. Every verb has one."""
+
+_TAKEN_BACK = {counterpart: verb for verb, counterpart in REVERSALS.items()}
+
+MOST_REPORTS = 200
+"""Reports that an order names; ``reports_count`` says how many there are."""
+
+
+def verb_taken_back(verb: str) -> str:
+    """Return the verb that a counterpart takes back; any other verb is returned as it is."""
+    return _TAKEN_BACK.get(verb, verb)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportName:
+    """How an order names a report: by our id and number, and by the id that the platform gave it."""
+
+    id: str
+    number: str
+    external_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom or what an order is about, in the platform's own ids. ``item`` has only what is known of it."""
+
+    account: str | None = None
+    group: str | None = None
+    invite_link: str = ""
+    item: Mapping[str, str] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the target as it is sent."""
+        said: dict[str, Any] = {}
+        if self.account is not None:
+            said["account"] = {"external_id": self.account}
+        if self.group is not None:
+            said["group"] = {"external_id": self.group}
+            if self.invite_link:
+                said["group"]["invite_link"] = self.invite_link
+        if self.item is not None:
+            said["item"] = {key: value for key, value in self.item.items() if value}
+        return said
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Everything that an order says.
+
+    ``reports`` are the platform's own, ``reports_count`` how many there are altogether of those. ``parameters`` are
+    the verb's own; no verb has any today. ``reverses`` is the order that this one takes back.
+    """
+
+    enforcement_id: str
+    decision_id: str
+    sequence: int
+    verb: str
+    target: Target
+    case_number: str
+    category: str
+    policy_code: str
+    policy_name: str
+    policy_url: str | None
+    decided_at: datetime
+    decided_by_person: bool
+    detected_by: Sequence[str] = ()
+    reports: Sequence[ReportName] = ()
+    reports_count: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    reverses: str | None = None
+
+
+def payload_of(order: Order) -> dict[str, Any]:
+    """Return the message for one order: what to do to whom, why, and what to ask about.
 
     No report text, no media, no name of a person on either side.
     """
-    target: dict[str, Any] = {}
-    if account is not None:
-        target["account"] = {"external_id": account}
-    if group is not None:
-        target["group"] = {"external_id": group}
-        if invite_link:
-            target["group"]["invite_link"] = invite_link
-    if item is not None:
-        target["item"] = {key: value for key, value in item.items() if value}
     return {
-        "type": f"enforcement.{verb}",
-        "timestamp": _instant(decided_at),
+        "type": f"enforcement.{order.verb}",
+        "timestamp": _instant(order.decided_at),
         "data": {
-            "enforcement_id": enforcement_id,
-            "verb": verb,
-            "target": target,
-            "case": case_number,
-            "policy": policy_code,
-            "decided_at": _instant(decided_at),
+            "enforcement_id": order.enforcement_id,
+            "decision_id": order.decision_id,
+            "sequence": order.sequence,
+            "verb": order.verb,
+            "parameters": dict(order.parameters),
+            "target": order.target.as_json(),
+            "reverses": order.reverses,
+            "case": order.case_number,
+            "category": order.category,
+            "policy": {
+                "code": order.policy_code,
+                "name": order.policy_name,
+                "url": order.policy_url,
+            },
+            "reports": [asdict(report) for report in order.reports[:MOST_REPORTS]],
+            "reports_count": order.reports_count,
+            "detected_by": list(order.detected_by),
+            "decided_by_person": order.decided_by_person,
+            "decided_at": _instant(order.decided_at),
         },
     }
+
+
+# ── What the platform answers ─────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One answer of the platform about an order: what became of it, and when by its clock."""
+
+    state: str
+    counts_at: datetime
+
+
+class Weighed(StrEnum):
+    """What becomes of a further answer beside the one that stands."""
+
+    STANDS = "stands"
+    IS_OLDER = "is_older"
+    CONTRADICTS = "contradicts"
+
+
+def weigh(new: Said, standing: Said | None) -> Weighed:
+    """Return whether a new answer stands: the later one does, by the time that each counts from.
+
+    Answers may arrive in any order: an older one is kept and changes nothing. Two that say different things of
+    the same moment contradict each other, and nobody can tell which is true.
+    """
+    if standing is None or new.counts_at > standing.counts_at:
+        return Weighed.STANDS
+    if new.counts_at == standing.counts_at and new.state != standing.state:
+        return Weighed.CONTRADICTS
+    return Weighed.STANDS if new.counts_at == standing.counts_at else Weighed.IS_OLDER
 
 
 def trial_message(at: datetime) -> dict[str, Any]:

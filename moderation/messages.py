@@ -8,6 +8,8 @@ from typing import Literal
 from ninja import Schema
 from pydantic import ConfigDict, Field
 
+from moderation import vocabulary
+from moderation.order_shapes import OrderMessage, example_of
 from reports.reference import webhook
 
 
@@ -33,3 +35,10 @@ def describe_messages() -> None:
         summary="A test",
         example={"type": "test", "timestamp": "2026-11-22T10:42:00Z", "data": {}},
     )
+    for verb in vocabulary.verbs():
+        webhook(
+            f"enforcement.{verb.code}",
+            OrderMessage,
+            summary=f"Order: {verb.name.lower()}",
+            example=example_of(verb.code),
+        )

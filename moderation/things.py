@@ -8,7 +8,8 @@ in its address and time, and a text without an id is a thing of its own: nobody 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.db.models import Case as When_
 from django.db.models import Count, F, Q, QuerySet, When, Window
@@ -16,6 +17,7 @@ from django.db.models.functions import MD5, FirstValue, RowNumber
 
 from moderation.models import Case, CaseItem
 from reports.choices import ItemKind, ItemRole
+from reports.models import Item
 
 _SAME: list[Any] = [
     *(F(f"item__{field}") for field in ("external_id", "surface", "kind", "blob")),
@@ -58,3 +60,31 @@ def reports_of(case: Case, firsts: list[int]) -> dict[int, list[int]]:
         if number not in found.setdefault(first, []):
             found[first].append(number)
     return found
+
+
+class Removal(NamedTuple):
+    """What one order to remove is about: the platform's id and the bytes, wherever they were reported.
+
+    Without an id of the platform only bytes, place and sender can tell two things apart.
+    """
+
+    external_id: str
+    blob: UUID | None
+    surface: str
+    sender: UUID | None
+
+
+def removal_of(item: Item) -> Removal:
+    """Return which order to remove an item belongs to."""
+    sender = None if item.external_id else item.sender_id
+    return Removal(item.external_id, item.blob_id, item.surface, sender)
+
+
+def once_each(items: list[Item]) -> list[Item]:
+    """Return the item that stands for each thing to remove, in order: the first, or the first that names a sender."""
+    found: dict[Removal, Item] = {}
+    for item in items:
+        known = found.setdefault(removal_of(item), item)
+        if known.sender_id is None and item.sender_id is not None:
+            found[removal_of(item)] = item
+    return list(found.values())

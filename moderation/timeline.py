@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from core.audit_events import AuditEvent as E
 from core.models import AuditEntry
-from moderation.models import Case, Decision, Note, Outcome, Verb
+from moderation.models import Case, Decision, Note, Outcome, ResultState, Verb
 from moderation.windows import Window, window
 
 MOST_ENTRIES = 200
@@ -38,7 +38,10 @@ SAID: dict[str, tuple[str, str, str]] = {
     E.DECISION_UNDONE: ("undo", "took the decision back", "warn"),
     E.DECISION_SENT_EARLY: ("arrow", "ended the undo window", ""),
     E.DECISION_PUBLISHED: ("check", "The decision took effect", "ok"),
-    E.DELIVERY_CONFIRMED: ("delivery", "The platform confirmed an enforcement", "ok"),
+    E.DELIVERY_CONFIRMED: ("delivery", "The platform took an order", "ok"),
+    E.ORDER_ANSWERED: ("delivery", "The platform said what became of an order", ""),
+    E.ORDER_GIVEN_ANEW: ("refresh", "gave an order anew", ""),
+    E.ORDER_ANSWER_SEEN: ("check", "saw that an order could not be carried out", ""),
     E.DELIVERY_GAVE_UP: ("alert", "A delivery to the platform failed for good", "danger"),
     E.DELIVERY_REPLAYED: ("refresh", "sent a delivery again", ""),
     E.REFERRAL_OPENED: ("referral", "drafted a referral", "info"),
@@ -83,6 +86,9 @@ def _event(entry: AuditEntry, decisions: dict[str, Decision]) -> Event:
         text = f"decided: {Outcome(decision.outcome).label.lower()}, {decision.policy_version}"
         verbs = ", ".join(Verb(verb).label for verb in entry.data.get("enforcements", []))
         note = f"{decision.reason}\n{verbs}" if verbs else decision.reason
+    elif entry.event == E.ORDER_ANSWERED:
+        tone = "ok" if entry.data.get("state") == "done" else "warn"
+        note = str(ResultState(entry.data["state"]).label)
     elif entry.event == E.DECISION_UNDONE:
         note = str(entry.data.get("reason") or "")
     return Event(entry.at, icon, who, text, note, tone)

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from moderation import delivery_views
-from moderation.views import cases, decisions, home, listing, media, policies, queues
+from moderation.views import cases, decisions, home, listing, media, orders, policies, queues
 
 app_name = "moderation"
 
@@ -51,6 +51,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("deliveries/", delivery_views.log, name="deliveries"),
     path("deliveries/<uuid:id>/", delivery_views.delivery, name="delivery"),
     path("deliveries/<uuid:id>/replay/", delivery_views.replay, name="delivery_replay"),
+    path("orders/", orders.orders, name="orders"),
+    path("orders/<uuid:id>/seen/", orders.order_seen, name="order_seen"),
+    path("orders/<uuid:id>/anew/", orders.order_anew, name="order_anew"),
     path("webhooks/", delivery_views.endpoints, name="webhooks"),
     path("webhooks/new/", delivery_views.endpoint_new, name="webhook_new"),
     path("webhooks/<uuid:id>/", delivery_views.endpoint, name="webhook"),

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hashing.models import Category
-from moderation.models import RoutingRule, Verb
+from moderation.enforcement import REVERSALS, verb_taken_back
+from moderation.models import Reversal, RoutingRule, Verb
 from reports.forms import REASONS
 from reports.vocabulary import Word, words
 
@@ -17,13 +18,19 @@ CATEGORIES = {
     Category.HARMFUL_GROUP: "A group whose purpose or conduct harms.",
     Category.SPAM_OTHER: "Unwanted bulk messages, deception, and what fits nothing else.",
 }
-VERBS = {
+VERBS: dict[Verb | Reversal, str] = {
     Verb.BAN_ACCOUNT: "The account may not be used any more.",
     Verb.REMOVE_MEDIA: "The item that the order names is not shown to anybody any more.",
     Verb.CLOSE_GROUP: "The group is closed to everybody.",
     Verb.REVOKE_INVITE_LINK: "The links by which one joins the group stop working.",
     Verb.LIMIT_FORWARDING: "Forwarding is limited for the account or the group.",
     Verb.WARN: "The account is shown a warning.",
+    Reversal.UNBAN_ACCOUNT: "The ban that `reverses` names does not stand: the account may be used again.",
+    Reversal.RESTORE_MEDIA: "The item that was ordered removed may be shown again.",
+    Reversal.REOPEN_GROUP: "The group that was ordered closed may be open again.",
+    Reversal.RESTORE_INVITE_LINK: "The links that were ordered revoked may work again.",
+    Reversal.ALLOW_FORWARDING: "The limit on forwarding that was ordered does not stand.",
+    Reversal.WITHDRAW_WARNING: "The warning that was ordered does not stand: take it from the account's record.",
 }
 TARGETS = {
     Verb.BAN_ACCOUNT: ("account",),
@@ -47,8 +54,14 @@ class VerbWord(Word):
 def verbs() -> list[VerbWord]:
     """Return the verbs that orders may have."""
     return [
-        VerbWord(verb.value, verb.label, VERBS.get(verb, verb.label), TARGETS.get(verb, ()))
-        for verb in Verb
+        VerbWord(
+            verb.value,
+            verb.label,
+            VERBS.get(verb, verb.label),
+            TARGETS.get(Verb(verb_taken_back(verb)), ()),
+            REVERSALS.get(verb, ""),
+        )
+        for verb in (*Verb, *Reversal)
         if verb not in NOT_ORDERED
     ]
 

@@ -48,6 +48,7 @@ from reports.batches import (
 from reports.door import (
     SourceKey,
     check,
+    check_parameters,
     digest,
     external_id,
     idempotency_key,
@@ -155,14 +156,7 @@ def list_reports(request: HttpRequest, query: Query[ReportsQuery]) -> Any:
     Ask by your own id (`external_id`), by where they stand (`state`), by time of receipt (`since`). A page has a
     `next_cursor` that leads to the next one; reports that arrive meanwhile move nothing.
     """
-    known = set(ReportsQuery.model_fields)
-    errors = {
-        name: ["There is no such parameter." if name not in known else "Send it once."]
-        for name, values in request.GET.lists()
-        if name not in known or len(values) > 1
-    }
-    if errors:
-        raise Invalid(errors)
+    check_parameters(request, ReportsQuery)
     source = _key(request).source
     found = access.reports_of(
         source,

@@ -29,6 +29,14 @@ class Scope(models.TextChoices):
     STATUS_READ = "status:read", "Read the status of own submissions"
     MATCH = "match:read", "Hash and match without making a case"
     LINKS_WRITE = "links:write", "Import invite links found elsewhere"
+    ENFORCEMENTS_READ = "enforcements:read", "Read orders"
+    ENFORCEMENTS_WRITE = "enforcements:write", "Say what became of orders, have them sent again"
+
+
+OWN_PLATFORM_SCOPES = frozenset(
+    {Scope.DIRECTORY_WRITE, Scope.ENFORCEMENTS_READ, Scope.ENFORCEMENTS_WRITE}
+)
+"""Scopes for the platform itself alone: only a source that is marked as its own may hold them."""
 
 
 class IdentifierKind(models.TextChoices):

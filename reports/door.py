@@ -17,7 +17,7 @@ from ninja.errors import HttpError, Throttled
 from ninja.security import HttpBearer
 from pydantic import TypeAdapter, ValidationError
 
-from core.errors import Invalid, is_contention, problem
+from core.errors import Invalid, Refused, is_contention, problem
 from core.rates import spend
 from reports import access, admission, practice
 from reports.actions import Answer, StillRunning, answer_once, mark_key_used
@@ -169,6 +169,30 @@ class OwnIdConverter(StringConverter):
 
 
 register_converter(OwnIdConverter, "own_id")
+
+
+def check_parameters(request: HttpRequest, shape: type[Shape]) -> None:
+    """Refuse parameters of an address that ``shape`` does not have, and one that stands twice. Raises Invalid."""
+    known = set(shape.model_fields)
+    errors = {
+        name: ["There is no such parameter." if name not in known else "Send it once."]
+        for name, values in request.GET.lists()
+        if name not in known or len(values) > 1
+    }
+    if errors:
+        raise Invalid(errors)
+
+
+def own_platform_of(request: HttpRequest) -> Source:
+    """Return the source of a request that only the platform itself may make. Raises Refused (403)."""
+    source: Source = request.auth.source  # type: ignore[attr-defined]
+    if not source.is_own_platform:
+        raise Refused(
+            "Orders are for the platform itself: an administrator marks its source as the platform's own.",
+            code="not_own_platform",
+            status=403,
+        )
+    return source
 
 
 def external_id(value: str) -> str:

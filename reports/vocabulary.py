@@ -67,6 +67,8 @@ SCOPES = {
     Scope.STATUS_READ: "Read where own submissions stand.",
     Scope.MATCH: "Hash files and look up digests and texts; nothing is kept.",
     Scope.LINKS_WRITE: "Send invite links that stood outside of the platform.",
+    Scope.ENFORCEMENTS_READ: "Read orders. Only for the platform itself.",
+    Scope.ENFORCEMENTS_WRITE: "Say what became of orders. Only for the platform itself.",
 }
 
 

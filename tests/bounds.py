@@ -6,6 +6,10 @@ _CONFIGURED = "what this installation has set up by hand: a few"
 _COMMAND = "run by rotate_master_key alone, no request; a row at a time"
 _NAMED_KEYS = "rows of the keys that the caller named, read by a computed name"
 
+_OF_ONE_ORDER = (
+    "the messages of one order: one for each endpoint, and again each time a lead gives it anew"
+)
+
 BOUNDS = {
     # ── A few by their nature ─────────────────────────────────────────────────────────────────
     "accounts/actions/people.py _next_pseudonym": "the people of one role, names only",
@@ -19,7 +23,12 @@ BOUNDS = {
     "hashing/actions/term_lists.py _replace": "one statement per thousand of the rules of one list",
     "moderation/actions/claims.py _end_expired_on": "one lease runs on a case (one_lease_per_case)",
     "moderation/actions/decisions.py _end_lease_of": "one lease runs on a case (one_lease_per_case)",
-    "moderation/actions/deliveries.py queue_deliveries": _CONFIGURED,
+    "moderation/actions/attempts.py _settle": _OF_ONE_ORDER,
+    "moderation/actions/orders.py bring_into_force": _CONFIGURED,
+    "moderation/actions/orders.py _behind_case": "the kinds of source that there are",
+    "moderation/actions/orders.py _behind_things": "a job; the items of one case with the files that are to be removed, streamed",
+    "moderation/actions/results.py give_order_anew": _OF_ONE_ORDER,
+    "moderation/actions/results.py record_result": _OF_ONE_ORDER,
     "moderation/actions/placing.py current_rules": _CONFIGURED,
     "moderation/views/policies.py policy": "the wordings that one policy ever had",
     "referrals/actions/keys.py enter_anew": "the confirmed keys of one agency",
@@ -43,7 +52,6 @@ BOUNDS = {
     "hashing/actions/index_builds.py finish_index_build": "the builds before this one: each file is removed after the next",
     "hashing/actions/list_states.py guard_against_floods": "a sweep; one line for each list that flagged within the hour",
     "moderation/actions/attempts.py begin_attempts": "a sender's own look at its endpoints: set up by hand, a few",
-    "moderation/actions/deliveries.py adopt_waiting": "a sender's own look at its endpoints: set up by hand, a few",
     "moderation/actions/decisions.py publish_decision": "a job; the items of one case. To be cut into batches",
     "moderation/actions/decisions.py _route_again": "a job; ids of what joined one case within its undo window",
     "referrals/actions/anchors.py _grown": "the anchor's job; chains that grew since the last anchor, streamed",

@@ -69,6 +69,9 @@ API: dict[str, str] = {
     "api-1:get_key": "GET",
     "api-1:get_status": "GET",
     "api-1:get_vocabulary": "GET",
+    "api-1:list_enforcements": "GET",
+    "api-1:get_enforcement": "GET",
+    "api-1:post_result": "POST",
 }
 """The machine API: a source's key opens it, a person's session never does."""
 
@@ -133,6 +136,9 @@ MODERATION = (
     Row("moderation:deliveries", SEES_DELIVERIES, get=200),
     Row("moderation:delivery", SEES_DELIVERIES, get=404),
     Row("moderation:delivery_replay", only(LEAD), post=404),
+    Row("moderation:orders", only(LEAD), get=200),
+    Row("moderation:order_seen", only(LEAD), post=404),
+    Row("moderation:order_anew", only(LEAD), post=404),
     Row("moderation:webhooks", only(ADMIN), get=200),
     Row("moderation:webhook_new", only(ADMIN), get=200, post=422),
     Row("moderation:webhook", only(ADMIN), get=404, post=404),

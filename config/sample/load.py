@@ -27,6 +27,7 @@ from moderation.models import Case, CaseStatus, Decision, Outcome, Preview, Queu
 from referrals import actions as referrals
 from referrals.models import Recipient, Referral
 from reports import actions as reports
+from reports.choices import OWN_PLATFORM_SCOPES
 from reports.models import (
     Item,
     Report,
@@ -106,9 +107,9 @@ def _sources() -> str:
 
 
 def _scopes(source: Source) -> list[str]:
-    """Return every scope that the source may have: only the platform's own writes the directory."""
+    """Return every scope that the source may have: some are for the platform itself alone."""
     own = source.is_own_platform
-    return [scope for scope in Scope.values if own or scope != Scope.DIRECTORY_WRITE]
+    return [scope for scope in Scope.values if own or scope not in OWN_PLATFORM_SCOPES]
 
 
 def _directory() -> str:

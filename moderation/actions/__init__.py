@@ -28,7 +28,6 @@ from moderation.actions.decisions import (
 from moderation.actions.deliveries import (
     change_endpoint,
     create_endpoint,
-    queue_deliveries,
     record_test,
     replay_delivery,
     rotate_secret,
@@ -40,6 +39,7 @@ from moderation.actions.grants import (
     revoke_queue,
 )
 from moderation.actions.notes import add_note
+from moderation.actions.orders import note_pulled, queue_deliveries
 from moderation.actions.outcomes import tell_missed_outcomes, tell_outcome
 from moderation.actions.placing import current_rules
 from moderation.actions.previews import (
@@ -54,6 +54,11 @@ from moderation.actions.publishing import (
     decisions_due,
     record_publish_failure,
     take_decision_to_publish,
+)
+from moderation.actions.results import (
+    give_order_anew,
+    mark_result_seen,
+    record_result,
 )
 from moderation.actions.reveals import (
     IssuedReveal,
@@ -112,12 +117,15 @@ __all__ = [
     "failed_routes",
     "finish_reveal",
     "fitting_verbs",
+    "give_order_anew",
     "grant_category",
     "grant_queue",
     "has_media",
     "heartbeat",
     "keep_preview",
+    "mark_result_seen",
     "move_case",
+    "note_pulled",
     "policies_for",
     "publish_decision",
     "queue_deliveries",
@@ -125,6 +133,7 @@ __all__ = [
     "record_preview",
     "record_preview_served",
     "record_publish_failure",
+    "record_result",
     "record_search",
     "record_served",
     "record_test",

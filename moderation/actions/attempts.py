@@ -33,6 +33,11 @@ from moderation.models import (
 )
 from moderation.webhooks import Answer
 
+_BY_DELIVERIES = {
+    EnforcementState.PENDING,
+    EnforcementState.ACKNOWLEDGED,
+    EnforcementState.FAILED,
+}
 LEASE = timedelta(seconds=30)
 """An attempt takes ten seconds at most; after this another sender may take over from one that died."""
 
@@ -141,8 +146,9 @@ def _record_attempt(delivery: Delivery, answer: Answer) -> Delivery:
         "error": answer.error,
         "milliseconds": answer.duration_ms,
     }
-    if held.state == DeliveryState.DELIVERED:
-        # Another worker was faster, after this one's lease ran out. The receiver saw one id twice.
+    if held.state in {DeliveryState.DELIVERED, DeliveryState.ANSWERED, DeliveryState.WITHDRAWN}:
+        # Another worker was faster, after this one's lease ran out (the receiver saw one id twice), or the order was
+        # answered or withdrawn while this attempt was under way.
         audit.record(AuditEvent.DELIVERY_ATTEMPTED, actor=SYSTEM, subject=held, case=case, **said)
         return held
     if is_acknowledged(answer.status):
@@ -194,9 +200,16 @@ def _give_up(held: Delivery, why: str) -> None:
 
 
 def _settle(enforcement: Enforcement) -> None:
-    """Say on the enforcement what its deliveries came to: one that failed outweighs those that went."""
-    Enforcement.objects.select_for_update().get(pk=enforcement.pk)
-    states = set(enforcement.deliveries.values_list("state", flat=True))
+    """Say on the enforcement what its deliveries came to: one that failed outweighs those that went.
+
+    What the platform answered, or a lead withdrew, stays. Only the last round counts: see ``results.give_order_anew``.
+    """
+    held = Enforcement.objects.select_for_update().get(pk=enforcement.pk)
+    if held.state not in _BY_DELIVERIES:
+        return
+    rounds = enforcement.deliveries.values_list("round", "state")
+    last = max(number for number, _ in rounds)
+    states = {state for number, state in rounds if number == last}
     if DeliveryState.FAILED in states:
         state = EnforcementState.FAILED
     elif DeliveryState.PENDING in states:

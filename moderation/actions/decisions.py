@@ -24,7 +24,7 @@ from core.jobs import enqueue
 from hashing.actions import quiet_risk, record_verdicts
 from moderation import access, workflow
 from moderation.actions.claims import check_lease
-from moderation.actions.deliveries import queue_deliveries
+from moderation.actions.orders import bring_into_force
 from moderation.actions.outcomes import tell_outcome
 from moderation.audit_rows import orders_digest, policy_digest, reason_digest
 from moderation.models import (
@@ -40,7 +40,7 @@ from moderation.models import (
     PolicyVersion,
     Verb,
 )
-from moderation.things import things_of
+from moderation.things import once_each, things_of
 from reports.actions import return_to_review
 from reports.models import Item, ItemRole, Report, RouteState
 
@@ -268,13 +268,16 @@ def publish_decision(decision: Decision, *, actor: Actor = SYSTEM) -> bool:
         late_items=late_items,
     )
     tell_outcome(decision, actor=actor)
-    for enforcement in decision.enforcements.select_for_update().order_by("verb", "pk"):
-        if enforcement.verb == Verb.NO_ACTION or case.is_practice:
-            Enforcement.objects.filter(pk=enforcement.pk).update(state=EnforcementState.NOT_SENT)
-            continue
-        Enforcement.objects.filter(pk=enforcement.pk).update(state=EnforcementState.PENDING)
-        enforcement.refresh_from_db()
-        queue_deliveries(enforcement, actor=actor)
+    held = decision.enforcements.filter(state=EnforcementState.HELD)
+    unsent = held if case.is_practice else held.filter(verb=Verb.NO_ACTION)
+    unsent.update(state=EnforcementState.NOT_SENT)
+    bring_into_force(
+        decision,
+        list(held.values_list("pk", flat=True)),
+        at=case.decided_at or decision.publish_at,
+        decided_at=decision.made_at,
+        actor=actor,
+    )
     return True
 
 
@@ -334,7 +337,7 @@ def has_media(case: Case) -> bool:
 def _media_of(case: Case) -> list[Item]:
     """Return what the platform could remove: each thing once, however many reports name it."""
     firsts = things_of(case, to_remove=True).values("item")
-    return list(Item.objects.filter(pk__in=firsts).order_by("received_at", "pk"))
+    return once_each(list(Item.objects.filter(pk__in=firsts).order_by("received_at", "pk")))
 
 
 def _hold(decision: Decision, verb: str, *, case: Case, media: list[Item]) -> None:

@@ -1,12 +1,11 @@
-"""The outbox: what the platform is told, tried until it is taken, and where it listens.
+"""The outbox once rows stand in it, and where the platform listens.
 
-What happens to a row once it is due stands in ``actions.attempts``.
+How orders come into it stands in ``actions.orders``, what happens to a row once it is due in ``actions.attempts``.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.db import transaction
@@ -17,13 +16,14 @@ from accounts.guards import require
 from accounts.models import User
 from accounts.permissions import Permission
 from core import audit
-from core.audit import SYSTEM, Actor, AuditEvent
+from core.audit import Actor, AuditEvent
 from core.crypto import seal, unseal
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
 from moderation import access
 from moderation.actions.endpoint_breakers import note_answer
-from moderation.enforcement import GIVE_UP_AFTER, payload_of, tells_of_trouble
+from moderation.actions.orders import hears_orders
+from moderation.enforcement import GIVE_UP_AFTER, REVERSALS, tells_of_trouble
 from moderation.models import (
     Delivery,
     DeliveryState,
@@ -39,58 +39,6 @@ SENDABLE = frozenset(set(Verb.values) - {Verb.NO_ACTION.value})
 
 
 @transaction.atomic
-def queue_deliveries(enforcement: Enforcement, *, actor: Actor = SYSTEM) -> list[Delivery]:
-    """Put a pending enforcement into the outbox: one row per endpoint that takes its verb.
-
-    Without such an endpoint one row waits, visibly, for the first that is configured. Safe to repeat.
-    Call it in the transaction that publishes the decision. Cannot be undone: the platform will be told.
-    """
-    enforcement = (
-        Enforcement.objects.select_for_update(of=("self",))
-        .select_related("decision__case", "decision__policy_version__policy", "account", "group")
-        .select_related("item__blob", "item__sender")
-        .get(pk=enforcement.pk)
-    )
-    standing = list(enforcement.deliveries.all())
-    if standing:
-        return standing
-    if enforcement.state != EnforcementState.PENDING:
-        raise Refused("Only an enforcement of a published decision is sent.", code="not_pending")
-    payload = _payload(enforcement)
-    endpoints = [
-        e for e in WebhookEndpoint.objects.order_by("created_at") if takes(e, enforcement.verb)
-    ]
-    targets: list[WebhookEndpoint | None] = [*endpoints] or [None]
-    rows = Delivery.objects.bulk_create(
-        [
-            Delivery(
-                enforcement=enforcement,
-                endpoint=endpoint,
-                payload=payload,
-                give_up_at=Now() + GIVE_UP_AFTER,
-            )
-            for endpoint in targets
-        ]
-    )
-    audit.record(
-        AuditEvent.DELIVERIES_QUEUED,
-        actor=actor,
-        subject=enforcement,
-        case=enforcement.decision.case,
-        verb=enforcement.verb,
-        deliveries=[row.pk for row in rows],
-        endpoints=[endpoint.pk for endpoint in endpoints],
-    )
-    enqueue("send_due")
-    return rows
-
-
-def takes(endpoint: WebhookEndpoint, verb: str) -> bool:
-    """Return whether an endpoint wants to hear about a verb. A paused one does, later."""
-    return not endpoint.verbs or verb in endpoint.verbs
-
-
-@transaction.atomic
 def adopt_waiting(*, limit: int = 500) -> int:
     """Give what waits because nobody listened to the first active endpoint that takes it; return how many.
 
@@ -98,10 +46,12 @@ def adopt_waiting(*, limit: int = 500) -> int:
     row that was queued while the endpoint was being saved is found as well.
     """
     adopted = 0
-    for endpoint in WebhookEndpoint.objects.filter(is_active=True).order_by("created_at"):
+    listening = WebhookEndpoint.objects.filter(is_active=True).select_related("source")
+    for endpoint in filter(hears_orders, listening.order_by("created_at")):
         waiting = Delivery.objects.filter(endpoint=None, state=DeliveryState.PENDING)
         if endpoint.verbs:
-            waiting = waiting.filter(enforcement__verb__in=endpoint.verbs)
+            verbs = [*endpoint.verbs, *(REVERSALS[verb] for verb in endpoint.verbs)]
+            waiting = waiting.filter(enforcement__verb__in=verbs)
         batch = waiting.order_by("created_at").select_for_update(of=("self",), skip_locked=True)
         adopted += Delivery.objects.filter(
             pk__in=list(batch.values_list("pk", flat=True)[: limit - adopted])
@@ -133,6 +83,10 @@ def replay_delivery(delivery: Delivery, *, actor: User) -> Delivery:
         raise Refused("No endpoint is configured for this yet.", code="no_endpoint")
     if not WebhookEndpoint.objects.filter(pk=held.endpoint_id, is_active=True).exists():
         raise Refused("The endpoint is paused. It can be sent when it is resumed.", code="paused")
+    if held.state in {DeliveryState.ANSWERED, DeliveryState.WITHDRAWN}:
+        raise Refused(
+            f"It is {held.get_state_display().lower()}: there is nothing to send.", code="not_open"
+        )
     if not Delivery.objects.filter(due_condition(), pk=held.pk).exists():
         raise Refused("It is being sent at this moment. Look again shortly.", code="being_sent")
     Delivery.objects.filter(pk=held.pk).update(
@@ -144,7 +98,9 @@ def replay_delivery(delivery: Delivery, *, actor: User) -> Delivery:
         replayed_at=Now(),
     )
     if held.state == DeliveryState.FAILED:
-        Enforcement.objects.filter(pk=held.enforcement_id).update(state=EnforcementState.PENDING)
+        Enforcement.objects.filter(pk=held.enforcement_id, state=EnforcementState.FAILED).update(
+            state=EnforcementState.PENDING
+        )
     audit.record(
         AuditEvent.DELIVERY_REPLAYED,
         actor=actor,
@@ -156,29 +112,6 @@ def replay_delivery(delivery: Delivery, *, actor: User) -> Delivery:
     enqueue("send_due")
     held.refresh_from_db()
     return held
-
-
-def _payload(enforcement: Enforcement) -> dict[str, Any]:
-    decision, item = enforcement.decision, enforcement.item
-    revoked = enforcement.verb == Verb.REVOKE_INVITE_LINK and enforcement.group is not None
-    return payload_of(
-        enforcement_id=str(enforcement.pk),
-        verb=enforcement.verb,
-        case_number=str(decision.case),
-        policy_code=decision.policy_version.policy.code,
-        decided_at=decision.made_at,
-        account=enforcement.account.external_id if enforcement.account else None,
-        group=enforcement.group.external_id if enforcement.group else None,
-        invite_link=enforcement.group.invite_link if revoked and enforcement.group else "",
-        item={
-            "external_id": item.external_id,
-            "surface": item.surface,
-            "sha256": item.blob.sha256 if item.blob else "",
-            "sender": item.sender.external_id if item.sender else "",
-        }
-        if item
-        else None,
-    )
 
 
 # ── Endpoints ─────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,18 @@
 
 from moderation.models.cases import Case, CaseItem, CaseLink, CaseReport, CaseStatus, RoutingReason
 from moderation.models.claims import Claim, ClaimEnd, Note, Skip
-from moderation.models.decisions import Decision, Enforcement, EnforcementState, Outcome, Verb
+from moderation.models.decisions import (
+    IN_FORCE,
+    Decision,
+    Enforcement,
+    EnforcementState,
+    OrderCounter,
+    OrderResult,
+    Outcome,
+    ResultState,
+    Reversal,
+    Verb,
+)
 from moderation.models.deliveries import (
     Delivery,
     DeliveryAttempt,
@@ -14,6 +25,7 @@ from moderation.models.media import Preview, PreviewState, Reveal, RevealPurpose
 from moderation.models.policies import CategoryGrant, Policy, PolicyVersion, Queue, RoutingRule
 
 __all__ = [
+    "IN_FORCE",
     "Case",
     "CaseItem",
     "CaseLink",
@@ -30,14 +42,18 @@ __all__ = [
     "Enforcement",
     "EnforcementState",
     "Note",
+    "OrderCounter",
+    "OrderResult",
     "Outcome",
     "Policy",
     "PolicyVersion",
     "Preview",
     "PreviewState",
     "Queue",
+    "ResultState",
     "Reveal",
     "RevealPurpose",
+    "Reversal",
     "RoutingReason",
     "RoutingRule",
     "Skip",

@@ -32,6 +32,20 @@ class Verb(models.TextChoices):
     NO_ACTION = "no_action", "No action"
 
 
+class Reversal(models.TextChoices):
+    """What takes an enforcement back. Nobody chooses these: they follow when a decision is overturned."""
+
+    UNBAN_ACCOUNT = "unban_account", "Unban account"
+    RESTORE_MEDIA = "restore_media", "Restore media"
+    REOPEN_GROUP = "reopen_group", "Reopen group"
+    RESTORE_INVITE_LINK = "restore_invite_link", "Restore invite link"
+    ALLOW_FORWARDING = "allow_forwarding", "Allow forwarding again"
+    WITHDRAW_WARNING = "withdraw_warning", "Withdraw warning"
+
+
+ORDER_CHOICES = [*Verb.choices, *Reversal.choices]
+
+
 class Decision(models.Model):
     """A verdict on a case. Rows stay: undone and superseded ones are marked, never edited away."""
 
@@ -94,9 +108,26 @@ class EnforcementState(models.TextChoices):
     HELD = "held", "In the undo window"
     CANCELLED = "cancelled", "Undone"
     PENDING = "pending", "Waiting to be sent"
-    ACKNOWLEDGED = "acknowledged", "Carried out by the platform"
+    ACKNOWLEDGED = "acknowledged", "Taken by the platform"
     FAILED = "failed", "Gave up after retries"
+    DONE = "done", "Carried out, as the platform said"
+    IMPOSSIBLE = "impossible", "Could not be carried out, as the platform said"
+    REFUSED = "refused", "Refused by the platform"
+    WITHDRAWN = "withdrawn", "Withdrawn before it was sent"
     NOT_SENT = "not_sent", "Nothing to send"
+
+
+IN_FORCE = frozenset(
+    {
+        EnforcementState.PENDING,
+        EnforcementState.ACKNOWLEDGED,
+        EnforcementState.FAILED,
+        EnforcementState.DONE,
+        EnforcementState.IMPOSSIBLE,
+        EnforcementState.REFUSED,
+    }
+)
+"""States of an order that the platform was, or will be, told."""
 
 
 class Enforcement(models.Model):
@@ -104,7 +135,7 @@ class Enforcement(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="enforcements")
-    verb = models.CharField(max_length=20, choices=Verb.choices)
+    verb = models.CharField(max_length=20, choices=ORDER_CHOICES)
     account = models.ForeignKey(
         "reports.Account", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
@@ -117,12 +148,92 @@ class Enforcement(models.Model):
     state = models.CharField(
         max_length=12, choices=EnforcementState.choices, default=EnforcementState.HELD
     )
+    sequence = models.BigIntegerField(
+        null=True,
+        blank=True,
+        unique=True,
+        help_text="1, 2, 3 … of all orders of the installation, in the order in which they came into force.",
+    )
+    published_at = models.DateTimeField(null=True, blank=True, help_text="In force since.")
+    reverses = models.OneToOneField(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="reversed_by",
+        help_text="The order that this one takes back. Once, never twice.",
+    )
+    pulled_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the platform first read it by GET /enforcements."
+    )
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                condition=Q(sequence=None, published_at=None)
+                | Q(sequence__isnull=False, published_at__isnull=False),
+                name="order_in_force_has_its_number",
+            ),
             models.UniqueConstraint(
                 fields=["decision", "verb", "account", "group", "item"],
                 nulls_distinct=False,
                 name="enforcement_once_per_target",
+            ),
+        ]
+
+
+class OrderCounter(models.Model):
+    """The number of the last order that came into force: one row, locked while orders take theirs."""
+
+    last = models.BigIntegerField(default=0)
+
+
+class ResultState(models.TextChoices):
+    """What the platform says that became of an order."""
+
+    DONE = "done", "Carried out"
+    IMPOSSIBLE = "impossible", "Could not be carried out"
+    REFUSED = "refused", "Refused"
+
+
+class OrderResult(models.Model):
+    """What the platform said that became of an order. Rows stay; ``stands`` marks the one that counts."""
+
+    class Seen(models.TextChoices):
+        SEEN = "seen", "Marked as seen"
+        SENT_AGAIN = "sent_again", "Sent again"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    enforcement = models.ForeignKey(Enforcement, on_delete=models.PROTECT, related_name="results")
+    source = models.ForeignKey("reports.Source", on_delete=models.PROTECT, related_name="+")
+    state = models.CharField(max_length=12, choices=ResultState.choices)
+    at = models.DateTimeField(null=True, blank=True, help_text="When, by the platform's clock.")
+    counts_at = models.DateTimeField(help_text="``at``, but never after it was received.")
+    code = models.CharField(max_length=80, blank=True, help_text="The platform's own word for why.")
+    detail = models.CharField(max_length=2000, blank=True)
+    received_at = models.DateTimeField(db_default=Now(), editable=False)
+    stands = models.BooleanField(default=True)
+    seen_at = models.DateTimeField(null=True, blank=True)
+    seen_by = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    seen_how = models.CharField(max_length=12, choices=Seen.choices, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["enforcement"], condition=Q(stands=True), name="one_result_stands"
+            ),
+            models.CheckConstraint(
+                condition=Q(seen_at=None, seen_by=None, seen_how="")
+                | Q(seen_at__isnull=False, seen_by__isnull=False),
+                name="result_seen_by_somebody",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["received_at"],
+                condition=Q(stands=True, seen_at=None, state__in=["impossible", "refused"]),
+                name="orders_that_came_back",
             )
         ]

@@ -23,6 +23,14 @@ class WebhookEndpoint(models.Model):
         null=True, blank=True, help_text="Until then messages are signed with both secrets."
     )
     verbs = models.JSONField(default=list, blank=True, help_text="Empty: every verb.")
+    source = models.ForeignKey(
+        "reports.Source",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="endpoints",
+        help_text="Hears of this source's reports only. Empty: of all.",
+    )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -53,6 +61,8 @@ class DeliveryState(models.TextChoices):
     PENDING = "pending", "Waiting"
     DELIVERED = "delivered", "Delivered"
     FAILED = "failed", "Gave up"
+    ANSWERED = "answered", "Answered without it"
+    WITHDRAWN = "withdrawn", "Withdrawn"
 
 
 class Delivery(models.Model):
@@ -66,6 +76,11 @@ class Delivery(models.Model):
         WebhookEndpoint, null=True, on_delete=models.PROTECT, related_name="deliveries"
     )
     payload = models.JSONField()
+    round = models.PositiveSmallIntegerField(
+        default=1,
+        db_default=1,
+        help_text="2, 3 …: a lead gave the order anew after the platform could not carry it out.",
+    )
     state = models.CharField(
         max_length=10, choices=DeliveryState.choices, default=DeliveryState.PENDING
     )
@@ -80,7 +95,7 @@ class Delivery(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["enforcement", "endpoint"],
+                fields=["enforcement", "endpoint", "round"],
                 nulls_distinct=False,
                 name="one_delivery_per_endpoint",
             ),

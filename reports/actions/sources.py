@@ -15,6 +15,7 @@ from accounts.permissions import Permission
 from core import audit
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
+from reports.choices import OWN_PLATFORM_SCOPES
 from reports.keys import hash_secret, new_key
 from reports.models import ApiKey, Scope, Source, SourceKind, TrustLevel
 from reports.practice import TEST_NAME
@@ -23,8 +24,8 @@ STAFF_SLUG = "staff"
 MAX_RATE = 60_000
 ROTATION_OVERLAP = timedelta(hours=24)
 _NOT_OWN = (
-    f"{Scope.DIRECTORY_WRITE.value} is for the platform itself. This source is not marked as the platform's "
-    "own, so it cannot describe accounts and groups; it can report about them."
+    f"{', '.join(sorted(OWN_PLATFORM_SCOPES))} are for the platform itself. This source is not marked as the "
+    "platform's own: it can report about accounts and groups, but neither describe them nor answer orders."
 )
 _NOT_IN_PRACTICE = f"{Scope.LINKS_WRITE.value} is not for test keys: what stood outside of the platform says something of its own groups."
 _SHARED = (
@@ -211,7 +212,7 @@ def issue_key(
     chosen = sorted(set(scopes))
     if not chosen or set(chosen) - set(Scope.values):
         raise Invalid({"scopes": ["Choose at least one of the listed scopes."]})
-    if Scope.DIRECTORY_WRITE in chosen and not source.is_own_platform:
+    if OWN_PLATFORM_SCOPES & set(chosen) and not source.is_own_platform:
         raise Invalid({"scopes": [_NOT_OWN]})
     if not 1 <= rate_per_minute <= MAX_RATE:
         raise Invalid({"rate_per_minute": [f"Must lie between 1 and {MAX_RATE}."]})

@@ -19,7 +19,10 @@ CODES: dict[str, tuple[str, str]] = {
     "malformed": ("400", "The body is not valid JSON."),
     "unauthorized": ("401", "No key, or an unknown, expired or revoked one."),
     "forbidden": ("403", "The key lacks the scope, or its source is paused."),
-    "not_own_platform": ("403", "Only the platform itself writes the directory."),
+    "not_own_platform": (
+        "403",
+        "Only the platform itself writes the directory and hears of orders.",
+    ),
     "not_found": ("404", "There is no such thing, or it is not yours."),
     "method_not_allowed": ("405", "The address takes other methods; `Allow` names them."),
     "timeout": ("408", "The request did not arrive in time. Send it again."),
@@ -34,6 +37,11 @@ CODES: dict[str, tuple[str, str]] = {
         "The first request of this key is still running. Ask again.",
     ),
     "idempotency_key_reused": ("409", "The key was used for something else. Use a new one."),
+    "contradicts": (
+        "409",
+        "The order was said to be something else at that very moment; `existing` is that answer.",
+    ),
+    "withdrawn": ("409", "The order was taken back before it was sent. Do not carry it out."),
     "vault_damage": ("410, 500", "A stored file cannot be read, or was destroyed on purpose."),
     "length_required": ("411", "Send the length of the body (Content-Length)."),
     "too_large": ("413", "Larger than `limit` bytes. Nothing of it was kept."),

@@ -108,6 +108,7 @@ TAGS = {
     "Directory": "What the platform says of its own accounts and groups.",
     "Batches": "Many things at once.",
     "Matching": "What Holdfast knows, without making a case.",
+    "Enforcements": "Orders to the platform, and what became of them.",
     "Key": "What the key itself is and may do.",
     "Vocabulary": "The words that are sent and answered.",
 }

@@ -61,23 +61,42 @@ def test_which_answers_end_it(status: int | None, taken: bool, final: bool) -> N
 
 def test_a_message_names_the_target_and_nothing_of_the_report() -> None:
     payload = enforcement.payload_of(
-        enforcement_id="e",
-        verb="remove_media",
-        case_number="C-000001",
-        policy_code="CS-1",
-        decided_at=datetime(2026, 11, 22, 10, 42, tzinfo=UTC),
-        account="user-1",
-        item={"external_id": "msg-1", "surface": "reported_message", "sha256": "ab"},
+        enforcement.Order(
+            enforcement_id="e",
+            decision_id="d",
+            sequence=3,
+            verb="remove_media",
+            target=enforcement.Target(
+                account="user-1",
+                item={"external_id": "msg-1", "surface": "reported_message", "sha256": "ab"},
+            ),
+            case_number="C-000001",
+            category="csam_known",
+            policy_code="CS-1",
+            policy_name="Known imagery",
+            policy_url=None,
+            decided_at=datetime(2026, 11, 22, 10, 42, tzinfo=UTC),
+            decided_by_person=True,
+        )
     )
     assert payload["type"] == "enforcement.remove_media"
     assert payload["data"]["target"]["item"]["sha256"] == "ab"
     assert payload["data"]["decided_at"] == "2026-11-22T10:42:00Z"
     assert set(payload["data"]) == {
         "enforcement_id",
+        "decision_id",
+        "sequence",
         "verb",
+        "parameters",
         "target",
+        "reverses",
         "case",
+        "category",
         "policy",
+        "reports",
+        "reports_count",
+        "detected_by",
+        "decided_by_person",
         "decided_at",
     }
     assert json.loads(enforcement.body_of(payload)) == payload

@@ -11,6 +11,7 @@ from django.test import Client
 
 from core.audit import SYSTEM
 from reports import actions
+from reports.choices import OWN_PLATFORM_SCOPES
 from reports.models import ApiKey, Scope, Source, SourceKind, TrustLevel
 from reports.reference import CODES
 
@@ -89,7 +90,7 @@ def other_platform(db: None) -> Platform:
     source = actions.create_source(
         slug="hotline", name="Hotline", kind=SourceKind.TRUSTED_FLAGGER, actor=SYSTEM
     )
-    scopes = [scope for scope in ALL_SCOPES if scope != Scope.DIRECTORY_WRITE]
+    scopes = [scope for scope in ALL_SCOPES if scope not in OWN_PLATFORM_SCOPES]
     return Platform(actions.issue_key(source, scopes=scopes, actor=SYSTEM)[1])
 
 

@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from accounts.models import User
 from core.audit import SYSTEM
 from moderation import enforcement, webhooks
 from reports import actions
 from reports.models import Account, Item, Membership, Report, SourceKind
 from reports.reference import examples, page
 from tests.background import answer_lookups_at_once
+from tests.casework import Casework, grant_all
 from tests.reports.conftest import ALL_SCOPES, Platform
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "integrate.md"
@@ -81,15 +83,22 @@ def test_the_guide_works_from_top_to_bottom(live_server: Any, key: str, tmp_path
 
 
 def test_the_command_lines_of_the_api_page_work(
-    live_server: Any, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    live_server: Any,
+    key: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    casework: Casework,
+    reviewer: User,
 ) -> None:
     answer_lookups_at_once(monkeypatch)
+    order = casework.published(casework.case(), by=grant_all(reviewer)).enforcements.get()
     (tmp_path / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n no picture")
     schema = Client().get("/api/v1/openapi.json").json()
     platform = Platform(key)
     report = platform.post("/reports", examples.REPORT | {"external_id": ""})
     scan = platform.post("/scans", examples.SCAN)
-    known = f"REPORT_ID={report.json()['id']}; SCAN_ID={scan.json()['id']}\n"
+    known = f"REPORT_ID={report.json()['id']}; SCAN_ID={scan.json()['id']}; "
+    known += f"ENFORCEMENT_ID={order.pk}\n"
     known += "uuidgen() { python3 -c 'import uuid; print(uuid.uuid4())'; }\n"
     operations = page.operations_of(schema, live_server.url)
     offered = {one["operationId"] for path in schema["paths"].values() for one in path.values()}
@@ -125,13 +134,25 @@ def test_the_snippet_checks_a_real_message_and_acts_once() -> None:
 def test_the_example_message_has_the_members_of_a_real_one() -> None:
     [(_, example)] = [(m, text) for m, text in blocks("json") if m == "webhook"]
     said = json.loads(example)
+    data = said["data"]
     real = enforcement.payload_of(
-        enforcement_id=said["data"]["enforcement_id"],
-        verb="ban_account",
-        case_number="C-000012",
-        policy_code="CS-1",
-        decided_at=datetime(2026, 11, 22, 10, 42, tzinfo=UTC),
-        account="user-1001",
+        enforcement.Order(
+            enforcement_id=data["enforcement_id"],
+            decision_id=data["decision_id"],
+            sequence=data["sequence"],
+            verb="ban_account",
+            target=enforcement.Target(account="user-1001"),
+            case_number="C-000012",
+            category=data["category"],
+            policy_code="CS-3",
+            policy_name=data["policy"]["name"],
+            policy_url=data["policy"]["url"],
+            decided_at=datetime(2026, 11, 22, 10, 42, tzinfo=UTC),
+            decided_by_person=True,
+            detected_by=["text_rule", "user_report"],
+            reports=[enforcement.ReportName(**data["reports"][0])],
+            reports_count=1,
+        )
     )
     assert said == real
 

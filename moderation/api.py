@@ -1,0 +1,151 @@
+"""The machine door of casework: the platform reads its orders and says what became of them."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from ninja import Query, Router
+
+from moderation import actions, order_access
+from moderation.models import Delivery, Enforcement, OrderResult
+from moderation.order_shapes import (
+    RESULT,
+    EnforcementAnswer,
+    EnforcementsAnswer,
+    EnforcementsQuery,
+    ResultAnswer,
+    ResultPayload,
+)
+from reports import access as keys
+from reports.answers import Problem, instant
+from reports.door import SourceKey, check_parameters, own_platform_of, read_json
+from reports.listing import cursor_of, number_of
+from reports.models import ApiKey, Scope
+from reports.reference import body_of
+
+router = Router(tags=["Enforcements"])
+
+_ALWAYS = {401: Problem, 403: Problem, 429: Problem, 503: Problem}
+_READ = _ALWAYS | {404: Problem, 422: Problem}
+_ANSWERED = _READ | {400: Problem, 409: Problem, 413: Problem, 415: Problem}
+
+
+def _key(request: HttpRequest) -> ApiKey:
+    return request.auth  # type: ignore[attr-defined]
+
+
+@router.get(
+    "/enforcements",
+    auth=SourceKey(Scope.ENFORCEMENTS_READ),
+    response={200: EnforcementsAnswer} | _ALWAYS | {422: Problem},
+    operation_id="list_enforcements",
+    summary="List orders",
+)
+def list_enforcements(request: HttpRequest, query: Query[EnforcementsQuery]) -> Any:
+    """List the orders to the platform, whole, the newest first.
+
+    Instead of webhooks, or beside them: with `after_sequence` the oldest come first, so that whoever remembers the last
+    `sequence` misses none. Orders that wait because no endpoint takes them stand here as well.
+    """
+    check_parameters(request, EnforcementsQuery)
+    source = own_platform_of(request)
+    wanted = query.model_dump(exclude={"cursor", "limit"})
+    beyond = number_of(query.cursor) if query.cursor is not None else None
+    found = order_access.orders_of(source, **wanted, beyond=beyond, limit=query.limit + 1)
+    page = found[: query.limit]
+    with transaction.atomic():
+        # First noted as read, then read: an order that is withdrawn meanwhile is read as withdrawn.
+        actions.note_pulled(page)
+        rows = order_access.read_orders(page)
+    more = len(found) > len(page)
+    return JsonResponse(
+        {
+            "enforcements": [order_answer(row) for row in rows],
+            "next_cursor": cursor_of(page[-1]) if more else None,
+        }
+    )
+
+
+@router.get(
+    "/enforcements/{enforcement_id}",
+    auth=SourceKey(Scope.ENFORCEMENTS_READ),
+    response={200: EnforcementAnswer} | _READ,
+    operation_id="read_enforcement",
+    summary="Read an order",
+)
+def get_enforcement(request: HttpRequest, enforcement_id: uuid.UUID) -> Any:
+    """Read one order, whole, and where it stands."""
+    source = own_platform_of(request)
+    sequence = order_access.get_order(source, enforcement_id).sequence or 0
+    with transaction.atomic():
+        actions.note_pulled([sequence])
+        [row] = order_access.read_orders([sequence])
+    return JsonResponse(order_answer(row))
+
+
+@router.post(
+    "/enforcements/{enforcement_id}/result",
+    auth=SourceKey(Scope.ENFORCEMENTS_WRITE),
+    response={200: ResultAnswer} | _ANSWERED,
+    operation_id="report_result",
+    summary="Say what became of an order",
+    openapi_extra=body_of(ResultPayload, example=RESULT),
+)
+def post_result(request: HttpRequest, enforcement_id: uuid.UUID) -> HttpResponse:
+    """Say that an order was carried out, could not be, or will not be.
+
+    Safe to repeat: the same answer again is the same. Of different answers the later one stands, by `at`; an older
+    one is kept and changes nothing (`stands` is false). Two that say different things of the same moment are 409
+    `contradicts`. What you could not carry out comes back to a person.
+    """
+    source = own_platform_of(request)
+    payload = read_json(request, ResultPayload)
+    result = actions.record_result(
+        order_access.get_order(source, enforcement_id),
+        source=source,
+        **payload.model_dump(),
+        actor=keys.actor_for(_key(request)),
+    )
+    return JsonResponse(result_answer(result))
+
+
+# ── Answers ───────────────────────────────────────────────────────────────────────────────────
+def order_answer(row: Enforcement) -> dict[str, Any]:
+    """Return an order as the platform reads it."""
+    deliveries: list[Delivery] = list(row.deliveries.all())
+    results: list[OrderResult] = list(row.results.all())
+    reversal = getattr(row, "reversed_by", None)
+    return {
+        "id": str(row.pk),
+        "sequence": row.sequence,
+        "verb": row.verb,
+        "state": row.state,
+        "published_at": instant(row.published_at) if row.published_at else None,
+        "reversed_by": str(reversal.pk) if reversal is not None else None,
+        "result": result_answer(results[0]) if results else None,
+        "deliveries": [
+            {
+                "webhook_id": str(each.pk),
+                "state": each.state,
+                "delivered_at": instant(each.delivered_at) if each.delivered_at else None,
+            }
+            for each in deliveries
+            if each.endpoint_id is not None
+        ],
+        "message": deliveries[0].payload,
+    }
+
+
+def result_answer(result: OrderResult) -> dict[str, Any]:
+    """Return what the platform said of an order, as it was kept."""
+    return {
+        "state": result.state,
+        "at": instant(result.at) if result.at else None,
+        "code": result.code,
+        "detail": result.detail,
+        "received_at": instant(result.received_at),
+        "stands": result.stands,
+    }
