@@ -21,6 +21,7 @@ class Permission(StrEnum):
     CASES_DECIDE = "moderation:cases:decide"
     CASES_TAKE_OVER = "moderation:cases:take-over"
     CASES_MOVE = "moderation:cases:move"
+    DECISIONS_OVERTURN = "moderation:decisions:overturn"
     MEDIA_PREVIEW = "moderation:media:preview"
     MEDIA_REVEAL = "moderation:media:reveal"
     POLICIES_VIEW = "moderation:policies:view"
@@ -96,6 +97,7 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     | {
         _P.CASES_TAKE_OVER,
         _P.CASES_MOVE,
+        _P.DECISIONS_OVERTURN,
         _P.DELIVERIES_VIEW,
         _P.DELIVERIES_REPLAY,
         _P.HASHING_LISTS_VIEW,

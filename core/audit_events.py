@@ -132,6 +132,7 @@ class AuditEvent(StrEnum):
     LINKS_IMPORTED = "hashing.links.imported"
     LINKS_SWITCHED = "hashing.links.switched"
     VERDICTS_RECORDED = "hashing.verdicts.recorded"
+    VERDICTS_WITHDRAWN = "hashing.verdicts.withdrawn"
     DETECTOR_REGISTERED = "hashing.detector.registered"
     DETECTOR_CHANGED = "hashing.detector.changed"
     DETECTOR_SECRET_ROTATED = "hashing.detector.secret_rotated"  # noqa: S105 — an event, not a secret
@@ -174,6 +175,9 @@ class AuditEvent(StrEnum):
     DECISION_UNDONE = "case.decision.undone"
     DECISION_SENT_EARLY = "case.decision.sent_early"
     DECISION_PUBLISHED = "case.decision.published"
+    OVERTURN_MADE = "case.overturn.made"
+    OVERTURN_UNDONE = "case.overturn.undone"
+    DECISION_OVERTURNED = "case.decision.overturned"
     CLAIM_STARTED = "claim.started"
     CLAIM_EXTENDED = "claim.extended"
     CLAIM_RELEASED = "claim.released"

@@ -83,7 +83,8 @@ def cases_for(user: User) -> QuerySet[Case]:
     if user.may(Permission.CASES_CLAIM):
         seen |= Q(queue__in=granted_queues(user).values("pk"))
     if user.may(Permission.REFERRALS_VIEW):
-        seen |= Q(pk__in=confirming_decisions().values("case"))
+        # What was sealed before its decision was overturned stays in sight of who sealed it.
+        seen |= Q(pk__in=confirming_decisions(overturned=True).values("case"))
     if not user.may(Permission.CASES_VIEW):
         return Case.objects.none()
     return Case.objects.filter(seen, category__in=categories)
@@ -111,13 +112,17 @@ def subjects_seen(user: User, *, account: str = "", group: str = "") -> Q:
     return seen
 
 
-def confirming_decisions() -> QuerySet[Decision]:
-    """Return published decisions that found a violation. Those on practice found none: nothing happened."""
-    return Decision.objects.filter(
+def confirming_decisions(*, overturned: bool = False) -> QuerySet[Decision]:
+    """Return published decisions that found a violation and stand; with ``overturned`` also those that did once.
+
+    Those on practice found none: nothing happened.
+    """
+    found = Decision.objects.filter(
         published_at__isnull=False,
         outcome__in=[Outcome.CONFIRM, Outcome.CONFIRM_REFER],
         case__is_practice=False,
     )
+    return found if overturned else found.filter(overturned_at=None)
 
 
 def get_case_for(user: User, id: uuid.UUID | str) -> Case:

@@ -1,4 +1,4 @@
-"""Whether what the platform said of orders is what the log says."""
+"""Whether what the platform said of orders, and which decisions were overturned, is what the log says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.audit import plain
 from core.audit_events import AuditEvent
 from core.audit_rows import Kind, digest
 from core.models import AuditEntry
-from moderation.models import OrderResult
+from moderation.models import OrderResult, Overturn
 
 
 def answer_said(result: OrderResult) -> dict[str, Any]:
@@ -37,8 +37,44 @@ def _compare_result(result: OrderResult, lines: Sequence[AuditEntry]) -> Iterato
         yield f"Answer {result.pk} about an order: it is not what the platform said"
 
 
+def overturn_said(overturn: Overturn) -> dict[str, Any]:
+    """Return what the log keeps of a decision being overturned; of the words a digest."""
+    return {
+        "decision": overturn.decision_id,
+        "made_at": overturn.made_at,
+        "reason_digest": digest({"overturn": overturn.pk, "reason": overturn.reason}),
+    }
+
+
+def _overturns(case: Any | None) -> QuerySet[Overturn]:
+    rows = Overturn.objects.all()
+    return rows if case is None else rows.filter(decision__case=case)
+
+
+def _compare_overturn(overturn: Overturn, lines: Sequence[AuditEntry]) -> Iterator[str]:
+    name = f"Overturning {overturn.pk} of decision {overturn.decision_id}"
+    said = lines[0]
+    if any(said.data.get(key) != value for key, value in plain(overturn_said(overturn)).items()):
+        yield f"{name}: it is not what was said"
+    if said.actor_id != str(overturn.made_by_id):
+        yield f"{name}: it names another person than the log"
+    undone = next((line for line in lines if line.event == AuditEvent.OVERTURN_UNDONE), None)
+    if (undone is None) != (overturn.undone_at is None):
+        yield f"{name}: whether it was taken back is not what the log says"
+
+
+_OVERTURN = frozenset({AuditEvent.OVERTURN_MADE})
 _ANSWERED = frozenset({AuditEvent.ORDER_ANSWERED})
 KINDS = [
+    Kind(
+        "overturned decisions",
+        Overturn,
+        _OVERTURN,
+        _OVERTURN | {AuditEvent.OVERTURN_UNDONE},
+        _overturns,
+        _compare_overturn,
+        lambda line: f"Overturning {line.subject_id}: its row is gone",
+    ),
     Kind(
         "answers about orders",
         OrderResult,

@@ -30,6 +30,7 @@ def orders_digest(decision: Decision) -> str:
             *(str(key or "") for key in (row.account_id, row.group_id, row.item_id)),
         ]
         for row in rows
+        if row.reverses_id is None  # What takes them back came later, and has lines of its own.
     )
     return digest({"decision": decision.pk, "orders": orders})
 
@@ -113,7 +114,13 @@ def _compare_decision(decision: Decision, lines: Sequence[AuditEntry]) -> Iterat
     begun = by_event[AuditEvent.CASE_DECIDED]
     published = by_event.get(AuditEvent.DECISION_PUBLISHED)
     undone = by_event.get(AuditEvent.DECISION_UNDONE)
+    overturned = by_event.get(AuditEvent.DECISION_OVERTURNED)
     name = f"Decision {decision.pk} of case {decision.case}"
+    if _said(overturned, "overturned_at") != _at(decision.overturned_at):
+        yield f"{name}: whether and when it was overturned is not what the log says"
+    counterparts = {str(row.pk) for row in decision.enforcements.all() if row.reverses_id}
+    if counterparts != set(_said(overturned, "orders", otherwise=[]) or []):
+        yield f"{name}: the orders that take it back are not the ones that were given"
     if begun.actor_id != str(decision.made_by_id):
         yield f"{name}: it names another author than the log"
     if begun.data.get("outcome") != decision.outcome:
@@ -161,7 +168,12 @@ KINDS = [
         "decisions",
         Decision,
         _DECISION,
-        _DECISION | {AuditEvent.DECISION_PUBLISHED, AuditEvent.DECISION_UNDONE},
+        _DECISION
+        | {
+            AuditEvent.DECISION_PUBLISHED,
+            AuditEvent.DECISION_UNDONE,
+            AuditEvent.DECISION_OVERTURNED,
+        },
         _decisions,
         _compare_decision,
         lambda line: f"Decision {line.subject_id}: its row is gone",

@@ -68,6 +68,18 @@ class ReasonForm(forms.Form):
     )
 
 
+class OverturnForm(forms.Form):
+    """Why a decision does not stand."""
+
+    reason = forms.CharField(
+        max_length=workflow.LONGEST_REASON,
+        label="Why it does not stand",
+        help_text="Kept with the case. The reviewer who decided can read it.",
+        widget=forms.Textarea(attrs={"rows": 4}),
+        error_messages={"required": "Say why; it is kept with the case."},
+    )
+
+
 class MoveForm(ReasonForm):
     """Another queue for a case, and why."""
 

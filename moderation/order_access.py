@@ -14,7 +14,7 @@ from accounts.access import Waiting
 from accounts.models import User
 from accounts.permissions import Permission
 from moderation.access import cases_for
-from moderation.models import Delivery, Enforcement, OrderResult, ResultState
+from moderation.models import Delivery, Enforcement, OrderResult, Overturn, ResultState
 from reports.models import Source
 
 _CASE_NUMBER = re.compile(r"C-?0*(\d{1,15})", re.IGNORECASE)
@@ -130,6 +130,18 @@ def came_back_for(user: User, *, is_open: bool = True) -> QuerySet[OrderResult]:
     if is_open:
         return found.filter(Q(stands=True), seen_at=None).order_by("received_at", "pk")
     return found.filter(seen_at__isnull=False).order_by("-seen_at", "pk")
+
+
+def get_overturn_for(user: User, id: uuid.UUID) -> Overturn:
+    """Return how a decision on a case that the person may see is overturned. Raises Http404 otherwise."""
+    found = (
+        Overturn.objects.select_related("decision__case", "made_by")
+        .filter(pk=id, decision__case__in=cases_for(user))
+        .first()
+    )
+    if found is None:
+        raise Http404
+    return found
 
 
 def get_came_back_for(user: User, id: uuid.UUID) -> OrderResult:

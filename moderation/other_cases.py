@@ -37,9 +37,9 @@ def about(user: User, case: Case) -> dict[str, Any]:
     rows = [*related, *open_ones, *sharing]
     outcomes = {
         decision.case_id: Outcome(decision.outcome)
-        for decision in Decision.objects.filter(case__in=rows, published_at__isnull=False).order_by(
-            "published_at"
-        )
+        for decision in Decision.objects.filter(
+            case__in=rows, published_at__isnull=False, overturned_at=None
+        ).order_by("published_at")
     }
     with_media = set(shared.filter(pk__in=same_subject).values_list("pk", flat=True))
 

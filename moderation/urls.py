@@ -3,7 +3,17 @@
 from django.urls import URLPattern, URLResolver, path
 
 from moderation import delivery_views
-from moderation.views import cases, decisions, home, listing, media, orders, policies, queues
+from moderation.views import (
+    cases,
+    decisions,
+    home,
+    listing,
+    media,
+    orders,
+    overturns,
+    policies,
+    queues,
+)
 
 app_name = "moderation"
 
@@ -44,6 +54,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("decisions/undo-bar/", decisions.undo_bar, name="undo_bar"),
     path("decisions/<uuid:id>/undo/", decisions.undo, name="undo"),
     path("decisions/<uuid:id>/send-now/", decisions.send_now, name="send_now"),
+    path("decisions/<uuid:id>/overturn/", overturns.overturn, name="overturn"),
+    path("overturns/<uuid:id>/undo/", overturns.overturn_undo, name="overturn_undo"),
     # Policies
     path("policies/", policies.index, name="policies"),
     path("policies/<slug:code>/", policies.policy, name="policy"),

@@ -133,6 +133,8 @@ MODERATION = (
     Row("moderation:undo_bar", REVIEWING, get=200),
     Row("moderation:undo", REVIEWING, post=404),
     Row("moderation:send_now", REVIEWING, post=404),
+    Row("moderation:overturn", only(LEAD), get=404, post=404),
+    Row("moderation:overturn_undo", only(LEAD), post=404),
     Row("moderation:deliveries", SEES_DELIVERIES, get=200),
     Row("moderation:delivery", SEES_DELIVERIES, get=404),
     Row("moderation:delivery_replay", only(LEAD), post=404),

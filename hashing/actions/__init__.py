@@ -138,6 +138,7 @@ from hashing.actions.lookups import (
 )
 from hashing.actions.mended import scan_mended, standing_refusals
 from hashing.actions.risk import (
+    allow_risk,
     change_risk_policy,
     current_risk_policy,
     mark_old_ratings,
@@ -188,7 +189,7 @@ from hashing.actions.trainings import (
     request_training,
     waiting_trainings,
 )
-from hashing.actions.verdicts import record_verdicts
+from hashing.actions.verdicts import record_verdicts, withdraw_verdicts
 from hashing.actions.videos import (
     add_video,
     add_video_file,
@@ -213,6 +214,7 @@ __all__ = [
     "add_to_periods",
     "add_video",
     "add_video_file",
+    "allow_risk",
     "approve_activation",
     "approve_automatic",
     "ask_about_files",
@@ -364,4 +366,5 @@ __all__ = [
     "withdraw_activation",
     "withdraw_automatic",
     "withdraw_training_set",
+    "withdraw_verdicts",
 ]

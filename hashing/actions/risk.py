@@ -409,6 +409,18 @@ def quiet_risk(
     )
 
 
+@transaction.atomic
+def allow_risk(subject: Account | Group) -> None:
+    """Let the score of a subject ask again as if nobody had decided: the decision that quieted it does not stand.
+
+    In the caller's transaction, whose line in the log names the decision. Undone by ``quiet_risk``.
+    """
+    kind = "account" if isinstance(subject, Account) else "group"
+    RiskScore.objects.filter(**{kind: subject}).update(
+        is_judged=False, quiet_until=None, asked_score=None
+    )
+
+
 def _facts_of(kind: str, key: UUID, policy: RiskPolicy) -> risk.Facts:
     if kind == "group":
         return risk_facts.group_facts([key], limit=policy.group_limit)[key]

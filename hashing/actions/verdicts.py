@@ -14,7 +14,7 @@ from hashing.actions.risk import mark_subjects_of
 from hashing.models import Verdict
 from reports.models import NOT_SENT, Item
 
-__all__ = ["record_verdicts"]
+__all__ = ["record_verdicts", "withdraw_verdicts"]
 
 
 @transaction.atomic
@@ -28,8 +28,8 @@ def record_verdicts(
 ) -> int:
     """Record what a decision that took effect said about each item; return how many are new.
 
-    Safe to repeat. A later decision about the same item adds a row; the newest one counts. Cannot be
-    undone, only followed by another decision. What a reporter wrote is a claim about content and no example
+    Safe to repeat. A later decision about the same item adds a row; the newest one counts. Undone by
+    ``withdraw_verdicts``. What a reporter wrote is a claim about content and no example
     of it: nothing is recorded for it. Context, which may be the victim's own, is left out by the caller.
     """
     rows = [
@@ -53,3 +53,26 @@ def record_verdicts(
             category=category,
         )
     return len(new)
+
+
+@transaction.atomic
+def withdraw_verdicts(decision: UUID, *, actor: Actor = audit.SYSTEM) -> int:
+    """Take back what a decision said about items, which does not stand any more; return how many rows went.
+
+    Labels, precision and risk no longer know of it from now on. What was trained or sent to partners before stays until it is
+    trained or reviewed again. Safe to repeat. Undone by another decision.
+    """
+    rows = Verdict.objects.filter(decision=decision)
+    items = [row.item for row in rows.select_related("item")]
+    if not items:
+        return 0
+    rows.delete()
+    mark_subjects_of(items)
+    audit.record(
+        AuditEvent.VERDICTS_WITHDRAWN,
+        actor=actor,
+        subject=items[0],
+        decision=decision,
+        items=len(items),
+    )
+    return len(items)

@@ -41,6 +41,14 @@ from moderation.actions.grants import (
 from moderation.actions.notes import add_note
 from moderation.actions.orders import note_pulled, queue_deliveries
 from moderation.actions.outcomes import tell_missed_outcomes, tell_outcome
+from moderation.actions.overturns import (
+    carry_out_overturn,
+    overturn_decision,
+    overturns_due,
+    record_overturn_failure,
+    undo_overturn,
+    what_follows,
+)
 from moderation.actions.placing import current_rules
 from moderation.actions.previews import (
     begin_preview,
@@ -100,6 +108,7 @@ __all__ = [
     "Painted",
     "add_note",
     "begin_preview",
+    "carry_out_overturn",
     "change_endpoint",
     "changes_since",
     "check_lease",
@@ -126,10 +135,13 @@ __all__ = [
     "mark_result_seen",
     "move_case",
     "note_pulled",
+    "overturn_decision",
+    "overturns_due",
     "policies_for",
     "publish_decision",
     "queue_deliveries",
     "record_case_viewed",
+    "record_overturn_failure",
     "record_preview",
     "record_preview_served",
     "record_publish_failure",
@@ -162,8 +174,10 @@ __all__ = [
     "tell_missed_outcomes",
     "tell_outcome",
     "undo_decision",
+    "undo_overturn",
     "waiting_items",
     "waiting_previews",
     "waiting_reports",
+    "what_follows",
     "why_no_lease",
 ]

@@ -30,7 +30,7 @@ def tell_outcome(decision: Decision, *, actor: Actor = SYSTEM) -> int:
     Reports that joined after the decision was made are not among them: nobody judged them, and they are
     routed again. The caller holds the case's row.
     """
-    if decision.published_at is None:
+    if decision.published_at is None or decision.overturned_at is not None:
         return 0
     judged = CaseReport.objects.filter(
         case=decision.case_id, case_version__lte=decision.case_version
@@ -65,5 +65,6 @@ def _missed() -> QuerySet[CaseReport]:
         report__decided_at=None,
         report__route_state=RouteState.ROUTED,
         case__decisions__published_at__isnull=False,
+        case__decisions__overturned_at=None,
         case__decisions__case_version__gte=F("case_version"),
     )

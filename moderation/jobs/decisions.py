@@ -13,7 +13,8 @@ OUTCOMES_EVERY = 600
 
 @job
 def publish_due() -> None:
-    """Publish every decision whose time has come and that nobody undid, each in a transaction of its own.
+    """Publish every decision whose time has come and that nobody undid, each in a transaction of its own; the same
+    with decisions that were overturned.
 
     Safe to repeat, to kill and to run beside itself. One that cannot be published says why and does not hold up
     the others, also when it kills the process (``actions.take_decision_to_publish``).
@@ -31,6 +32,15 @@ def publish_due() -> None:
             actions.publish_decision(decision)
         except Exception as one:  # noqa: BLE001 — the others go on; it is raised in the end
             actions.record_publish_failure(decision, one)
+            failed = one
+    while not is_stopping() and time.monotonic() <= over:
+        overturn = actions.overturns_due().first()
+        if overturn is None:
+            break
+        try:
+            actions.carry_out_overturn(overturn)
+        except Exception as one:  # noqa: BLE001 — the others go on; it is raised in the end
+            actions.record_overturn_failure(overturn, one)
             failed = one
     if failed is not None:
         raise failed
@@ -51,6 +61,7 @@ def sweep_outcomes() -> int:
 def sweep_decisions() -> int:
     """Wake the publishing when the undo window of a decision is over; return how many, at most 500."""
     due = int(actions.decisions_due().values("pk")[:500].count())
+    due += int(actions.overturns_due().values("pk")[:500].count())
     if due:
         enqueue("publish_due")
     return due

@@ -22,6 +22,7 @@ from moderation.models.deliveries import (
     WebhookEndpoint,
 )
 from moderation.models.media import Preview, PreviewState, Reveal, RevealPurpose
+from moderation.models.overturns import Overturn
 from moderation.models.policies import CategoryGrant, Policy, PolicyVersion, Queue, RoutingRule
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "OrderCounter",
     "OrderResult",
     "Outcome",
+    "Overturn",
     "Policy",
     "PolicyVersion",
     "Preview",

@@ -64,6 +64,9 @@ class Decision(models.Model):
         "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     undone_reason = models.CharField(max_length=300, blank=True)
+    overturned_at = models.DateTimeField(
+        null=True, blank=True, help_text="It was in effect and does not stand since."
+    )
     idempotency_key = models.CharField(max_length=80)
     publish_attempts = models.PositiveSmallIntegerField(
         db_default=0, help_text="Attempts to let it take effect that began and did not end."
@@ -90,8 +93,12 @@ class Decision(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["case"],
-                condition=Q(published_at__isnull=False),
+                condition=Q(published_at__isnull=False, overturned_at=None),
                 name="one_published_decision_per_case",
+            ),
+            models.CheckConstraint(
+                condition=Q(overturned_at=None) | Q(published_at__isnull=False),
+                name="overturned_was_in_effect",
             ),
         ]
         indexes = [

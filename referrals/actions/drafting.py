@@ -112,7 +112,9 @@ def open_referral(case: Case, *, recipient: Recipient, actor: User) -> Referral:
             "This is practice: a test key sent it, and nothing of it leaves.", code="practice"
         )
     decision = (
-        case.decisions.filter(published_at__isnull=False).order_by("-published_at").first()
+        case.decisions.filter(published_at__isnull=False, overturned_at=None)
+        .order_by("-published_at")
+        .first()
         if case.status == CaseStatus.DECIDED
         else None
     )

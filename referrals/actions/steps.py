@@ -15,6 +15,7 @@ from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
+from moderation.access import confirming_decisions
 from referrals.actions.drafting import REASON_MINIMUM, locked, read_facts
 from referrals.audit_rows import content_digest
 from referrals.completeness import Point, measure
@@ -133,6 +134,11 @@ def approve(referral: Referral, *, version: int, actor: User) -> Referral:
     if against := reasons_against(referral, actor):
         raise Refused(
             f"A second person must approve. You {and_list(against)}.", code="approver_is_author"
+        )
+    if not confirming_decisions().filter(case=referral.case_id).exists():
+        raise Refused(
+            "The decision on this case was overturned. Nothing of it may leave until it is decided anew.",
+            code="overturned",
         )
     blockers = measure(read_facts(referral)).blockers
     if blockers:

@@ -97,7 +97,7 @@ def describe(
 def latest_decision(case: Case) -> Decision:
     """Return the decision that stands: the last one published."""
     decision = (
-        case.decisions.filter(published_at__isnull=False)
+        case.decisions.filter(published_at__isnull=False, overturned_at=None)
         .select_related("policy_version__policy", "made_by")
         .order_by("-published_at")
         .first()

@@ -11,11 +11,15 @@ from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import SignIn
+from accounts.models import SignIn, User
 from core.errors import Refused
 from core.models import AuditEntry
+from moderation import actions as moderation
+from moderation.models import Overturn
 from referrals import actions
+from referrals.access import get_referral_for
 from referrals.models import Referral
+from tests.casework import grant_all
 from tests.cast import signed_in
 from tests.referrals.desk import Desk, events, form, page
 
@@ -284,3 +288,18 @@ def test_the_forms_carry_their_tokens(desk: Desk, author: Client) -> None:
     )
     assert answer.status_code == 302
     assert state_of(referral) == "draft"
+
+
+def test_nothing_leaves_of_a_decision_that_was_overturned(desk: Desk, lead: User) -> None:
+    referral = desk.awaiting()
+    [decision] = referral.case.decisions.all()
+    overturn = moderation.overturn_decision(
+        decision, reason="It shows a drawn bridge and nobody.", actor=grant_all(lead)
+    )
+    Overturn.objects.update(publish_at=Now() - timedelta(seconds=1))
+    assert moderation.carry_out_overturn(overturn)
+    with pytest.raises(Refused, match="was overturned"):
+        actions.approve(referral, version=referral.version, actor=desk.second)
+    assert get_referral_for(desk.second, referral.pk) == referral  # Still in sight.
+    with pytest.raises(Refused):
+        actions.open_referral(referral.case, recipient=referral.recipient, actor=desk.author)
