@@ -18,14 +18,15 @@ import pyrage
 from django.conf import settings
 
 from config.demo.browser import Browser, DemoFailed, Page
-from config.demo.platform import Platform
 from config.demo.stack import Installation
 from config.sample import content
 from config.sample.people import STEP_SECONDS, Credential, code_now
 from config.sample.pictures import draw, variants
+from holdfast_client import File, Holdfast, Patience
 from referrals.package import signature_namespace
 from referrals.public_keys import fingerprint_of
 from referrals.recipe import recipe
+from toy_platform import Message, ToyPlatform, User
 
 _CASE_LINK = re.compile(r'href="(/cases/[0-9a-f-]{36}/)"')
 _REFERRAL_LINK = re.compile(r"/referrals/[0-9a-f-]{36}/")
@@ -36,8 +37,15 @@ MARKER = "markerword-alpha"
 class Run:
     """What one stage leaves for the next."""
 
-    def __init__(self, place: Installation, platform: Platform, out: Path) -> None:
+    def __init__(
+        self, place: Installation, platform: ToyPlatform, receives_at: str, out: Path
+    ) -> None:
         self.place, self.platform, self.out = place, platform, out
+        self.receives_at = receives_at
+        # Everything is on this machine: what is not answered soon has stopped.
+        self.client = Holdfast(
+            place.address, place.keys.get("app-reports", ""), patience=Patience(tries=4)
+        )
         self.tag = uuid.uuid4().hex[:8]
         self.account = f"demo-{self.tag}"
         self.report_ids: list[str] = []
@@ -51,6 +59,7 @@ class Run:
 
     def close(self) -> None:
         """Sign nobody out, but close every connection."""
+        self.client.close()
         for browser in self._signed_in.values():
             browser.http.close()
 
@@ -101,40 +110,49 @@ def connect_platform(run: Run) -> str:
     browser = run.person("administrator")
     page = browser.get("/webhooks/new/")
     form = page.form(having="url")
-    page = browser.send(page, form, name=f"Demo platform {run.tag}", url=run.platform.url)
+    page = browser.send(page, form, name=f"Demo platform {run.tag}", url=run.receives_at)
     secret = re.search(r"whsec_[A-Za-z0-9+/=]+", page.text)
     if secret is None:
         raise DemoFailed("the page did not show the new endpoint's secret")
     run.platform.secret = secret[0]
-    return f"webhooks go to {run.platform.url}"
+    return f"webhooks go to {run.receives_at}"
 
 
 def send_reports(run: Run) -> str:
-    """The platform describes an account, sends two photos ahead and two reports."""
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """The platform describes its people, and two of them report what a third one sent."""
+    toy, chat = run.platform, f"chat-{run.tag}"
+    toy.holdfast = run.client
+    for name in (run.account, f"demo-reporter-{run.tag}-0", f"demo-reporter-{run.tag}-1"):
+        toy.users[name] = User(name)
+    toy.users[run.account].facts = _account(run)
     seed = content.LISTED_SEEDS[0]
     photos = [variants(draw(seed))["smaller"][0], variants(draw(seed))["cropped"][0]]
-    # Bytes of its own for each run, so that every original is one that no run before has stored.
-    photos = [photo + run.tag.encode() for photo in photos]
-    with httpx.Client(base_url=run.place.address, timeout=60) as api:
-        api.headers["Authorization"] = f"Bearer {run.place.keys['app-reports']}"
-        _ok(api.put(f"/api/v1/accounts/{run.account}", json=_account(run, now)))
-        for number, photo in enumerate(photos):
-            run.originals.add(hashlib.sha256(photo).hexdigest())
-            uploaded = _ok(
-                api.post("/api/v1/media", files={"file": (f"{number}.jpg", photo, "image/jpeg")})
-            )
-            body = _report(run, number, uploaded["id"], now)
-            key = {"Idempotency-Key": f"demo-{run.tag}-{number}"}
-            first = _ok(api.post("/api/v1/reports", json=body, headers=key))
-            again = _ok(api.post("/api/v1/reports", json=body, headers=key))
-            if first["id"] != again["id"]:
-                raise DemoFailed("the same report sent twice was taken twice")
-            run.report_ids.append(first["id"])
+    toy.back_fill()
+    for number, photo in enumerate(photos):
+        # Bytes of its own for each run, so that every original is one that no run before has stored.
+        original = photo + run.tag.encode()
+        run.originals.add(hashlib.sha256(original).hexdigest())
+        reporter, name = f"demo-reporter-{run.tag}-{number}", f"msg-{run.tag}-{number}"
+        toy.messages[name] = Message(
+            name,
+            f"{chat}-{number}",
+            run.account,
+            datetime.now(UTC),
+            f"A demo message with {MARKER}.",
+            File(f"picture-{number}.jpg", original),
+        )
+        words = "Demo report: a drawn picture that stands on the sample list."
+        said = {"reporter": reporter, "reason": "csam", "words": words}
+        first, again = toy.report(name, **said), toy.report(name, **said)
+        if first != again:
+            raise DemoFailed("the same report sent twice was taken twice")
+        [found] = run.client.reports(external_id=f"report-{reporter}-{name}")
+        run.report_ids.append(found["id"])
     return f"{len(run.report_ids)} reports on {run.account}, each sent twice and taken once"
 
 
-def _account(run: Run, now: str) -> dict[str, object]:
+def _account(run: Run) -> dict[str, object]:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "username": f"demo.{run.tag}",
         "display_name": "Demo Person",
@@ -152,47 +170,17 @@ def _account(run: Run, now: str) -> dict[str, object]:
     }
 
 
-def _report(run: Run, number: int, media: str, now: str) -> dict[str, object]:
-    return {
-        "external_id": f"demo-{run.tag}-{number}",
-        "subject": {"account": run.account},
-        "reporter": {"ref": f"demo-reporter-{number}"},
-        "reason": "csam",
-        "description": "Demo report: a drawn picture that stands on the sample list.",
-        "occurred_at": now,
-        "items": [
-            {
-                "surface": "reported_message",
-                "media": media,
-                "name": f"picture-{number}.jpg",
-                "sender": run.account,
-                "content_at": now,
-                "uploaded_ip": "203.0.113.77",
-                "uploaded_port": 50124,
-            },
-            {
-                "surface": "reported_message",
-                "text": f"A demo message with {MARKER}.",
-                "sender": run.account,
-                "content_at": now,
-            },
-        ],
-    }
-
-
 def await_scans(run: Run) -> str:
     """The workers scan, and routing opens a case."""
-    with httpx.Client(base_url=run.place.address, timeout=60) as api:
-        api.headers["Authorization"] = f"Bearer {run.place.keys['app-reports']}"
 
-        def all_in_review() -> str:
-            answers = [_ok(api.get(f"/api/v1/reports/{report}")) for report in run.report_ids]
-            states = {item["scan_state"] for answer in answers for item in answer["items"]}
-            if states != {"scanned"} or any(a["state"] == "received" for a in answers):
-                return ""
-            return ", ".join(answer["number"] for answer in answers)
+    def all_in_review() -> str:
+        answers = [run.client.report(report) for report in run.report_ids]
+        states = {item["scan_state"] for answer in answers for item in answer["items"]}
+        if states != {"scanned"} or any(a["state"] == "received" for a in answers):
+            return ""
+        return ", ".join(answer["number"] for answer in answers)
 
-        return f"{run.wait('scanning and routing', all_in_review)} scanned and in review"
+    return f"{run.wait('scanning and routing', all_in_review)} scanned and in review"
 
 
 # ── The reviewer ──────────────────────────────────────────────────────────────────────────────
@@ -274,13 +262,16 @@ def decide(run: Run) -> str:
 
 
 def await_webhooks(run: Run) -> str:
-    """The platform receives signed orders: one ban, and one removal for each picture."""
-    messages = run.platform.wait_for(3, matching=run.account, seconds=WAIT)
-    if len(messages) != 3:
-        raise DemoFailed(
-            f"{len(messages)} webhooks arrived, not 3 ({run.platform.refused} refused)"
-        )
-    return f"{len(messages)} webhooks, signatures valid"
+    """The platform receives signed orders, one ban and one removal for each picture, and carries them out."""
+    toy = run.platform
+    orders = toy.wait_for(3, matching=run.account, seconds=WAIT)
+    if len(orders) != 3:
+        raise DemoFailed(f"{len(orders)} orders arrived, not 3 ({toy.refused} refused)")
+    toy.work()
+    removed = [each for each in toy.messages.values() if each.is_removed]
+    if not toy.users[run.account].is_banned or len(removed) != 2:
+        raise DemoFailed(f"the platform did not do what it was told: {toy.results}")
+    return f"{len(orders)} orders, signatures valid, carried out"
 
 
 def disconnect_platform(run: Run) -> str:

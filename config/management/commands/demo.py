@@ -11,9 +11,10 @@ import httpx
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.demo.browser import DemoFailed
-from config.demo.platform import Platform
 from config.demo.stack import installation
 from config.demo.stages import STAGES, Run
+from holdfast_client import NotReached, Problem
+from toy_platform import Receiver, ToyPlatform  # After config.demo, which says where it lies.
 
 
 class Command(BaseCommand):
@@ -46,10 +47,11 @@ class Command(BaseCommand):
         try:
             with tempfile.TemporaryDirectory(prefix="holdfast-demo-log-") as logs:
                 self._say("Holdfast demo: from a report to a sealed package")
-                with installation(Path(logs) / "up.log") as place, Platform() as platform:
+                platform = ToyPlatform()
+                with installation(Path(logs) / "up.log") as place, Receiver(platform) as receiver:
                     how = "started for this demo" if place.is_own else "already running"
                     self._took("Installation", began, f"{place.address} ({how})")
-                    self._run(Run(place, platform, out))
+                    self._run(Run(place, platform, receiver.url, out))
         except DemoFailed as failed:
             raise CommandError(str(failed)) from None
         self._say(f"Done in {time.monotonic() - began:.1f} s. {out} holds:")
@@ -65,6 +67,8 @@ class Command(BaseCommand):
                     said = stage(run)
                 except DemoFailed as failed:
                     raise DemoFailed(f"Stage “{title}” failed: {failed}") from None
+                except (Problem, NotReached) as refused:
+                    raise DemoFailed(f"Stage “{title}” failed: {refused}") from None
                 except httpx.TransportError as failed:
                     raise DemoFailed(
                         f"Stage “{title}” failed: {run.place.address} could not be reached "
