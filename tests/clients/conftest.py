@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from accounts.models import User
 from core.audit import SYSTEM
 from reports import actions
 from reports.models import Scope, SourceKind
+from tests.casework import grant_all
 
 
 @pytest.fixture
@@ -23,3 +25,9 @@ def way(live_server: Any) -> dict[str, str]:
     )
     _, key = actions.issue_key(source, scopes=list(Scope.values), actor=SYSTEM)
     return {"HOLDFAST": live_server.url, "HOLDFAST_KEY": key}
+
+
+@pytest.fixture
+def robin(reviewer: User) -> User:
+    """Return the reviewer, with every queue and category."""
+    return grant_all(reviewer)

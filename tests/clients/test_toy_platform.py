@@ -11,10 +11,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from accounts.models import User
 from holdfast_client import File, Holdfast
-from moderation.models import Verb
+from moderation.models import OrderResult, Verb
 from moderation.webhooks import new_secret, sign
 from reports.models import Account, Group, Item, Membership, Report
+from tests.casework import Casework
 from toy_platform import Message, Receiver, ToyPlatform, a_small_world
 
 
@@ -121,3 +123,21 @@ def test_orders_arrive_are_believed_and_carried_out_once(toy: ToyPlatform) -> No
     assert toy.work() == 2
     assert (toy.users["user-alex"].warnings, toy.refused) == (1, 1)
     assert toy.results[warn["enforcement_id"]] == ("done", "")
+
+
+def test_it_catches_up_with_orders_and_says_what_became_of_them(
+    connected: ToyPlatform, casework: Casework, robin: User
+) -> None:
+    connected.back_fill()
+    known = casework.published(casework.case("user-alex"), by=robin).enforcements.get()
+    gone = casework.published(casework.case("user-of-yesterday"), by=robin).enforcements.get()
+    last = connected.catch_up()
+    assert connected.users["user-alex"].is_banned
+    known.refresh_from_db()
+    gone.refresh_from_db()
+    assert (known.state, gone.state) == ("done", "impossible")
+    assert last == gone.sequence
+    # From there, nothing is left; from the beginning, nothing is done twice.
+    assert connected.catch_up(last) == last
+    assert connected.catch_up() == last
+    assert OrderResult.objects.count() == 2
