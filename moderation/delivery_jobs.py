@@ -41,8 +41,8 @@ def send_due() -> None:
             if not under_way:
                 break
             ended, _ = wait(under_way, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
-            for future in ended:
-                attempts.finish_attempt(under_way.pop(future), answer=future.result())
+            if ended:
+                attempts.finish_attempts([(under_way.pop(one), one.result()) for one in ended])
     if time.monotonic() > over and attempts.sendable_deliveries().exists():
         enqueue("send_due")
 

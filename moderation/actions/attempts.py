@@ -7,21 +7,23 @@ next attempt is written down before the first byte leaves.
 
 from __future__ import annotations
 
+import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from core import audit
 from core.audit import SYSTEM, AuditEvent
+from core.errors import describe
 from moderation.actions.deliveries import due_condition
 from moderation.actions.endpoint_breakers import begin_probe, needs_probe, note_answer, room_of
-from moderation.enforcement import is_acknowledged, is_final, wait_after
+from moderation.enforcement import is_acknowledged, is_final, tells_of_trouble, wait_after
 from moderation.models import (
     Case,
     Delivery,
@@ -32,6 +34,8 @@ from moderation.models import (
     WebhookEndpoint,
 )
 from moderation.webhooks import Answer
+
+log = logging.getLogger(__name__)
 
 _BY_DELIVERIES = {
     EnforcementState.PENDING,
@@ -87,6 +91,7 @@ def _lease(endpoint: WebhookEndpoint, room: int) -> list[Delivery]:
     due = (
         due_deliveries()
         .filter(endpoint=endpoint)
+        .select_related("enforcement__decision")
         .select_for_update(of=("self",), skip_locked=True)
         .annotate(is_over=Q(give_up_at__lte=Now()))
     )
@@ -105,25 +110,63 @@ def _lease(endpoint: WebhookEndpoint, room: int) -> list[Delivery]:
             continue
         row.attempts_made += 1
         wait = wait_after(row.attempts_made, chance=random.random())  # noqa: S311 — no secret
-        Delivery.objects.filter(pk=row.pk).update(
-            attempts_made=row.attempts_made,
-            locked_until=Now() + LEASE,
-            next_attempt_at=Now() + max(wait, LEASE),
-        )
+        row.locked_until = Now() + LEASE
+        row.next_attempt_at = Now() + max(wait, LEASE)
         leased.append(row)
+    Delivery.objects.bulk_update(leased, ["attempts_made", "locked_until", "next_attempt_at"])
     return leased
+
+
+def finish_attempts(ended: Sequence[tuple[Delivery, Answer]]) -> None:
+    """Record how attempts ended that ended together, with one commit for all of them.
+
+    What cannot be recorded stops none of the others: it is due again when its lease ends. Safe to repeat.
+    """
+    try:
+        _record_together(ended)
+    except DatabaseError as failed:
+        log.warning("attempts are recorded one by one: %s", describe(failed))
+        for delivery, answer in ended:
+            try:
+                finish_attempt(delivery, answer=answer)
+            except DatabaseError as alone:
+                log.error("an attempt of %s was not recorded: %s", delivery.pk, describe(alone))
+        return
+    # Apart: what is known of an endpoint is shared, and no case waits for it. Many that went well say one thing.
+    went_well: dict[UUID | None, bool] = {}
+    for delivery, answer in ended:
+        is_well = not tells_of_trouble(answer.status)
+        if not (is_well and went_well.get(delivery.endpoint_id)) and delivery.endpoint is not None:
+            note_answer(delivery.endpoint, answer=answer)
+        went_well[delivery.endpoint_id] = is_well
+
+
+@transaction.atomic
+def _record_together(ended: Sequence[tuple[Delivery, Answer]]) -> None:
+    # Whoever holds a chain of the log waits for no row any more, so the rows come first; rows and chains are
+    # taken in one order, so that two senders never wait for each other in a circle.
+    keys = [delivery.pk for delivery, _ in ended]
+    held = Delivery.objects.filter(pk__in=keys).select_for_update(of=("self",)).order_by("pk")
+    enforcements = {row.enforcement_id for row in held}
+    list(Enforcement.objects.filter(pk__in=enforcements).select_for_update().order_by("pk"))
+    for delivery, answer in sorted(ended, key=_chain_of):
+        _record_attempt(delivery, answer)
+
+
+def _chain_of(ended: tuple[Delivery, Answer]) -> str:
+    return str(ended[0].enforcement.decision.case_id)
 
 
 def finish_attempt(delivery: Delivery, *, answer: Answer) -> Delivery:
     """Record how an attempt ended, on the delivery and then on what is known of its endpoint."""
-    held = _record_attempt(delivery, answer)
+    with transaction.atomic():
+        held = _record_attempt(delivery, answer)
     if held.endpoint is not None:
         # Apart: what is known of an endpoint is shared, and no case waits for it.
         note_answer(held.endpoint, answer=answer)
     return held
 
 
-@transaction.atomic
 def _record_attempt(delivery: Delivery, answer: Answer) -> Delivery:
     """Record how an attempt ended: taken, to be tried again, or given up."""
     held = (

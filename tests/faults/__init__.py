@@ -114,6 +114,7 @@ Receivers outside
     drips, hangs, 100 Continue      core/test_outbound.py::test_a_receiver_that_drips_or_hangs_gets_its_seconds_and_no_more
     a TLS handshake without end     core/test_outbound.py::test_a_handshake_that_never_ends_is_ended
     hangs while others work         moderation/test_senders.py::test_a_receiver_that_hangs_delays_only_itself
+    an answer nobody can record     moderation/test_deliveries.py::test_an_answer_that_cannot_be_recorded_stops_no_other
     fails again and again           moderation/test_senders.py::test_after_five_failures_one_order_is_tried_and_opens_the_way_for_the_others
     held back, named late           moderation/test_senders.py::test_what_waits_for_a_receiver_is_no_late_work_of_the_sender
     a heap of failed routes         moderation/test_routing.py::test_what_failed_is_tried_after_what_is_new

@@ -221,7 +221,7 @@ import django
 django.setup()
 from moderation import delivery_jobs
 from moderation.actions import attempts
-attempts.finish_attempt = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
+attempts.finish_attempts = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
 delivery_jobs.send_due()
 """
 
@@ -287,6 +287,23 @@ def test_a_late_answer_does_not_undo_a_delivery(
     enforcement.refresh_from_db()
     assert enforcement.state == EnforcementState.ACKNOWLEDGED
     assert set(DeliveryAttempt.objects.values_list("status", flat=True)) == {204, 410}
+
+
+def test_an_answer_that_cannot_be_recorded_stops_no_other(
+    endpoint: WebhookEndpoint, publish: Callable[[], Enforcement]
+) -> None:
+    """PostgreSQL takes no NUL: whatever ended together with it is recorded all the same."""
+    for _ in range(3):
+        publish()
+    begun = attempts.begin_attempts(limit=3, busy={})
+    answers = [Answer(204, "", 1), Answer(None, "not\x00text", 1), Answer(204, "", 1)]
+    attempts.finish_attempts(
+        [(row, answer) for (row, _), answer in zip(begun, answers, strict=True)]
+    )
+    states = [Delivery.objects.get(pk=row.pk).state for row, _ in begun]
+    assert states == ["delivered", "pending", "delivered"]
+    assert DeliveryAttempt.objects.count() == 2
+    assert not EndpointBreaker.objects.filter(failures__gt=0).exists()
 
 
 def test_replay_sends_again_with_the_same_id_and_is_audited(
