@@ -21,12 +21,14 @@ from hashing.risk_access import score_of
 from moderation import (
     access,
     actions,
+    conversations,
     decide_panel,
     evidence,
     orders_shown,
     other_cases,
     overturning,
     platform_status,
+    places,
     presence,
     why,
     workflow,
@@ -131,6 +133,10 @@ def context(
         "viewers": presence.seen(case.pk, user.pseudonym),
         "cards": cards,
         "items_window": items_window,
+        "conversation": conversations.conversation_of(
+            case, user, asked=asked, cards=[card.id for card in cards]
+        ),
+        "places": places.of_case(case, user),
         "purposes": evidence.purposes(),
         "matches": [
             (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from moderation.models import Case, CaseItem, Preview, PreviewState, RevealPurpo
 from moderation.things import reports_of, things_of
 from moderation.viewing import Look, Seen, most_seen, seen_in_words
 from moderation.windows import Window, window
+from reports.choices import NOT_SENT_WORDS
 from reports.models import Item, ItemKind, ItemRole, ScanState
 
 MOST_CARDS = 200
@@ -31,7 +32,14 @@ REPORTS_NAMED = 12
 """Reports of one thing that its card names; the rest is counted."""
 DIGESTS_SHOWN = 2
 """Digests of one kind that are shown of a file: a film or an animation has hundreds."""
-ICONS = {"image": "image", "video": "video", "text": "text", "other": "file"}
+ICONS = {
+    "image": "image",
+    "video": "video",
+    "audio": "audio",
+    "text": "text",
+    "other": "file",
+    "not_sent": "blocked",
+}
 
 
 @dataclass(slots=True)
@@ -55,6 +63,8 @@ class Card:
     viewed_text: str = ""
     waits: bool = False
     active: bool = False
+    caption: str = ""
+    """How long the caption of a file is, in words; its words come when asked for."""
     shown_pieces: list[Piece] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
     facts: list[tuple[str, Any]] = field(default_factory=list)
@@ -79,13 +89,7 @@ def cards(case: Case, user: User, *, part: Window, may_reveal: bool, page_view: 
     """
     case_items = _case_items(case, part)
     items = [row.item for row in case_items]
-    flags: dict[Any, list[Flag]] = {}
-    for flag in (
-        Flag.objects.filter(item__in=items, superseded_at=None)
-        .select_related("hash_list", "term_list")
-        .order_by("-score", "created_at")
-    ):
-        flags.setdefault(flag.item_id, []).append(flag)
+    flags = flags_by_item(items)
     previews = {
         preview.blob_id: preview
         for preview in Preview.objects.filter(blob__in=[item.blob_id for item in items])
@@ -127,13 +131,19 @@ def _case_items(case: Case, part: Window) -> list[Any]:
     keys = dict(
         things_of(case)
         .annotate(gravest=Coalesce(Subquery(gravest), 0.0))
-        .order_by("-gravest", "position", "pk")
+        # What is reported comes before what only helps to understand it.
+        .order_by("-gravest", "-item__role", "position", "pk")
         .values_list("pk", "times")[part.start : part.stop]
     )
     rows: dict[Any, Any] = (
         CaseItem.objects.filter(pk__in=keys)
-        .select_related("item", "item__blob", "item__sender", "item__report")
-        .defer("item__text", "item__report__description", "item__sender__profile_text")
+        .select_related("item", "item__blob", "item__sender", "item__report", "item__in_group")
+        .defer(
+            "item__text",
+            "item__report__description",
+            "item__sender__profile_text",
+            "item__in_group__description",
+        )
         .annotate(text_length=Length("item__text"))
         .in_bulk()
     )
@@ -174,10 +184,14 @@ def _card(
         facts=_facts(item, digests, reports),
     )
     where = {"id": case.pk, "item_id": item.pk}
+    if length and user.may(Permission.MEDIA_PREVIEW):
+        card.text_url = text_url(case, item)
+        card.text_query = f"?items={part.number}&text={item.pk}"
     if item.kind == ItemKind.TEXT:
-        if user.may(Permission.MEDIA_PREVIEW):
-            card.text_url = reverse("moderation:text", kwargs=where)
-            card.text_query = f"?items={part.number}&text={item.pk}"
+        return card
+    card.caption = _length_in_words(length) if length else ""
+    if item.kind == ItemKind.NOT_SENT:
+        card.missing = "Decide on what is said of it, or ask the platform for it."
         return card
     if blob is None or blob.destroyed_at is not None:
         card.missing = (
@@ -199,12 +213,43 @@ def _card(
     return card
 
 
+def text_url(case: Case, item: Item) -> str:
+    """Return where the words of an item are uncovered."""
+    return reverse("moderation:text", kwargs={"id": case.pk, "item_id": item.pk})
+
+
+def not_sent_in_words(item: Item) -> str:
+    """Return why an item has no content, in words; nothing for others."""
+    if item.kind != ItemKind.NOT_SENT:
+        return ""
+    said = NOT_SENT_WORDS.get(item.not_sent, f"“{spelt(item.not_sent)}”")
+    return f"Not sent: {said}"
+
+
+def marks_of(item: Item) -> list[tuple[str, str]]:
+    """Return what its sender did to a message afterwards, with the time if that is told."""
+    return [
+        (word, f"{at:%Y-%m-%d %H:%M} UTC" if at else "")
+        for word, is_so, at in (
+            ("Edited", item.is_edited, item.edited_at),
+            ("Deleted by its sender", item.is_deleted, item.deleted_at),
+        )
+        if is_so
+    ]
+
+
+def _length_in_words(length: int) -> str:
+    return "1 character" if length == 1 else f"{length:,} characters"
+
+
 def _title(item: Item) -> str:
     surface = item.get_surface_display()
     return f"{surface} (context)" if item.role == ItemRole.CONTEXT else surface
 
 
 def _unflagged(item: Item) -> str:
+    if item.kind == ItemKind.NOT_SENT:
+        return not_sent_in_words(item)
     if item.scan_state == ScanState.WAITING:
         return "Its scan has not finished yet"
     if item.scan_state == ScanState.SCANNED:
@@ -219,7 +264,9 @@ def _description(item: Item, preview: Preview | None, length: int, times: int) -
     if item.blob is not None:
         parts.append(in_words(item.blob.size))
     if item.kind == ItemKind.TEXT:
-        parts.append("1 character" if length == 1 else f"{length} characters")
+        parts.append(_length_in_words(length))
+    elif length:
+        parts.append(f"caption of {_length_in_words(length)}")
     if times > 1:
         parts.append(f"reported {times} times")
     return " · ".join(parts)
@@ -230,18 +277,10 @@ def _facts(item: Item, digests: list[tuple[str, str]], reports: list[int]) -> li
     if item.role == ItemRole.CONTEXT:
         facts.append(("Part", "Context: not what was reported, and never ordered removed"))
     if item.sender is not None:
-        facts.append(
-            (
-                "Sent by",
-                format_html(
-                    "<bdi>{}</bdi> (<bdi>{}</bdi>)",
-                    spelt(str(item.sender)),
-                    spelt(item.sender.external_id),
-                ),
-            )
-        )
+        facts.append(("Sent by", _named(item.sender)))
     if item.content_at is not None:
         facts.append(("On the platform since", f"{item.content_at:%Y-%m-%d %H:%M} UTC"))
+    facts += _facts_of_message(item)
     facts.append(("Received", f"{item.received_at:%Y-%m-%d %H:%M} UTC"))
     if len(reports) > 1:
         named = ", ".join(f"R-{number:06d}" for number in reports[:REPORTS_NAMED])
@@ -259,6 +298,30 @@ def _facts(item: Item, digests: list[tuple[str, str]], reports: list[int]) -> li
         facts.append(("MD5", item.blob.md5))
     facts += digests
     return facts
+
+
+def _facts_of_message(item: Item) -> list[tuple[str, Any]]:
+    facts: list[tuple[str, Any]] = []
+    if item.in_group is not None:
+        facts.append(("Written in", _named(item.in_group)))
+    if item.conversation:
+        place = f", position {item.position}" if item.position is not None else ""
+        facts.append(
+            ("Conversation", format_html("<bdi>{}</bdi>{}", spelt(item.conversation), place))
+        )
+    elif item.position is not None:
+        facts.append(("Position", item.position))
+    if item.reply_to:
+        facts.append(("Reply to", format_html("<bdi>{}</bdi>", spelt(item.reply_to))))
+    facts += [(word, at or "Yes, no time is told") for word, at in marks_of(item)]
+    return facts
+
+
+def _named(row: Any) -> Any:
+    name, own_id = spelt(str(row)), spelt(row.external_id)
+    if name == own_id:
+        return format_html("<bdi>{}</bdi>", own_id)
+    return format_html("<bdi>{}</bdi> (<bdi>{}</bdi>)", name, own_id)
 
 
 def _digests(items: list[Item]) -> dict[Any, list[tuple[str, str]]]:
@@ -318,11 +381,19 @@ def pieces(text: str, spans: list[tuple[int, int]]) -> list[Piece]:
 
 def flags_of(item: Item) -> list[Flag]:
     """Return the findings on an item that stand, the most certain first."""
-    return list(
-        Flag.objects.filter(item=item, superseded_at=None)
+    return flags_by_item([item]).get(item.pk, [])
+
+
+def flags_by_item(items: Iterable[Item]) -> dict[Any, list[Flag]]:
+    """Return the findings on items that stand, the most certain first; nothing for those without any."""
+    found: dict[Any, list[Flag]] = {}
+    for flag in (
+        Flag.objects.filter(item__in=list(items), superseded_at=None)
         .select_related("hash_list", "term_list")
         .order_by("-score", "created_at")
-    )
+    ):
+        found.setdefault(flag.item_id, []).append(flag)
+    return found
 
 
 def spans_of(flags: list[Flag]) -> list[tuple[int, int]]:

@@ -16,7 +16,7 @@ from django.db.models import Count, F, Q, QuerySet, When, Window
 from django.db.models.functions import MD5, FirstValue, RowNumber
 
 from moderation.models import Case, CaseItem
-from reports.choices import ItemKind, ItemRole
+from reports.choices import WITHOUT_FILE, ItemKind, ItemRole
 from reports.models import Item
 
 _SAME: list[Any] = [
@@ -35,11 +35,11 @@ ORDER = ("-item__role", "position", "pk")
 def things_of(case: Case, *, to_remove: bool = False) -> QuerySet[CaseItem]:
     """Return the first case item of each thing of a case, with ``times``: how many items are this thing.
 
-    ``to_remove`` leaves out texts and what is context in every report: that may be the victim's own.
+    ``to_remove`` leaves out texts, what was not sent and what is context in every report: that may be the victim's own.
     """
     rows = CaseItem.objects.filter(case=case)
     if to_remove:
-        rows = rows.filter(item__role=ItemRole.REPORTED).exclude(item__kind=ItemKind.TEXT)
+        rows = rows.filter(item__role=ItemRole.REPORTED).exclude(item__kind__in=WITHOUT_FILE)
     return rows.annotate(
         nth=Window(RowNumber(), partition_by=_SAME, order_by=ORDER),
         times=Window(Count("pk"), partition_by=_SAME),

@@ -44,6 +44,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     # Media
     path(f"{_ITEM}preview/", media.preview, name="preview"),
     path(f"{_ITEM}text/", media.text, name="text"),
+    path("cases/<uuid:id>/conversation/", media.conversation, name="conversation"),
     path(f"{_ITEM}reveal/", media.reveal, name="reveal"),
     path("originals/<str:token>/", media.original, name="original"),
     path("reveals/<uuid:id>/close/", media.reveal_close, name="reveal_close"),

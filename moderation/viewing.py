@@ -4,7 +4,8 @@ A still was viewed by whoever had it painted for one second in all, with the cov
 visible page, in stretches of half a second or more; grey counts. A film was viewed by whoever played all of it in
 that way, or in part, with the share of it that was played; played faster than it was made, the words say in what time. How
 much was seen of an animated picture (GIF, WebP, APNG) nobody measures: it counts as seen in part at most, and the words
-say so. Each person counts for themselves. The page measures (``static/js/painted.js``); no time goes beyond that between
+say so. Sound is heard, by whoever played it unmuted with the page in sight; how long it is nobody but the page measures, so
+it counts as heard in part at most. Each person counts for themselves. The page measures (``static/js/painted.js``); no time goes beyond that between
 the opening and the closing of a look, looks of one person that were open at once share that time, each within its own,
 and a film is as long as the scan measured it, not as a page says.
 
@@ -44,7 +45,8 @@ class Look:
 
     ``span`` is from when the bytes left until the look was closed, by the server's clock: outside it nothing counts, and
     without it nothing does. ``film_ms`` is 0 while nobody but the page measured a film: then it was seen in part at most.
-    ``is_animation`` is a picture that moves, or of which nobody knows that it does not.
+    ``is_animation`` is a picture that moves, or of which nobody knows that it does not. ``is_sound`` is told as a film
+    that is heard.
     """
 
     person: str
@@ -55,6 +57,7 @@ class Look:
     played: tuple[tuple[int, int], ...] = ()
     film_ms: int = 0
     is_animation: bool = False
+    is_sound: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Viewing:
     passed: float
     share: float | None
     is_animation: bool = False
+    is_sound: bool = False
 
 
 def painted(stretches: Iterable[int], *, passed_ms: int) -> int:
@@ -162,7 +166,8 @@ def _viewing(person: str, looks: Sequence[Look]) -> Viewing:
     seen_ms = sum(end - start for start, end in ranges)
     if not film_ms:
         seen = Seen.IN_PART if seen_ms >= SHORTEST_STRETCH_MS else Seen.OPENED
-        return Viewing(person, seen, seen_ms / 1000, passed, None)
+        is_sound = any(look.is_sound for look in looks)
+        return Viewing(person, seen, seen_ms / 1000, passed, None, is_sound=is_sound)
     share = seen_ms / film_ms
     if film_ms - seen_ms <= min(WHOLE_GAP_MS, film_ms // 4):
         seen = Seen.VIEWED
@@ -180,13 +185,15 @@ def most_seen(looks: Iterable[Look]) -> Seen:
 
 def seen_in_words(looks: Iterable[Look], *, you: str = "") -> str:
     """Return what was seen and by whom, like "Viewed by R-1, 2.5 s". ``you`` is the reader's pseudonym."""
+    looks = list(looks)
     found = viewings(looks)
+    verb = "Heard" if any(look.is_sound for look in looks) else "Viewed"
     if not found:
         return "Not opened"
     whole = [each for each in found if each.seen == Seen.VIEWED]
     parts = [each for each in found if each.seen == Seen.IN_PART]
     if not whole and not parts:
-        return "Opened, not viewed"
+        return f"Opened, not {verb.lower()}"
 
     def named(each: Viewing) -> str:
         return "you" if each.person == you else each.person
@@ -194,7 +201,7 @@ def seen_in_words(looks: Iterable[Look], *, you: str = "") -> str:
     said = [f"by {named(each)}, {_time(each)}" for each in whole]
     said += [f"in part by {named(each)}, {_how_much(each)}" for each in parts]
     others = bool(you) and you not in {each.person for each in (*whole, *parts)}
-    return f"Viewed {'; '.join(said)}{'; not by you' if others else ''}"
+    return f"{verb} {'; '.join(said)}{'; not by you' if others else ''}"
 
 
 def _time(each: Viewing, what: str = "") -> str:
@@ -208,6 +215,8 @@ def _time(each: Viewing, what: str = "") -> str:
 def _how_much(each: Viewing) -> str:
     if each.is_animation:
         return f"{each.seconds:.1f} s of an animation (how much of it was seen is not measured)"
+    if each.is_sound:
+        return f"{_time(each, ' of a recording')} (how long it is was not measured)"
     if each.share is None:
         return _time(each, " of a film of unknown length")
     return f"{int(each.share * 100)} %"

@@ -78,6 +78,16 @@ WITHOUT_FILE = (ItemKind.TEXT, ItemKind.NOT_SENT)
 """Kinds of items that have no file: the words alone, or nothing but the reason why there is nothing."""
 
 
+NOT_SENT_WORDS = {
+    "encrypted": "the platform cannot read it",
+    "deleted": "it was deleted before the platform could keep it",
+    "expired": "it ran out before the platform could keep it",
+    "withheld": "the platform keeps it back",
+    "too_large": "it is too large to be sent",
+}
+"""Why an item has no content, by its sender's code. Other codes are shown as they are."""
+
+
 class ItemRole(models.TextChoices):
     """What an item is to its report: what it is about, or what helps to understand that."""
 

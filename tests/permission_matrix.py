@@ -124,6 +124,7 @@ MODERATION = (
     Row("moderation:list_digests", only(LEAD), post=404),
     Row("moderation:preview", REVIEWING, get=404),
     Row("moderation:text", REVIEWING, get=404),
+    Row("moderation:conversation", REVIEWING, get=404),
     Row("moderation:reveal", REVIEWING, post=404),
     Row("moderation:original", REVIEWING, get=410),
     Row("moderation:reveal_close", REVIEWING, post=404),

@@ -86,7 +86,7 @@ def accounts(now: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
                 "kind": kind,
                 "ip": f"203.0.113.{10 + index}" if step % 2 else f"2001:db8::{index + 1:x}",
                 "port": 40000 + index * 100 + step,
-                "at": _text(now - timedelta(days=step, hours=index)),
+                "at": utc(now - timedelta(days=step, hours=index)),
                 "user_agent": "ExampleMessenger/7.2 (sample)",
             }
             for step, kind in enumerate(("login", "upload", "login"))
@@ -100,7 +100,7 @@ def accounts(now: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
                 "profile_url": f"https://messenger.example/u/{username}",
                 "country": ["DE", "FR", "US", "GB"][index % 4],
                 "language": ["de", "fr", "en", "en"][index % 4],
-                "joined_at": _text(joined),
+                "joined_at": utc(joined),
                 "platform_status": "active",
                 "identifiers": [
                     {"kind": "phone", "value": f"+1 202 555 01{10 + index}", "verified": True},
@@ -130,7 +130,7 @@ def groups(now: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
                 "description": description,
                 "invite_link": f"https://messenger.example/join/sample{index + 1}",
                 "member_count": 12 + 31 * index,
-                "created_on_platform_at": _text(now - timedelta(days=200 + 20 * index)),
+                "created_on_platform_at": utc(now - timedelta(days=200 + 20 * index)),
                 "platform_status": "active",
             },
         )
@@ -146,7 +146,7 @@ def members(now: datetime) -> Iterator[tuple[str, list[dict[str, Any]]]]:
                 {
                     "account": f"u-{1001 + who}",
                     "role": "owner" if place == 0 else "admin" if place == 1 else "member",
-                    "joined_at": _text(now - timedelta(days=30 + who)),
+                    "joined_at": utc(now - timedelta(days=30 + who)),
                 }
                 for place, who in enumerate(chosen)
             ],
@@ -159,7 +159,8 @@ def listed_pictures() -> Iterator[tuple[int, bytes]]:
         yield seed, encode(draw(seed))
 
 
-def _text(at: datetime) -> str:
+def utc(at: datetime) -> str:
+    """Return a time as the API takes it."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -191,7 +192,7 @@ def _clip() -> Media:
 
 
 def _photo_item(surface: str, sender: str | None, at: datetime, **more: Any) -> dict[str, Any]:
-    item = {"surface": surface, "content_at": _text(at), "is_public": surface != "reported_message"}
+    item = {"surface": surface, "content_at": utc(at), "is_public": surface != "reported_message"}
     if sender:
         item["sender"] = sender
     return item | more
@@ -225,7 +226,7 @@ def _imagery(now: datetime) -> Iterator[SampleReport]:
                 "reporter": {"ref": f"person-{500 + index}"},
                 "reason": REASONS["imagery"],
                 "description": "Sample report: a drawn picture that stands on the sample list.",
-                "occurred_at": _text(at),
+                "occurred_at": utc(at),
                 "items": [
                     _photo_item(
                         surface,
@@ -239,7 +240,7 @@ def _imagery(now: datetime) -> Iterator[SampleReport]:
                         "surface": "reported_message",
                         "text": f"Sample message {index + 1} that came with the picture.",
                         "sender": account,
-                        "content_at": _text(at + timedelta(minutes=1)),
+                        "content_at": utc(at + timedelta(minutes=1)),
                     },
                 ],
             },
@@ -287,13 +288,13 @@ def _contacts(now: datetime) -> Iterator[SampleReport]:
                 "reporter": {"account": f"u-{1009 + index % 4}"},
                 "reason": REASONS["contact"],
                 "description": "Sample report about messages.",
-                "occurred_at": _text(at),
+                "occurred_at": utc(at),
                 "items": [
                     {
                         "surface": "reported_message",
                         "text": text,
                         "sender": account,
-                        "content_at": _text(at),
+                        "content_at": utc(at),
                         "external_id": f"m-{9000 + index}",
                     }
                 ],

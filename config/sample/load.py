@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from accounts.models import User
 from accounts.permissions import Role
-from config.sample import classifiers, content, lists
+from config.sample import classifiers, content, conversation, lists
 from config.sample.files import api_file, credentials_file, read, write_private
 from config.sample.people import create_people
 from core import vault
@@ -136,7 +136,8 @@ def _reports() -> str:
     sources = {source.slug: source for source in Source.objects.all()}
     known = set(Report.objects.values_list("external_id", flat=True))
     taken = 0
-    for sample in content.reports(_now()):
+    now = _now()
+    for sample in [*content.reports(now), *conversation.reports(now)]:
         if sample.payload["external_id"] in known:
             continue
         source = sources[sample.source]

@@ -77,6 +77,7 @@ from moderation.actions.reveals import (
     record_search,
     record_served,
     record_text_shown,
+    record_texts_shown,
     redeem_reveal,
     reveal_media,
 )
@@ -150,6 +151,7 @@ __all__ = [
     "record_served",
     "record_test",
     "record_text_shown",
+    "record_texts_shown",
     "redeem_reveal",
     "refuse_preview",
     "release_claim",

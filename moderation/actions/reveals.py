@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -201,7 +201,7 @@ def finish_reveal(
     closed.shown_ms = max(0, min(shown_ms, passed_ms))
     measured = measured or Painted()
     closed.painted_ms = viewing.painted(measured.stretches, passed_ms=closed.shown_ms)
-    if closed.item.kind == ItemKind.VIDEO:
+    if closed.item.kind in {ItemKind.VIDEO, ItemKind.AUDIO}:
         closed.film_ms = measured.film_ms
         closed.played = [
             list(each)
@@ -250,6 +250,14 @@ def record_text_shown(case: Case, item: Item, *, actor: User) -> None:
     audit.record(AuditEvent.TEXT_SHOWN, actor=actor, subject=item, case=case)
 
 
+@transaction.atomic
+def record_texts_shown(case: Case, items: Iterable[Item], *, actor: User) -> None:
+    """Record that somebody uncovered the texts of a stretch of a conversation: a line for each, as if one by one."""
+    require(actor, Permission.CASES_VIEW)
+    lines = [audit.Line(AuditEvent.TEXT_SHOWN, item, f"case:{case.pk}", {}) for item in items]
+    audit.record_lines(lines, actor=actor)
+
+
 def record_search(text: str, *, found: int, actor: User) -> None:
     """Record a search: its digest and what it found. What was typed may be a person's identifier."""
     require(actor, Permission.CASES_VIEW)
@@ -262,8 +270,8 @@ def record_search(text: str, *, found: int, actor: User) -> None:
 
 
 def _check_showable(item: Item) -> None:
-    if item.kind == ItemKind.TEXT or item.blob is None:
-        raise Refused("A text has no original to reveal.", "no_media")
+    if item.blob is None:
+        raise Refused("There is no file of it to reveal.", "no_media")
     try:
         with vault.open(item.blob) as stream:
             head = stream.read(HEAD_BYTES)

@@ -18,12 +18,11 @@ from accounts.permissions import Permission
 from core import context, vault
 from core.errors import Refused
 from core.media_types import sniff
-from moderation import access, actions, evidence
+from moderation import access, actions, conversations, evidence
 from moderation.forms import RevealForm, ShownForm, checked
 from moderation.looks import looks_at
 from moderation.models import Reveal
 from moderation.viewing import seen_in_words
-from reports.models import ItemKind
 
 Answer = TypeVar("Answer", bound=HttpResponseBase)
 SANDBOX = "default-src 'none'; sandbox"
@@ -53,19 +52,37 @@ def preview(request: HttpRequest, id: uuid.UUID, item_id: uuid.UUID) -> HttpResp
 @require_safe
 @requires(Permission.MEDIA_PREVIEW)
 def text(request: HttpRequest, id: uuid.UUID, item_id: uuid.UUID) -> HttpResponse:
-    """Uncover a text that stood masked, with what matched marked."""
+    """Uncover a text or caption that stood masked, with what matched marked."""
     user = person_of(request)
     case_item = access.get_case_item_for(user, id, item_id)
     item = case_item.item
-    if item.kind != ItemKind.TEXT:
+    if not item.text:
         raise Http404
     actions.record_text_shown(case_item.case, item, actor=user)
     flags = evidence.flags_of(item)
     context = {
+        # The same words may stand on the card and in the conversation.
+        "name": "said" if request.GET.get("in") == "conversation" else "text",
         "card_id": str(item.pk),
         "pieces": evidence.pieces(item.text, evidence.spans_of(flags)),
     }
     return render(request, "moderation/_text.html", context)
+
+
+@require_safe
+@requires(Permission.MEDIA_PREVIEW)
+def conversation(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
+    """Uncover the texts of a stretch of a conversation, from one message to another (fragment)."""
+    user = person_of(request)
+    case = access.get_case_for(user, id)
+    first, last = request.GET.get("from", ""), request.GET.get("to", "")
+    stretch = conversations.uncovered(case, user, first=first, last=last)
+    if stretch is None:
+        raise Http404
+    actions.record_texts_shown(case, stretch.uncovered, actor=user)
+    return render(
+        request, "moderation/_conversation_lines.html", {"case": case, "stretch": stretch}
+    )
 
 
 @require_POST

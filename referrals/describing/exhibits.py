@@ -82,6 +82,7 @@ def describe_exhibit(row: Exhibit, referral: Referral, watch: Watch) -> package.
         is_public=item.is_public,
         received_at=item.received_at,
         is_animation=any(look.is_animation for look in looks),
+        is_sound=any(look.is_sound for look in looks),
         relevance=row.get_relevance_display(),
         annotations=(row.note,) if row.note else (),
         findings=tuple(

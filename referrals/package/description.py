@@ -158,6 +158,7 @@ class Exhibit:
     is_animation: bool = (
         False  # a picture that moves, or may: how much of it was seen is not measured
     )
+    is_sound: bool = False  # heard, not seen; nobody measures how long it is
     relevance: str = ""
     annotations: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -173,10 +174,11 @@ class Exhibit:
                 opened_at=reveal.opened_at,
                 span=(reveal.served_at, reveal.closed_at) if reveal.closed_at else None,
                 painted_ms=reveal.painted_ms,
-                is_film=reveal.film_ms > 0 or self.media_type.startswith("video/"),
+                is_film=reveal.film_ms > 0 or self.is_sound or self.media_type.startswith("video/"),
                 played=reveal.played,
                 film_ms=reveal.film_ms,
                 is_animation=self.is_animation,
+                is_sound=self.is_sound,
             )
             for reveal in self.reveals
             if reveal.served_at is not None

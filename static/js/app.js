@@ -234,6 +234,7 @@
   let reveal = null;
   let purpose = "";
   let inColour = false;
+  const heardUntil = new WeakMap(); // By card, in seconds.
 
   const evidenceInUse = () => $("[data-evidence][data-active]") || $("[data-evidence]:not([hidden])");
 
@@ -297,11 +298,16 @@
   async function show(mine, blob) {
     mine.blobUrl = URL.createObjectURL(blob);
     const isVideo = blob.type.startsWith("video/");
-    const node = document.createElement(isVideo ? "video" : "img");
+    const isSound = blob.type.startsWith("audio/");
+    const node = document.createElement(isVideo ? "video" : isSound ? "audio" : "img");
     if (isVideo) {
       node.controls = true;
       node.muted = true;
       node.playsInline = true;
+    } else if (isSound) {
+      node.controls = true;
+      // A look lasts half a minute at most: the next one goes on where the last one ended.
+      node.currentTime = heardUntil.get(mine.card) || 0;
     } else {
       node.alt = "Original, shown for assessment";
       node.draggable = false;
@@ -311,7 +317,7 @@
     node.src = mine.blobUrl;
     mine.node = node;
     try {
-      if (!isVideo) await node.decode();
+      if (!isVideo && !isSound) await node.decode();
     } catch {
       if (!mine.ended) throw new Refusal("The browser cannot show this file. Decide on the metadata.");
     }
@@ -324,6 +330,8 @@
     bringIntoSight(mine);
     // How high a film is, is known once it has begun to load.
     if (isVideo) node.addEventListener("loadedmetadata", () => bringIntoSight(mine), { once: true });
+    // Nothing plays by itself: this look was asked for to hear it. Where the browser does not start it, its own button does.
+    if (isSound) node.play().catch(() => {});
     mine.painting = window.holdfastPainting(node);
     mine.shownAt = performance.now();
     lastInput = Date.now();
@@ -342,7 +350,7 @@
 
   function sayHowItEnds(mine) {
     const ends = mine.timed ? "Covers again after 5 seconds. Esc covers at once." : "Covers when you let go. Esc covers at once.";
-    const isSeen = window.holdfastShareInSight(mine.node) >= 0.5;
+    const isSeen = mine.node instanceof HTMLAudioElement || window.holdfastShareInSight(mine.node) >= 0.5;
     const text = isSeen ? ends : `${ends} Less than half of it is in sight: this does not count as viewed. Scroll, or make the window larger.`;
     if (mine.said !== text) say(mine.card, text);
     mine.said = text;
@@ -359,6 +367,7 @@
     clearTimeout(mine.timer);
     mine.abort.abort();
     if (mine.node) {
+      if (mine.node instanceof HTMLAudioElement) heardUntil.set(mine.card, mine.node.ended ? 0 : mine.node.currentTime);
       if (mine.node.pause) mine.node.pause();
       mine.node.removeAttribute("src");
       mine.node.remove();
@@ -433,6 +442,8 @@
 
   function watchReveal() {
     if (!reveal || !reveal.shownAt) return;
+    // Whoever listens moves nothing.
+    if (reveal.node instanceof HTMLAudioElement && !reveal.node.paused) lastInput = Date.now();
     if (Date.now() - lastInput > IDLE_MS || serverNow() > reveal.expires) cover();
     else sayHowItEnds(reveal);
   }
@@ -661,6 +672,13 @@
     } else if (target.dataset.evidenceTo) {
       const card = document.getElementById(target.dataset.evidenceTo);
       if (card) showEvidence(card);
+      if (card && target.matches("[data-evidence-far]")) {
+        // It stands elsewhere on the page: whoever works by keyboard goes on there.
+        event.preventDefault();
+        card.tabIndex = -1;
+        card.focus({ preventScroll: true });
+        card.scrollIntoView({ block: "nearest", behavior: "instant" });
+      }
     } else if (target.matches("[data-reveal-timed]")) {
       startReveal(target.closest("[data-evidence]"), { timed: true });
     } else if (target.matches("[data-reveal-colour]")) {

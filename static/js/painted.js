@@ -1,6 +1,6 @@
 /* What of an original was really on the screen. app.js starts it when the cover comes off and stops it before the
    cover is back. Counts only while half of the picture lies in the window of a visible page, with nothing of the page on
-   it, and has something to show; a film counts where its time went on by playing. The rules are in moderation/viewing.py. */
+   it, and has something to show; a film counts where its time went on by playing, and sound where it is heard. The rules are in moderation/viewing.py. */
 (() => {
   "use strict";
 
@@ -26,7 +26,8 @@
   };
 
   window.holdfastPainting = (node) => {
-    const isFilm = node instanceof HTMLVideoElement;
+    const isSound = node instanceof HTMLAudioElement;
+    const isFilm = isSound || node instanceof HTMLVideoElement;
     const stretches = [];
     const ranges = [];
     let isOver = false;
@@ -38,7 +39,7 @@
     const isPainted = () =>
       !document.hidden &&
       (isFilm ? node.readyState >= 2 : node.complete && node.naturalWidth > 0) &&
-      window.holdfastShareInSight(node) >= HALF;
+      (isSound ? !node.paused && !node.muted && node.volume > 0 : window.holdfastShareInSight(node) >= HALF);
 
     function follow(passed) {
       const now = node.currentTime;
