@@ -184,7 +184,7 @@ def uncovered(case: Case, user: User, *, first: str, last: str) -> Stretch | Non
     found, _ = _conversations(case)
     for rows in found.values():
         if {first, last} <= {str(row.item) for row in rows}:
-            lines = _lines(case, user, rows, set())
+            lines = _lines(case, user, rows, None)
             places = [
                 index
                 for index, line in enumerate(lines)
@@ -256,8 +256,9 @@ def _told(found: dict[_Key, list[_Row]]) -> dict[_Key, list[_Row]]:
 
 
 def _lines(
-    case: Case, user: User, rows: Sequence[_Row], cards: set[str]
+    case: Case, user: User, rows: Sequence[_Row], cards: set[str] | None
 ) -> list[Message | Missing]:
+    """Return the lines of a conversation, the whole of it. ``cards`` are those on the page; None: it knows them itself."""
     items = (
         Item.objects.select_related("sender", "report__reporter_account", "blob", "in_group")
         .defer("text", "report__description", "sender__profile_text", "in_group__description")
@@ -309,7 +310,7 @@ def _lines(
             reports=[report] if report else [],
             later=f"Arrived later, with {report}" if entry.arrival > first_report else "",
             version="",
-            card=f"evidence-{item.pk}" if str(item.pk) in cards else "",
+            card=f"evidence-{item.pk}" if cards is None or str(item.pk) in cards else "",
         )
         if item.text_length and user.may(Permission.MEDIA_PREVIEW):
             line.text_url = evidence.text_url(case, item)

@@ -11,27 +11,22 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from core.tables import csv_line
 from referrals.custody import utc_text
 
 if TYPE_CHECKING:
     from referrals.package.description import (
         Account,
         Appearance,
-        Conversation,
         Earlier,
         Exhibit,
         Group,
         Membership,
-        Message,
         Original,
         PackageSpec,
         Report,
     )
+    from referrals.package.messages import Place
 
-ORDER = (
-    "as the sender listed them in its report; sent_at may be missing and was not used for the order"
-)
 _HISTORY = "What a field said before, until we were told otherwise. The value beside it is the present one."
 
 
@@ -92,6 +87,7 @@ def _report(report: Report) -> dict[str, Any]:
             "reporter": known({"account": report.reporter_account, "ref": report.reporter_ref}),
             "entered_by": report.entered_by,
             "about": known({"platform_id": report.about, "when_received": dict(report.about_then)}),
+            "in_group": report.in_group,
         }
     )
 
@@ -139,6 +135,7 @@ def _exhibit(original: Original) -> dict[str, Any]:
             "upload_ip": exhibit.upload_ip,
             "upload_port": exhibit.upload_port,
             "is_public": exhibit.is_public,
+            **place(exhibit.place),
             "received_at": time_text(exhibit.received_at),
             "relevance": exhibit.relevance,
             "annotations": list(exhibit.annotations),
@@ -209,6 +206,7 @@ def _appearance(also: Appearance) -> dict[str, Any]:
             "upload_ip": also.upload_ip,
             "upload_port": also.upload_port,
             "is_public": also.is_public,
+            **place(also.place),
             "received_at": time_text(also.received_at),
         }
     )
@@ -343,99 +341,18 @@ def _earlier(changes: Sequence[Earlier]) -> list[dict[str, Any]]:
     ]
 
 
-def messages_jsonl(spec: PackageSpec, conversation: Conversation) -> bytes:
-    """One JSON object per message; the first line describes the conversation."""
-    head = {
-        "conversation": conversation.id,
-        "messages": len(conversation.messages),
-        "order": ORDER,
-        "package": spec.package_id,
-        "title": conversation.title,
-    }
-    lines = [
-        head,
-        *(
-            {"position": position, **_message(message)}
-            for position, message in enumerate(conversation.messages, start=1)
-        ),
-    ]
-    return "".join(
-        json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n" for line in lines
-    ).encode("utf-8", "backslashreplace")
-
-
-_COLUMNS = (
-    "position",
-    "message",
-    "sent_at",
-    "received_at",
-    "sender",
-    "reported",
-    "exhibits",
-    "text",
-    "surface",
-    "report",
-    "source_url",
-    "upload_ip",
-    "upload_port",
-    "public",
-    "original_name",
-)
-
-
-def messages_csv(conversation: Conversation) -> bytes:
-    """The same for a spreadsheet, safe to open in one.
-
-    A cell that begins like a formula gets an apostrophe in front (``core.tables``): a message must not be able to
-    run something on an officer's machine. README.txt says so; the JSON Lines file has the text unchanged.
-    """
-    rows = [
-        (
-            str(position),
-            message.id,
-            time_text(message.sent_at),
-            time_text(message.received_at),
-            message.sender,
-            "yes" if message.is_reported else "no",
-            " ".join(message.exhibits),
-            "[left out of this package]" if message.is_left_out else message.text,
-            message.surface,
-            message.report,
-            message.source_url,
-            message.upload_ip,
-            "" if message.upload_port is None else str(message.upload_port),
-            "" if message.is_public is None else "yes" if message.is_public else "no",
-            message.original_name,
-        )
-        for position, message in enumerate(conversation.messages, start=1)
-    ]
-    text = "".join(csv_line(row) for row in (_COLUMNS, *rows))
-    return b"\xef\xbb\xbf" + text.encode("utf-8", "backslashreplace")
-
-
-def _message(message: Message) -> dict[str, Any]:
-    if message.is_left_out:
-        return {"left_out": True}
+def place(found: Place) -> dict[str, Any]:
+    """Return where a message stood and what its sender did to it, as members of the object that tells it."""
     return known(
         {
-            "id": message.id,
-            "item": message.item_id,
-            "platform_id": message.platform_id,
-            "sender": message.sender,
-            "sent_at": time_text(message.sent_at),
-            "received_at": time_text(message.received_at),
-            "text": message.text,
-            "exhibits": list(message.exhibits),
-            "reported": message.is_reported,
-            "role": message.role,
-            "surface": message.surface,
-            "report": message.report,
-            "source": message.source,
-            "original_name": message.original_name,
-            "source_url": message.source_url,
-            "upload_ip": message.upload_ip,
-            "upload_port": message.upload_port,
-            "is_public": message.is_public,
+            "conversation": found.conversation,
+            "conversation_position": found.position,
+            "reply_to": found.reply_to,
+            "is_edited": found.is_edited,
+            "edited_at": time_text(found.edited_at),
+            "is_deleted": found.is_deleted,
+            "deleted_at": time_text(found.deleted_at),
+            "not_sent": found.not_sent,
         }
     )
 

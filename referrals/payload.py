@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from referrals import bag, metadata
+from referrals import bag, message_files, metadata
 from referrals.custody import export_chain, export_inclusion, export_lines, utc_text
 from referrals.metadata import as_json, known, time_text
 from referrals.recipe import recipe
@@ -52,8 +52,8 @@ def documents(spec: PackageSpec, originals: Sequence[Original]) -> dict[str, byt
             found[f"data/metadata/{name}.json"] = as_json(document(spec))
     for number, conversation in enumerate(spec.conversations, start=1):
         base = f"data/metadata/messages/conversation-{number:04d}"
-        found[f"{base}.jsonl"] = metadata.messages_jsonl(spec, conversation)
-        found[f"{base}.csv"] = metadata.messages_csv(conversation)
+        found[f"{base}.jsonl"] = message_files.messages_jsonl(spec, conversation)
+        found[f"{base}.csv"] = message_files.messages_csv(conversation)
     return found
 
 

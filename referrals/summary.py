@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import typst
 
 from referrals import summary_parts
-from referrals.summary_parts import TEXT, Words, digest, moment, rows, said_by
+from referrals.summary_parts import TEXT, Words, digest, moment, place, rows, said_by
 
 if TYPE_CHECKING:
-    from referrals.package.description import Message, PackageSpec
+    from referrals.package.description import PackageSpec
+    from referrals.package.messages import Message
 
 TEMPLATE = Path(__file__).parent / "templates_typst" / "summary.typ"
 
@@ -64,6 +65,7 @@ def content(spec: PackageSpec, words: Words) -> dict[str, Any]:
             "at": moment(message.sent_at),
             "text": _quoted(message, words),
             "exhibits": ", ".join(message.exhibits),
+            "place": _place(message, words),
         }
         for conversation in spec.conversations
         for message in conversation.messages
@@ -146,9 +148,16 @@ def content(spec: PackageSpec, words: Words) -> dict[str, Any]:
     }
 
 
+def _place(message: Message, words: Words) -> str:
+    said = [("Group", message.group_id), *place(message.place)]
+    return " · ".join(f"{label}: {words(text)}" for label, text in said if text)
+
+
 def _quoted(message: Message, words: Words) -> str:
     if message.is_left_out:
         return "[A message stood here. It is left out of this package.]"
+    if message.place.not_sent:
+        return f"[Not sent to us: {words(message.place.not_sent)}]"
     return words(message.text, TEXT)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Membership,
         Report,
     )
+    from referrals.package.messages import Place
 
 MOST_EVENTS = 12
 MOST_MEMBERS = 50
@@ -70,6 +71,7 @@ def report(found: Report, words: Words) -> dict[str, Any]:
             ),
             ("Entered by", words(found.entered_by)),
             ("About", words(found.about)),
+            ("In group", words(found.in_group)),
             ("Called then", _named(found.about_then, words, "reports.json")),
             ("What it says", words(found.description, TEXT)),
         ),
@@ -213,6 +215,7 @@ def exhibit(found: Exhibit, words: Words) -> dict[str, Any]:
             ("Platform's id", words(found.platform_id)),
             ("Account", words(found.account_id)),
             ("Group", words(found.group_id)),
+            *((label, words(text)) for label, text in place(found.place)),
             ("Reports", words.all(_reports(found), "exhibits.json")),
             ("Also under", words.all(_other_ids(found), "exhibits.json")),
             ("Public", "" if found.is_public is None else "yes" if found.is_public else "no"),
@@ -235,6 +238,23 @@ def _reports(found: Exhibit) -> list[str]:
 def _other_ids(found: Exhibit) -> list[str]:
     ids = dict.fromkeys(each.platform_id for each in found.also if each.platform_id)
     return [each for each in ids if each != found.platform_id]
+
+
+def place(found: Place) -> list[tuple[str, str]]:
+    """Return where a message stood and what its sender did to it, as pairs of a label and what there is to say."""
+    position = "" if found.position is None else f"position {found.position}"
+    return [
+        ("Conversation", ", ".join(filter(None, (found.conversation, position)))),
+        ("Reply to", found.reply_to),
+        ("Edited", _mark(found.edited_at, is_so=found.is_edited)),
+        ("Deleted by its sender", _mark(found.deleted_at, is_so=found.is_deleted)),
+    ]
+
+
+def _mark(at: datetime | None, *, is_so: bool | None) -> str:
+    if is_so is None:
+        return ""
+    return moment(at) or ("yes" if is_so else "no")
 
 
 def _upload(exhibit: Exhibit, words: Words) -> str:

@@ -12,9 +12,9 @@ def ogg(number: int = 1) -> bytes:
     return first + bytes([len(head)]) + head + b"OggS\x00\x04" + b"\x00" * 60
 
 
-def wav(number: int = 1) -> bytes:
-    """Return half a second of silence as WAV, 8,000 samples of one byte a second."""
-    sound = b"\x80" * 4000 + bytes([number % 250])
+def wav(seconds: float = 0.5) -> bytes:
+    """Return silence as WAV, 8,000 samples of one byte a second."""
+    sound = b"\x80" * int(8000 * seconds)
     form = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 8000, 1, 8)
     body = b"WAVE" + form + b"data" + struct.pack("<I", len(sound)) + sound
     return b"RIFF" + struct.pack("<I", len(body)) + body

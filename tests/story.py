@@ -26,6 +26,7 @@ SHAPES_TOLD: frozenset[type[payloads.Shape]] = frozenset(
 
 SHAPES_OF_THE_SAME: dict[type[payloads.Shape], str] = {
     payloads.Content: "an item's",
+    payloads.OneSubject: "a report's subject that is one of the two",
     payloads.ScanPayload: "an item and its subject, without a report",
     payloads.MembersPayload: "a list of members",
     payloads.AccountLine: "an account in a batch",
@@ -119,16 +120,19 @@ class Story:
         """
         filler = self.filler
         items = []
-        for sent in ("media", "text"):
+        # A text that comes with a file is its caption.
+        for sent in ("media", "text", "not_sent"):
             given: Mapping[str, Any] = {
                 "sender": self.sender,
                 "file": LEFT_OUT,
                 "media": (lambda: next(media)) if sent == "media" else LEFT_OUT,
-                **({"text": LEFT_OUT} if sent == "media" else {}),
+                **({"text": LEFT_OUT} if sent == "not_sent" else {"not_sent": LEFT_OUT}),
             }
             path = f"report.items ({sent})"
             items += filler.each_choice(payloads.ItemPayload, path, "surface", given)
         subject = {about: getattr(self, about)}
+        if about == "account":
+            subject["group"] = filler.text("report.subject.group (where it happened)")
         reporter = {"account": self.reporter, "ref": filler.text("report.reporter.ref")}
         return filler.shape(
             payloads.ReportPayload,

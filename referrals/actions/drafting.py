@@ -30,7 +30,7 @@ from referrals.models import (
 )
 from referrals.proposals import newest_content
 from referrals.workflow import Step, why_not
-from reports.models import AccountIdentifier, IdentifierKind, IpEvent, Item, ItemKind
+from reports.models import AccountIdentifier, IdentifierKind, IpEvent, Item
 
 REASON_MINIMUM = 10  # characters
 
@@ -413,9 +413,7 @@ def read_facts(referral: Referral) -> Facts:
         left_out_without_reason=referral.exhibits.filter(
             is_included=False, left_out_reason=""
         ).count(),
-        messages=_items(referral.case).filter(kind=ItemKind.TEXT).count()
-        if referral.include_messages
-        else 0,
+        messages=_items(referral.case).exclude(text="").count() if referral.include_messages else 0,
         accounts_without_part=accounts["without_part"],
         suspects=accounts["suspects"],
         phones=known.get(IdentifierKind.PHONE, 0),

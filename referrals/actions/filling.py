@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection
 
 from referrals.models import Referral
-from reports.models import ItemKind
+from reports.choices import WITHOUT_FILE
 
 # The same bytes are one exhibit, under however many ids and reports they came: `describing` names all of them. What is
 # known is read row by row, and asked of a hash: joined, a planner that last saw the tables empty compares each with each.
@@ -23,7 +23,7 @@ WITH known AS MATERIALIZED (
     SELECT DISTINCT ON (item.blob_id) joined.item_id, joined.position, joined.id,
            CASE item.role WHEN 'context' THEN 'supplemental' ELSE 'reported' END AS relevance
     FROM moderation_caseitem AS joined JOIN reports_item AS item ON item.id = joined.item_id
-    WHERE joined.case_id = %(case)s AND item.kind <> %(text)s
+    WHERE joined.case_id = %(case)s AND item.kind <> ALL(%(fileless)s)
       AND item.blob_id NOT IN (SELECT blob_id FROM known)
     ORDER BY item.blob_id, item.role DESC, joined.position, joined.id
 )
@@ -74,7 +74,11 @@ def add_exhibits(referral: Referral) -> int:
     """Add the media of the case that are not in the draft yet, in the order of the case; return how many."""
     return _run(
         _EXHIBITS,
-        {"referral": referral.pk, "case": referral.case_id, "text": ItemKind.TEXT.value},
+        {
+            "referral": referral.pk,
+            "case": referral.case_id,
+            "fileless": [str(each) for each in WITHOUT_FILE],
+        },
     )
 
 

@@ -85,7 +85,7 @@ def describe_reports(referral: Referral) -> list[package.Report]:
     case = referral.case
     past = History(case.subject)
     rows = case.case_reports.select_related(
-        "report__source", "report__reporter_account", "report__entered_by"
+        "report__source", "report__reporter_account", "report__entered_by", "report__in_group"
     ).order_by("report__number")
     found = []
     for row in rows:
@@ -105,6 +105,7 @@ def describe_reports(referral: Referral) -> list[package.Report]:
                 entered_by=report.entered_by.pseudonym if report.entered_by else "",
                 description=report.description if referral.include_messages else "",
                 about=case.subject.external_id,
+                in_group=report.in_group.external_id if report.in_group else "",
                 about_then=past.words_at(report.received_at),
             )
         )

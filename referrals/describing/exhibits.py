@@ -42,6 +42,26 @@ class Watched:
         self.close()
 
 
+def group_of(item: Item) -> str:
+    """Return the platform's id of the group that an item was written in or belongs to."""
+    group = item.in_group or item.group
+    return group.external_id if group else ""
+
+
+def place_of(item: Item) -> package.Place:
+    """Return where an item stood in its conversation, and what its sender did to it."""
+    return package.Place(
+        conversation=item.conversation,
+        position=item.position,
+        reply_to=item.reply_to,
+        is_edited=item.is_edited,
+        edited_at=item.edited_at,
+        is_deleted=item.is_deleted,
+        deleted_at=item.deleted_at,
+        not_sent=item.not_sent,
+    )
+
+
 def describe_exhibit(row: Exhibit, referral: Referral, watch: Watch) -> package.Exhibit:
     """Return one exhibit. Raises PackageRefused when it has no original."""
     item = row.item
@@ -56,7 +76,7 @@ def describe_exhibit(row: Exhibit, referral: Referral, watch: Watch) -> package.
     others = (
         Item.objects.filter(case_items__case=referral.case, blob=blob)
         .exclude(pk=item.pk)
-        .select_related("account", "group", "sender", "report", "source")
+        .select_related("account", "group", "in_group", "sender", "report", "source")
         .order_by("received_at", "pk")
     )
     return package.Exhibit(
@@ -72,7 +92,8 @@ def describe_exhibit(row: Exhibit, referral: Referral, watch: Watch) -> package.
         surface=item.get_surface_display(),
         role=item.get_role_display(),
         account_id=owner.external_id if owner else "",
-        group_id=item.group.external_id if item.group else "",
+        group_id=group_of(item),
+        place=place_of(item),
         report=str(item.report) if item.report else "",
         source=item.source.name,
         source_url=item.source_url,
@@ -117,7 +138,8 @@ def _appearance(item: Item) -> package.Appearance:
         surface=item.get_surface_display(),
         role=item.get_role_display(),
         account_id=owner.external_id if owner else "",
-        group_id=item.group.external_id if item.group else "",
+        group_id=group_of(item),
+        place=place_of(item),
         report=str(item.report) if item.report else "",
         source=item.source.name,
         source_url=item.source_url,

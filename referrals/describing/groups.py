@@ -11,15 +11,20 @@ from django.db.models import Case, F, Q, QuerySet, When
 from referrals import package
 from referrals.describing.history import History, earlier_roles
 from referrals.models import Referral
-from reports.models import Group, Item, Membership
+from reports.models import Group, Item, Membership, Report
 
 
 def groups_of(referral: Referral, accounts: Iterable[UUID] | QuerySet[Any]) -> QuerySet[Group]:
-    """Return the groups to describe: the case's own first, then those that its accounts are or were in."""
+    """Return the groups to describe: the case's own first, then those that its accounts are or were in, or where it happened."""
     case = referral.case
     places = Membership.objects.filter(account__in=accounts).values("group")
-    items = Item.objects.filter(case_items__case=case).exclude(group=None).values("group")
-    return Group.objects.filter(Q(pk=case.group_id) | Q(pk__in=places) | Q(pk__in=items)).order_by(
+    items = Item.objects.filter(case_items__case=case)
+    named = Q(pk__in=items.exclude(group=None).values("group"))
+    # Where it was written, and where a report says that it happened.
+    named |= Q(pk__in=items.exclude(in_group=None).values("in_group"))
+    reports = Report.objects.filter(case_reports__case=case).exclude(in_group=None)
+    named |= Q(pk__in=reports.values("in_group"))
+    return Group.objects.filter(Q(pk=case.group_id) | Q(pk__in=places) | named).order_by(
         Case(When(pk=case.group_id, then=0), default=1), "external_id"
     )
 

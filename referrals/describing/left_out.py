@@ -9,7 +9,8 @@ from django.db.models import Count
 from referrals.describing.exhibits import exhibit_name
 from referrals.describing.groups import groups_of
 from referrals.models import Referral
-from reports.models import NOT_SENT, ItemKind
+from reports.choices import WITHOUT_FILE
+from reports.models import NOT_SENT
 
 TIMES = (
     "Times are given in UTC, to the microsecond. The offset from UTC with which somebody wrote a time was converted "
@@ -47,11 +48,7 @@ def left_out(referral: Referral) -> list[str]:
     case = referral.case
     said = []
     if not referral.include_messages:
-        texts = (
-            case.case_items.filter(item__kind=ItemKind.TEXT)
-            .exclude(item__surface__in=NOT_SENT)
-            .count()
-        )
+        texts = case.case_items.exclude(item__text="").exclude(item__surface__in=NOT_SENT).count()
         words = case.case_reports.exclude(report__description="").count()
         said.append(
             f"The words of the case are left out: {_counted(texts, 'message or other text', 'messages and other texts')}"
@@ -67,7 +64,7 @@ def left_out(referral: Referral) -> list[str]:
             f"{_counted(files, 'file of the case is', 'files of the case are')} left out: {_named(names, files)}."
         )
     later = (
-        case.case_items.exclude(item__kind=ItemKind.TEXT)
+        case.case_items.exclude(item__kind__in=WITHOUT_FILE)
         .exclude(item__blob__in=referral.exhibits.values("item__blob"))
         .aggregate(files=Count("item__blob", distinct=True))["files"]
     )

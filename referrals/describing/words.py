@@ -1,26 +1,32 @@
-"""The words of a case: messages as the sender listed them, other texts, what reporters wrote."""
+"""The words of a case: messages of each conversation, other texts, what reporters wrote."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
 from uuid import UUID
 
 from django.db.models import F
 
 from moderation.models import Case
 from referrals import package
-from referrals.describing.exhibits import exhibit_name
+from referrals.describing.exhibits import exhibit_name, group_of, place_of
 from referrals.models import Exhibit, Referral
-from reports.models import NOT_SENT, Item, ItemKind, ItemRole, Surface
+from reports.choices import WITHOUT_FILE
+from reports.conversations import Entry, Gap, in_order
+from reports.models import NOT_SENT, Item, ItemRole, Surface
 
 
 def describe_conversations(
     referral: Referral, exhibits: list[Exhibit]
 ) -> list[package.Conversation]:
-    """Return reported messages by report, other texts, and what reporters wrote; nothing if they stay behind.
+    """Return messages by conversation, else by report, other texts, and what reporters wrote; nothing if they stay behind.
 
-    Reports stand by their numbers, and what belongs to one report in the order in which its sender listed it (the
-    ids rise with it). When something was sent is optional and orders nothing. A message whose file stays behind
-    keeps its place, so that the others are not read as if they followed each other.
+    A position settles the place of a message (``reports.conversations``); without one, reports stand by their numbers and
+    what belongs to one report in the order in which its sender listed it (the ids rise with it). When something was sent
+    is optional and orders nothing. A message whose file stays behind keeps its place, and so does what was never sent, so
+    that the others are not read as if they followed each other.
     """
     if not referral.include_messages:
         return []
@@ -29,45 +35,92 @@ def describe_conversations(
     items = (
         Item.objects.filter(case_items__case=referral.case)
         .exclude(surface__in=NOT_SENT)  # The reporters' own words follow as such.
-        .select_related("report", "source", "sender", "account", "group")
+        .select_related("report", "source", "sender", "account", "group", "in_group")
         # What was found by scanning has no report, and no order but that of its arrival.
         .order_by(F("report__number").asc(nulls_last=True), "received_at", "pk")
     )
-    threads: dict[tuple[str, str], list[package.Message]] = {}
+    threads: dict[tuple[str, str], list[Item]] = {}
     for item in items:
-        is_text = item.kind == ItemKind.TEXT
-        is_message = item.surface == Surface.REPORTED_MESSAGE
-        if not is_text and not is_message:
-            continue  # an exhibit outside of a conversation
-        if is_message:
-            label = str(item.report or "scan")
-            key = (f"report-{label}".lower(), f"Messages of report {label}")
-        else:
-            key = ("texts", "Names, descriptions and other texts")
-        threads.setdefault(key, []).append(_message(item, names))
+        # A picture with neither words nor a place is an exhibit outside of a conversation.
+        if (key := _thread_of(item)) is not None:
+            threads.setdefault(key, []).append(item)
     found = [
-        package.Conversation(id=key, title=title, messages=tuple(messages))
-        for (key, title), messages in threads.items()
+        package.Conversation(id=key, title=title, messages=tuple(_messages(told, names)))
+        for (key, title), told in threads.items()
     ]
     return [*found, *_reporters_words(referral.case)]
 
 
-def _message(item: Item, names: dict[UUID | None, str]) -> package.Message:
-    is_text = item.kind == ItemKind.TEXT
-    if not is_text and item.blob_id not in names:
+def _thread_of(item: Item) -> tuple[str, str] | None:
+    """Return id and title of the conversation that an item belongs to. Chats of partners do not mix with the platform's."""
+    if item.conversation:
+        source = "" if item.source.is_own_platform else f"{item.source.slug}:"
+        where = "" if item.source.is_own_platform else f" of {item.source.name}"
+        return f"chat-{source}{item.conversation}", f"Conversation {item.conversation}{where}"
+    if item.surface == Surface.REPORTED_MESSAGE:
+        label = str(item.report or "scan")
+        return f"report-{label}".lower(), f"Messages of report {label}"
+    if item.text or item.kind in WITHOUT_FILE:
+        return "texts", "Names, descriptions and other texts"
+    return None
+
+
+def _messages(items: Sequence[Item], names: dict[UUID | None, str]) -> Iterator[package.Message]:
+    """Yield messages in the order in which they are read, what several reports tell alike once, and the gaps."""
+    by_key = {item.pk: item for item in items}
+    order = in_order(
+        Entry(
+            item.pk,
+            item.report.number if item.report else sys.maxsize,
+            listed,
+            item.position,
+            item.external_id,
+        )
+        for listed, item in enumerate(items)
+    )
+    same: dict[Any, list[Item]] = {}
+    for item in items:
+        same.setdefault(_same(item), []).append(item)
+    told: set[Any] = set()
+    for entry in order:
+        if isinstance(entry, Gap):
+            yield package.Message("", "", None, "", gap=entry.words)
+            continue
+        item = by_key[entry.key]
+        if (key := _same(item)) not in told:
+            told.add(key)
+            yield _message(item, [each for each in same[key] if each is not item], names)
+
+
+def _same(item: Item) -> Any:
+    """Return what two reports must agree in for their messages to be told once: everything that senders said."""
+    if not item.external_id:
+        return item.pk
+    said = (item.surface, item.text, item.blob_id, item.sender_id, item.account_id, item.group_id)
+    said += (item.in_group_id, item.content_at, item.original_name, item.source_url)
+    said += (item.uploaded_ip, item.uploaded_port, item.is_public)
+    return item.external_id, said, place_of(item)
+
+
+def _message(item: Item, others: Sequence[Item], names: dict[UUID | None, str]) -> package.Message:
+    has_file = item.kind not in WITHOUT_FILE
+    if has_file and item.blob_id not in names:
         return package.Message("", "", None, "", is_left_out=True)
     author = item.sender or item.account or item.group
+    told = [item, *others]
+    reported = next((each for each in told if each.role == ItemRole.REPORTED), item)
     return package.Message(
         id=item.external_id or f"{item.surface}:{item.pk}",
         sender=author.external_id if author else "",
         sent_at=item.content_at,
-        text=item.text if is_text else "",
-        exhibits=() if is_text else (names[item.blob_id],),
-        is_reported=item.role == ItemRole.REPORTED,
-        role=item.get_role_display(),
+        text=item.text,
+        exhibits=(names[item.blob_id],) if has_file else (),
+        is_reported=reported.role == ItemRole.REPORTED,
+        role=reported.get_role_display(),
         item_id=str(item.pk),
         platform_id=item.external_id,
         surface=item.get_surface_display(),
+        group_id=group_of(item),
         report=str(item.report) if item.report else "",
         source=item.source.name,
         original_name=item.original_name,
@@ -76,6 +129,11 @@ def _message(item: Item, names: dict[UUID | None, str]) -> package.Message:
         upload_port=item.uploaded_port,
         is_public=item.is_public,
         received_at=item.received_at,
+        place=place_of(item),
+        also=tuple(
+            package.Told(str(each.pk), str(each.report or ""), each.source.name, each.received_at)
+            for each in others
+        ),
     )
 
 

@@ -33,7 +33,6 @@ from referrals.package.description import (
     Appearance,
     BuiltPackage,
     CaseFacts,
-    Conversation,
     Earlier,
     Exhibit,
     Finding,
@@ -42,7 +41,6 @@ from referrals.package.description import (
     LegalBasis,
     Link,
     Membership,
-    Message,
     NetworkEvent,
     Organisation,
     PackageSpec,
@@ -58,6 +56,7 @@ from referrals.package.issued import (
     IssuedPackage,
     registry,
 )
+from referrals.package.messages import Conversation, Message, Place, Told
 from referrals.package.refusals import (
     ExhibitDamaged,
     ExhibitRefused,
@@ -89,11 +88,13 @@ __all__ = [
     "Organisation",
     "PackageRefused",
     "PackageSpec",
+    "Place",
     "Recipient",
     "Report",
     "Reveal",
     "Signer",
     "TimelineEntry",
+    "Told",
     "build_package",
     "check",
     "registry",

@@ -10,6 +10,7 @@ from typing import BinaryIO, Protocol
 
 from moderation.viewing import Look, Seen, most_seen, seen_in_words
 from referrals.custody import CustodyLog
+from referrals.package.messages import NOWHERE, Conversation, Place
 from referrals.package.refusals import PackageRefused
 
 REFERENCE = re.compile(r"ESC-\d{4}-\d{6}")
@@ -122,6 +123,7 @@ class Appearance:
     upload_port: int | None = None
     is_public: bool | None = None
     received_at: datetime | None = None
+    place: Place = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,7 @@ class Exhibit:
     findings: tuple[Finding, ...] = ()
     reveals: tuple[Reveal, ...] = ()
     also: tuple[Appearance, ...] = ()
+    place: Place = NOWHERE
 
     @property
     def looks(self) -> list[Look]:
@@ -308,41 +311,8 @@ class Report:
     entered_by: str = ""  # pseudonym, for a report that staff typed in
     description: str = ""
     about: str = ""  # platform id of the account or group
+    in_group: str = ""  # platform id of the group where it happened, of a report about an account
     about_then: Mapping[str, str] = field(default_factory=dict)  # what it was called when it came
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a conversation, or another text of the case."""
-
-    id: str
-    sender: str  # platform id of an account
-    sent_at: datetime | None
-    text: str
-    exhibits: tuple[str, ...] = ()  # exhibit ids attached to it
-    is_reported: bool = False
-    role: str = ""
-    item_id: str = ""
-    platform_id: str = ""
-    surface: str = ""
-    report: str = ""
-    source: str = ""
-    original_name: str = ""
-    source_url: str = ""
-    upload_ip: str = ""
-    upload_port: int | None = None
-    is_public: bool | None = None
-    received_at: datetime | None = None  # by us
-    is_left_out: bool = False  # there was one here; its place is kept and nothing else
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """Context around the reported content, in the order in which the sender listed it. One JSONL and one CSV each."""
-
-    id: str
-    title: str
-    messages: tuple[Message, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -315,6 +315,10 @@ Processes and stores
     a flood, tables measured empty  referrals/test_large_cases.py::test_drafting_asks_as_much_for_ten_items_as_for_thousands
     a flooded group, the same       hashing/test_risk_facts.py::test_a_group_that_was_flooded_is_rated_whatever_was_measured_before
     two reports in one form         reports/test_api_refusals.py::test_a_second_report_in_one_form_is_refused_and_not_dropped
+    a message that was not sent     moderation/test_conversations.py::test_it_is_in_order_with_its_gaps_and_covered
+    a message that comes later      moderation/test_conversations.py::test_what_comes_later_is_put_in_its_place_and_marked
+    a place that somebody changes   reports/test_messages.py::test_nobody_changes_a_place_unnoticed
+    a video that calls itself sound hashing/test_captions_and_voices.py::test_a_video_that_calls_itself_sound_is_named
     the reporter's own pictures     moderation/test_context.py::test_orders_name_what_is_reported_and_nothing_else
     a leave event, nothing else     reports/test_stays.py::test_a_leave_keeps_who_it_was_and_since_when
     a second host, literally        core/test_identity.py::test_a_second_host_makes_nothing_says_what_to_bring_and_works_with_it

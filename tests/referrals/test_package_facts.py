@@ -41,7 +41,9 @@ from tests.story import FILES, OWN_MEMBERS, SHAPES_OF_THE_SAME, SHAPES_TOLD, Sto
 
 ONLY_IN_FILES = re.compile(
     # The summary quotes messages and shows exhibits; how a text came in stands beside it in the files.
-    r"report\.items \(text\)\.(external_id|surface|name|source_url|uploaded_ip|uploaded_port|content_at|is_public)"
+    r"report\.items \((text|not_sent)\)\.(external_id|surface|name|source_url|uploaded_ip|uploaded_port|content_at|is_public)"
+    # Reasons for what never came, of what stood outside of a conversation.
+    r"|.*\.(is_edited|is_deleted)$"
     # Twelve IP events of an account, fifty members of a group are printed; choices are words there.
     r"|.*\.(role|kind|verified|surface|relevance|is_public)$"
 )
@@ -235,13 +237,15 @@ OURS = {
     GroupLink: {"id", "group", "key", "link", "first_seen_at"},
     Membership: {"id", "group", "updated_at"},
     Report: {
-        *("id", "number", "source", "account", "group", "reporter_account", "reporter_ref"),
+        *("id", "number", "source", "account", "group", "in_group", "reporter_account"),
+        "reporter_ref",
         *("received_at", "entered_by", "scan_only"),
         *("route_state", "route_error", "route_due_at", "route_attempts"),
         *("outcome", "decided_at"),
     },
     Item: {
-        *("id", "source", "report", "account", "group", "kind", "blob", "original_name"),
+        *("id", "source", "report", "account", "group", "in_group", "kind", "blob"),
+        "original_name",
         *("received_at", "scan_state", "scan_attempts", "scan_due_at", "scan_waits_for"),
         *("scanned_at", "route_state", "route_error", "route_due_at", "route_attempts"),
     },
