@@ -64,6 +64,13 @@ class ReportForm(forms.Form):
             }
         ),
     )
+    in_group = forms.CharField(
+        label="In which group it happened",
+        required=False,
+        max_length=200,
+        help_text="The group's id, of a report about an account. Empty: in none, or nobody knows.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
     reason = forms.ChoiceField(label="Reason", choices=[("", "Choose"), *REASONS])
     description = forms.CharField(
         label="What happened",
@@ -127,6 +134,12 @@ class ReportForm(forms.Form):
             raise forms.ValidationError("An id has one line.")
         return value
 
+    def clean(self) -> dict[str, Any]:
+        said = super().clean() or {}
+        if said.get("in_group") and said.get("subject_kind") == "group":
+            self.add_error("in_group", "The report is about a group itself. Leave this empty.")
+        return said
+
     def clean_texts(self) -> list[str]:
         texts = [text.strip() for text in PARAGRAPHS.split(self.cleaned_data["texts"])]
         found = [text for text in texts if text]
@@ -137,12 +150,15 @@ class ReportForm(forms.Form):
     def document(self, uploads: list[uuid.UUID]) -> dict[str, Any]:
         """Return what was entered as the document that a machine would send."""
         said = self.cleaned_data
+        subject = {said["subject_kind"]: said["subject_id"]}
+        if said["in_group"]:
+            subject["group"] = said["in_group"]
         items = [{"surface": said["text_surface"], "text": text} for text in said["texts"]]
         items += [{"surface": said["file_surface"], "media": upload} for upload in uploads]
         return {
             # A form sent twice is one report.
             "external_id": f"form-{said['token']}",
-            "subject": {said["subject_kind"]: said["subject_id"]},
+            "subject": subject,
             "reporter": {"ref": said["reporter_ref"]},
             "reason": said["reason"],
             "description": said["description"],

@@ -69,7 +69,7 @@ def test_every_version_of_a_message_leaves(desk: Desk) -> None:
 
 
 def test_a_package_holds_context_captions_voices_and_what_was_not_sent(
-    desk: Desk, tmp_path: Path, age_command: Any
+    desk: Desk, signing: Path, tmp_path: Path, age_command: Any
 ) -> None:
     source = desk.casework.source()
     picture = desk.casework.upload(source, jpeg(1, (96, 64)), "image/jpeg")

@@ -49,6 +49,7 @@ def test_a_report_is_entered_with_texts_and_files(client: Client, reviewer: User
         description="Told by phone.",
         occurred_at="2026-11-01T10:00",
         reporter_ref="ticket 7",
+        in_group="group-7",
         texts="one\n\n two\nlines \n\n\nthree",
         files=[picture(1), picture(2), picture(2, "again.jpg")],
     )
@@ -56,6 +57,8 @@ def test_a_report_is_entered_with_texts_and_files(client: Client, reviewer: User
     report = Report.objects.get()
     assert answer["Location"] == reverse("reports:report", args=[report.pk])
     assert (report.entered_by, report.source.kind) == (reviewer, SourceKind.STAFF)
+    assert report.in_group is not None
+    assert report.in_group.external_id == "group-7"
     texts = report.items.filter(surface="reported_message", kind="text").values_list(
         "text", flat=True
     )
@@ -112,6 +115,7 @@ def test_a_form_sent_twice_is_one_report(client: Client, reviewer: User) -> None
         ({"reason": "made up"}, "valid choice"),
         ({"token": "x"}, "token"),
         ({"subject_id": "a\x00b"}, "Null characters"),
+        ({"subject_kind": "group", "in_group": "g-2"}, "about a group itself"),
     ],
 )
 def test_what_makes_no_sense_is_said(
