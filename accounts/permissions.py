@@ -31,6 +31,7 @@ class Permission(StrEnum):
     QUEUES_MANAGE = "moderation:queues:manage"
     REPORTS_CREATE = "reports:reports:create"
     SOURCES_MANAGE = "reports:sources:manage"
+    ERASURES_VIEW = "reports:erasures:view"
     HASHING_LISTS_VIEW = "hashing:lists:view"
     HASHING_LISTS_EDIT = "hashing:lists:edit"
     HASHING_RULES_VIEW = "hashing:rules:view"
@@ -143,6 +144,7 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
             _P.REFERRALS_APPROVE,
             _P.REFERRALS_EXPORT,
             _P.RECIPIENTS_MANAGE,
+            _P.ERASURES_VIEW,
             _P.POLICIES_VIEW,
             _P.OWN_ACCOUNT,
         }
@@ -153,6 +155,7 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
         {
             _P.PEOPLE_MANAGE,
             _P.SOURCES_MANAGE,
+            _P.ERASURES_VIEW,
             _P.WEBHOOKS_MANAGE,
             _P.QUEUES_MANAGE,
             _P.JOBS_VIEW,

@@ -232,6 +232,12 @@ HOLDFAST_WAITING = [
     "moderation.order_access.waiting_for",
     "referrals.access.waiting_for",
 ]
+# Who knows which accounts and groups are evidence: ``function(accounts=…, groups=…) -> {id, …}``, before one is erased.
+HOLDFAST_SUBJECTS_NEEDED = [
+    "reports.access.named_in_reports",
+    "moderation.named.named_in_cases",
+    "referrals.access.named_in_referrals",
+]
 # What runs every few seconds, and what it does in words (the page of jobs).
 HOLDFAST_SWEEPS = {
     "core.sweeps.sweep_staged_blobs": "Destroys originals that nothing has referred to for a day",
@@ -295,6 +301,7 @@ HOLDFAST_AUDITED_ROWS = [
     "accounts.audit_rows.KINDS",
     "reports.audit_rows.KINDS",
     "reports.audit_directory.KINDS",
+    "reports.audit_erasures.KINDS",
     "hashing.audit_rows.KINDS",
     "moderation.audit_cases.KINDS",
     "moderation.audit_rows.KINDS",

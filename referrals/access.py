@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -21,7 +21,15 @@ from moderation.models import Case, CaseStatus, Outcome
 from moderation.viewing import Look
 from referrals.actions.steps import reasons_against
 from referrals.describing.groups import groups_of
-from referrals.models import Exhibit, Package, Recipient, RecipientKey, Referral, ReferralState
+from referrals.models import (
+    Exhibit,
+    Package,
+    Recipient,
+    RecipientKey,
+    Referral,
+    ReferralAccount,
+    ReferralState,
+)
 from reports.access import former_memberships
 from reports.models import AccountIdentifier, Group, IpEvent, Membership, Report
 
@@ -60,6 +68,12 @@ def get_package_for(user: User, referral_id: UUID) -> Package:
     if package is None:
         raise Http404("No package has been sealed for this referral.")
     return package
+
+
+def named_in_referrals(*, accounts: Collection[UUID], groups: Collection[UUID]) -> set[UUID]:
+    """Return those accounts that a referral names. Groups stand in referrals through their cases."""
+    rows = ReferralAccount.objects.filter(account__in=accounts)
+    return set(rows.values_list("account", flat=True)) if accounts else set()
 
 
 def unreferred_cases_for(user: User) -> QuerySet[Case]:

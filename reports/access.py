@@ -8,7 +8,17 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Literal
 
-from django.db.models import Count, Exists, Max, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import (
+    BooleanField,
+    Count,
+    Exists,
+    ExpressionWrapper,
+    Max,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+)
 from django.db.models.functions import Now
 from django.http import Http404
 
@@ -22,6 +32,8 @@ from reports.models import (
     NOT_SENT,
     Account,
     ApiKey,
+    Erasure,
+    ErasureState,
     Group,
     Item,
     Membership,
@@ -209,6 +221,37 @@ def get_scan_of(source: Source, id: uuid.UUID) -> Item:
     return found
 
 
+def get_erasure_of(source: Source, id: uuid.UUID) -> Erasure:
+    """Return a request to erase of this source. Raises Http404 for all others."""
+    found = Erasure.objects.filter(source=source, pk=id).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def named_in_reports(
+    *, accounts: Collection[uuid.UUID], groups: Collection[uuid.UUID]
+) -> set[uuid.UUID]:
+    """Return those accounts and groups that a report named: what it is about, who made it, who sent something in it."""
+    found: set[uuid.UUID] = set()
+    for model, name, keys in (
+        (Report, "account", accounts),
+        (Report, "reporter_account", accounts),
+        (Report, "group", groups),
+        (Report, "in_group", groups),
+        (Item, "account", accounts),
+        (Item, "sender", accounts),
+        (Item, "group", groups),
+        (Item, "in_group", groups),
+    ):
+        if keys:
+            rows = model.objects.filter(**{f"{name}__in": keys})  # type: ignore[attr-defined]
+            if model is Item:
+                rows = rows.filter(report__isnull=False)
+            found |= set(rows.values_list(name, flat=True))
+    return found
+
+
 # ── People ────────────────────────────────────────────────────────────────────────────────────
 def get_entered_report_for(user: User, id: uuid.UUID) -> Report:
     """Return a report that this person entered by hand. Raises Http404 for all others.
@@ -275,6 +318,18 @@ def search_subjects(user: User, kind: str, text: str, *, limit: int = 8) -> list
         | Q(display_name__istartswith=text)
     ).exclude(external_id__startswith=MARK)
     return list(accounts.order_by("external_id")[:limit])
+
+
+def erasures_for(user: User) -> QuerySet[Erasure]:
+    """Return requests to erase, those that wait first, then the newest; for whoever may read them."""
+    if not user.may(Permission.ERASURES_VIEW):
+        return Erasure.objects.none()
+    waits = Q(state=ErasureState.WAITING)
+    return (
+        Erasure.objects.select_related("source")
+        .annotate(waits=ExpressionWrapper(waits, output_field=BooleanField()))
+        .order_by("-waits", "-received_at")
+    )
 
 
 def sources_for(user: User) -> QuerySet[Source]:

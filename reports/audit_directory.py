@@ -61,13 +61,19 @@ def ip_digest(rows: Iterable[IpEvent]) -> str:
 def _differing(
     row: Account | Group, fields: Sequence[str], lines: Sequence[AuditEntry]
 ) -> list[str]:
-    """Return the fields that are not what the lines come to, told in their order."""
+    """Return the fields that are not what the lines come to, told in their order. An erasure is where they begin anew."""
     # A row that was only named by somebody begins without details.
     fresh = type(row)()
     told = {field: plain(getattr(fresh, field)) for field in fields}
-    for line in lines:
+    for line in _since_erased(lines):
         told |= {field: values[1] for field, values in line.data.get("changed", {}).items()}
     return [field for field in fields if told[field] != plain(getattr(row, field))]
+
+
+def _since_erased(lines: Sequence[AuditEntry]) -> Sequence[AuditEntry]:
+    """Return the lines after the last erasure: what was told before it is rightly gone."""
+    last = max((at for at, line in enumerate(lines) if line.event in _ERASED), default=-1)
+    return lines[last + 1 :]
 
 
 def _accounts(case: Any | None) -> QuerySet[Account]:
@@ -80,6 +86,7 @@ def _accounts(case: Any | None) -> QuerySet[Account]:
 
 def _compare_account(account: Account, lines: Sequence[AuditEntry]) -> Iterator[str]:
     name = f"Account {account.external_id}"
+    lines = _since_erased(lines)
     if wrong := _differing(account, ACCOUNT_FIELDS, lines):
         yield f"{name}: its {', '.join(wrong)} is not what the platform told"
     told: dict[str, str] = {}
@@ -110,6 +117,7 @@ def _compare_group(group: Group, lines: Sequence[AuditEntry]) -> Iterator[str]:
         yield f"Group {group.external_id}: its {', '.join(wrong)} is not what the platform told"
 
 
+_ERASED = frozenset({AuditEvent.ACCOUNT_ERASED.value, AuditEvent.GROUP_ERASED.value})
 _ACCOUNT = frozenset({AuditEvent.ACCOUNT_UPSERTED, AuditEvent.ACCOUNTS_UPSERTED})
 _GROUP = frozenset({AuditEvent.GROUP_UPSERTED, AuditEvent.GROUPS_UPSERTED})
 KINDS = [
@@ -117,7 +125,7 @@ KINDS = [
         "accounts",
         Account,
         _ACCOUNT,
-        _ACCOUNT,
+        _ACCOUNT | {AuditEvent.ACCOUNT_ERASED},
         _accounts,
         _compare_account,
         lambda line: f"Account {line.subject_id}: its row is gone",
@@ -127,7 +135,7 @@ KINDS = [
         "groups",
         Group,
         _GROUP,
-        _GROUP,
+        _GROUP | {AuditEvent.GROUP_ERASED},
         _groups,
         _compare_group,
         lambda line: f"Group {line.subject_id}: its row is gone",

@@ -31,10 +31,16 @@ class Scope(models.TextChoices):
     LINKS_WRITE = "links:write", "Import invite links found elsewhere"
     ENFORCEMENTS_READ = "enforcements:read", "Read orders"
     ENFORCEMENTS_WRITE = "enforcements:write", "Say what became of orders, have them sent again"
+    ERASURES_WRITE = "erasures:write", "Ask to erase accounts and groups"
 
 
 OWN_PLATFORM_SCOPES = frozenset(
-    {Scope.DIRECTORY_WRITE, Scope.ENFORCEMENTS_READ, Scope.ENFORCEMENTS_WRITE}
+    {
+        Scope.DIRECTORY_WRITE,
+        Scope.ENFORCEMENTS_READ,
+        Scope.ENFORCEMENTS_WRITE,
+        Scope.ERASURES_WRITE,
+    }
 )
 """Scopes for the platform itself alone: only a source that is marked as its own may hold them."""
 

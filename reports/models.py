@@ -23,6 +23,7 @@ from reports.choices import (
     TrustLevel,
 )
 from reports.directory_fields import Described
+from reports.erasures import Erasure, ErasureState
 from reports.message_fields import (
     ITEM_CONSTRAINTS,
     ITEM_INDEXES,
@@ -39,6 +40,8 @@ __all__ = [
     "Account",
     "AccountIdentifier",
     "ApiKey",
+    "Erasure",
+    "ErasureState",
     "Group",
     "GroupLink",
     "IdempotencyRecord",

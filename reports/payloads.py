@@ -103,6 +103,7 @@ EXTERNAL_ID = r"^\S(?:.*\S)?$"
 REASON = r"^[a-z0-9][a-z0-9_.:-]*$"
 COUNTRY = r"^([A-Z]{2})?$"
 URL = r"^(https?://\S+)?$"
+ReasonCode = Annotated[str, _Text(64, 1, REASON)]
 OwnId = Annotated[str, _Text(200, 1, EXTERNAL_ID)]
 """The sender's word for something that is no account or group."""
 ExternalId = Annotated[OwnId, AfterValidator(practice.own)]
@@ -308,7 +309,7 @@ class ReportPayload(Shape):
     )
     subject: Subject
     reporter: Reporter = Field(default_factory=Reporter)
-    reason: Annotated[str, _Text(64, 1, REASON)] = Field(
+    reason: ReasonCode = Field(
         description="The reporter's reason code, lower case.", examples=["grooming"]
     )
     description: Body = ""

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from reports.views import entry, sources
+from reports.views import entry, erasures, sources
 
 app_name = "reports"
 
@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("reports/new/", entry.new, name="new"),
     path("reports/subjects/", entry.search, name="subjects"),
     path("reports/<uuid:id>/", entry.report, name="report"),
+    path("erasures/", erasures.index, name="erasures"),
     # Sources
     path("sources/", sources.index, name="sources"),
     path("sources/new/", sources.new, name="source_new"),

@@ -66,6 +66,7 @@ SCOPES = {
     Scope.MEDIA_WRITE: "Upload files.",
     Scope.STATUS_READ: "Read where own submissions stand.",
     Scope.MATCH: "Hash files and look up digests and texts; nothing is kept.",
+    Scope.ERASURES_WRITE: "Ask to erase what was told of accounts and groups. Only for the platform itself.",
     Scope.LINKS_WRITE: "Send invite links that stood outside of the platform.",
     Scope.ENFORCEMENTS_READ: "Read orders. Only for the platform itself.",
     Scope.ENFORCEMENTS_WRITE: "Say what became of orders. Only for the platform itself.",

@@ -48,6 +48,9 @@ class History:
         for line in _told(subject):
             for field, (before, _) in (line.data.get("changed") or {}).items():
                 self.changes.append((line.at, field, before))
+        if (erased_at := _erased_at(subject)) is not None:
+            # What was erased is nobody's earlier name any more, though the log still has it.
+            self.changes = [change for change in self.changes if change[0] > erased_at]
 
     def earlier(self) -> tuple[Earlier, ...]:
         """Return what the fields said before, oldest first. What was empty before is no earlier value."""
@@ -110,6 +113,16 @@ def _told(subject: Account | Group) -> list[AuditEntry]:
     key = str(subject.pk)
     lines = lines_about(type(subject), [key], _SUBJECTS[type(subject)]).get(key, [])
     return sorted(lines, key=lambda line: (line.at, line.pk))
+
+
+def _erased_at(subject: Account | Group) -> datetime | None:
+    """Return when what was told of a subject was last erased, or None."""
+    erased = AuditEntry.objects.filter(
+        subject_type=subject._meta.label_lower,  # noqa: SLF001
+        subject_id=str(subject.pk),
+        event__in=[AuditEvent.ACCOUNT_ERASED.value, AuditEvent.GROUP_ERASED.value],
+    )
+    return erased.order_by("-at").values_list("at", flat=True).first()
 
 
 def earlier_value(field: str, before: Any, until: datetime) -> Earlier | None:

@@ -25,7 +25,7 @@ MAX_RATE = 60_000
 ROTATION_OVERLAP = timedelta(hours=24)
 _NOT_OWN = (
     f"{', '.join(sorted(OWN_PLATFORM_SCOPES))} are for the platform itself. This source is not marked as the "
-    "platform's own: it can report about accounts and groups, but neither describe them nor answer orders."
+    "platform's own: it can report about accounts and groups, but neither describe them, have them erased nor answer orders."
 )
 _NOT_IN_PRACTICE = f"{Scope.LINKS_WRITE.value} is not for test keys: what stood outside of the platform says something of its own groups."
 _SHARED = (

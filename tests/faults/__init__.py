@@ -145,6 +145,8 @@ Requests
     unknown ids, media              reports/test_api_reports.py::test_media_of_another_source_is_unknown
     more than can be looked at      reports/test_admission.py::test_too_much_or_too_long_waiting_takes_nothing_and_says_when_to_come_again
     a source that floods            reports/test_admission.py::test_a_source_that_floods_is_stopped_and_others_are_taken
+    forgotten, while it is reported reports/test_erasures.py::test_a_report_that_arrives_meanwhile_comes_before_or_after_and_never_between
+    forgotten without a request     reports/test_erasures.py::test_facts_that_are_gone_without_a_request_are_found
     a key that ends, with notice    reports/test_api_about.py::test_every_answer_to_a_key_that_ends_says_when
     a test key in the live system   moderation/test_practice.py::test_everything_is_apart_from_what_a_live_key_says
     a forged id of practice         moderation/test_practice.py::test_no_live_sender_can_write_an_id_of_practice

@@ -1,0 +1,30 @@
+"""Requests to erase that wait, and those that were carried out."""
+
+from __future__ import annotations
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from accounts.access import person_of, requires
+from accounts.permissions import Permission
+from core import audit
+from core.audit_events import AuditEvent
+from reports import access
+
+ON_A_PAGE = 50
+
+
+@require_safe
+@requires(Permission.ERASURES_VIEW)
+def index(request: HttpRequest) -> HttpResponse:
+    """List requests to erase, those that wait first."""
+    user = person_of(request)
+    audit.record_apart(AuditEvent.ERASURES_VIEWED, actor=user)
+    found = access.erasures_for(user)
+    context = {
+        "page": Paginator(found, ON_A_PAGE).get_page(request.GET.get("page")),
+        "waiting": found.filter(waits=True).count(),
+    }
+    return render(request, "reports/erasures.html", context)
