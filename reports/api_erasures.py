@@ -33,6 +33,14 @@ WHY = {
 """What was kept and why, by its code."""
 
 
+EXAMPLE = {
+    "account": "user-3003",
+    "reason": "request",
+    "external_id": "gdpr-17",
+    "requested_at": "2026-11-27T10:00:00Z",
+}
+
+
 class ErasurePayload(OneSubject):
     """Forget what was told of an account or a group: exactly one of the two."""
 
@@ -85,7 +93,7 @@ _ANSWERS = {401: Problem, 403: Problem, 422: Problem, 429: Problem, 503: Problem
     | {400: Problem, 409: Conflict, 413: Problem, 415: Problem},
     operation_id="ask_erasure",
     summary="Ask to erase what was told of an account or a group",
-    openapi_extra=body_of(ErasurePayload) | IDEMPOTENCY_PARAMETER,
+    openapi_extra=body_of(ErasurePayload, example=EXAMPLE) | IDEMPOTENCY_PARAMETER,
 )
 def post_erasure(request: HttpRequest) -> HttpResponse:
     """Record that somebody wants to be forgotten, or that an account was closed.
