@@ -136,6 +136,7 @@ WHITENOISE_USE_FINDERS = TESTING
 FILE_UPLOAD_HANDLERS = ["core.uploads.VaultUploadHandler"]
 HOLDFAST_MAY_UPLOAD = "accounts.sending.may_upload"  # Asked before a file's first byte is taken.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FILES = 200  # As many as a report has items.
 HOLDFAST_WEB_THREADS = env_int(
     "HOLDFAST_WEB_THREADS", 12
 )  # Requests at work at once, in each process.

@@ -12,7 +12,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import (
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFilesSent,
+)
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
@@ -242,6 +247,13 @@ def problem_for(exc: BaseException) -> HttpResponse | None:
         response = problem(404, "Not found", code="not_found")
     elif isinstance(exc, PermissionDenied):
         response = problem(403, "Forbidden", str(exc) or "This is not allowed.", code="forbidden")
+    elif isinstance(exc, TooManyFilesSent):
+        response = problem(
+            413,
+            "Too many files",
+            f"The request has more than {settings.DATA_UPLOAD_MAX_NUMBER_FILES} files. Nothing of it was kept: send them in several.",
+            code="too_many_files",
+        )
     elif isinstance(exc, MultiPartParserError | SuspiciousOperation):
         response = problem(400, "Bad request", "The request could not be read.", code="bad_request")
     elif (holds := full_disk(exc)) is not None:

@@ -20,11 +20,11 @@ from hashing.link_files import LONGEST_PLACE, LinkRow
 from hashing.models import FileLookup, LookupState
 from reports import access as keys
 from reports.answers import Problem
-from reports.door import SourceKey, read_json
+from reports.door import SourceKey, digest, once, read_json
 from reports.links import LONGEST_LINK, NotALink, link_key
 from reports.models import ApiKey, Scope, Surface
 from reports.payloads import Body, Instant, SentSurface, Shape, Short
-from reports.reference import body_of
+from reports.reference import IDEMPOTENCY_PARAMETER, body_of
 
 router = Router(tags=["Matching"])
 
@@ -184,7 +184,7 @@ class LinksAnswer(Schema):
 
 @router.post(
     "/hash",
-    auth=SourceKey(Scope.MATCH),
+    auth=SourceKey(Scope.MATCH, repeats=False),
     response={200: HashAnswer} | _POSTED,
     operation_id="hash_files",
     summary="Hash files",
@@ -203,7 +203,7 @@ def post_hash(request: HttpRequest) -> HttpResponse:
 
 @router.post(
     "/match",
-    auth=SourceKey(Scope.MATCH),
+    auth=SourceKey(Scope.MATCH, repeats=False),
     response={200: MatchAnswer} | _POSTED,
     operation_id="match",
     summary="Match files, digests or texts",
@@ -282,7 +282,7 @@ def _checked(asked: list[DigestAsked]) -> list[tuple[str, str]]:
     response={200: LinksAnswer} | _POSTED,
     operation_id="import_links",
     summary="Send invite links found outside",
-    openapi_extra=body_of(LinksPayload, example=LINKS_EXAMPLE),
+    openapi_extra=body_of(LinksPayload, example=LINKS_EXAMPLE) | IDEMPOTENCY_PARAMETER,
 )
 def post_links(request: HttpRequest) -> HttpResponse:
     """Take invite links that stood in a directory or a search result. One bad link and none is kept.
@@ -303,24 +303,31 @@ def post_links(request: HttpRequest) -> HttpResponse:
         raise Invalid(wrong)
     _count(request, len(rows) // VALUES_PER_REQUEST)
     key = _key(request)
-    made = actions.add_links(
-        rows, place=payload.place, source=key.source, actor=keys.actor_for(key)
-    )
-    return JsonResponse(
-        {
+
+    def work() -> tuple[int, Any]:
+        made = actions.add_links(
+            rows, place=payload.place, source=key.source, actor=keys.actor_for(key)
+        )
+        return 200, {
             "id": str(made.pk),
             "links": made.rows,
             "added": made.added,
             "known": made.known,
             "groups": made.groups,
         }
-    )
+
+    return once(request, "POST /links", digest(payload.model_dump(mode="json")), work)
 
 
 def _ask(request: HttpRequest, *, with_matches: bool) -> list[FileLookup]:
     if request.content_type != MULTIPART:
         raise HttpError(415, "Send multipart/form-data with each file in a part called `file`.")
     files = [file for file in request.FILES.getlist("file") if isinstance(file, VaultUpload)]
+    if request.POST:
+        part = next(iter(request.POST))[:80]
+        raise Invalid(
+            {part: ["Only files are taken here. Ask about texts and digests in a request of JSON."]}
+        )
     if not files or len(files) != sum(len(request.FILES.getlist(part)) for part in request.FILES):
         raise Invalid({"file": ["Send at least one file; each in a part called `file`."]})
     if len(files) > MOST_FILES:

@@ -21,10 +21,10 @@ from moderation.order_shapes import (
 )
 from reports import access as keys
 from reports.answers import Problem, instant
-from reports.door import SourceKey, check_parameters, own_platform_of, read_json
+from reports.door import SourceKey, check_parameters, digest, once, own_platform_of, read_json
 from reports.listing import cursor_of, number_of
 from reports.models import ApiKey, Scope
-from reports.reference import body_of
+from reports.reference import IDEMPOTENCY_PARAMETER, body_of
 
 router = Router(tags=["Enforcements"])
 
@@ -92,7 +92,7 @@ def get_enforcement(request: HttpRequest, enforcement_id: uuid.UUID) -> Any:
     response={200: ResultAnswer} | _ANSWERED,
     operation_id="report_result",
     summary="Say what became of an order",
-    openapi_extra=body_of(ResultPayload, example=RESULT),
+    openapi_extra=body_of(ResultPayload, example=RESULT) | IDEMPOTENCY_PARAMETER,
 )
 def post_result(request: HttpRequest, enforcement_id: uuid.UUID) -> HttpResponse:
     """Say that an order was carried out, could not be, or will not be.
@@ -103,13 +103,18 @@ def post_result(request: HttpRequest, enforcement_id: uuid.UUID) -> HttpResponse
     """
     source = own_platform_of(request)
     payload = read_json(request, ResultPayload)
-    result = actions.record_result(
-        order_access.get_order(source, enforcement_id),
-        source=source,
-        **payload.model_dump(),
-        actor=keys.actor_for(_key(request)),
-    )
-    return JsonResponse(result_answer(result))
+
+    def work() -> tuple[int, Any]:
+        result = actions.record_result(
+            order_access.get_order(source, enforcement_id),
+            source=source,
+            **payload.model_dump(),
+            actor=keys.actor_for(_key(request)),
+        )
+        return 200, result_answer(result)
+
+    said = digest(str(enforcement_id), payload.model_dump(mode="json"))
+    return once(request, "POST /enforcements/result", said, work)
 
 
 # ── Answers ───────────────────────────────────────────────────────────────────────────────────

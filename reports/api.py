@@ -73,7 +73,7 @@ router = Router(tags=["Intake"])
 
 _ALWAYS = {401: Problem, 403: Problem, 429: Problem, 503: Problem}
 _POSTED = _ALWAYS | {400: Problem, 409: Problem, 413: Problem, 415: Problem, 422: Problem}
-_PUT = _ALWAYS | {400: Problem, 413: Problem, 415: Problem, 422: Problem}
+_PUT = _ALWAYS | {400: Problem, 409: Problem, 413: Problem, 415: Problem, 422: Problem}
 _READ = _ALWAYS | {404: Problem, 422: Problem}
 
 MULTIPART = "multipart/form-data"
@@ -209,8 +209,10 @@ def post_media(request: HttpRequest) -> HttpResponse:
     if request.content_type != MULTIPART:
         raise HttpError(415, "Send multipart/form-data with the file in a part called `file`.")
     files = [file for file in request.FILES.getlist("file") if isinstance(file, VaultUpload)]
-    if len(files) != 1 or len(request.FILES) != 1:
-        raise Invalid({"file": ["Send exactly one file, in a part called `file`."]})
+    if len(files) != 1 or len(request.FILES) != 1 or request.POST:
+        raise Invalid(
+            {"file": ["Send exactly one file, in a part called `file`, and nothing else."]}
+        )
     file = files[0]
 
     def work() -> tuple[int, Any]:
@@ -267,21 +269,26 @@ def get_scan(request: HttpRequest, scan_id: uuid.UUID) -> Any:
     operation_id="upsert_account",
     summary="Create or complete an account",
     tags=["Directory"],
-    openapi_extra=body_of(AccountPayload, example=examples.ACCOUNT),
+    openapi_extra=body_of(AccountPayload, example=examples.ACCOUNT) | IDEMPOTENCY_PARAMETER,
 )
-def put_account(request: HttpRequest, account_id: str) -> Any:
+def put_account(request: HttpRequest, account_id: str) -> HttpResponse:
     """Create or complete an account under your own id.
 
     Members left out stay as they are; `identifiers` and `ip_events` are added to those known.
     """
     key = _key(request)
-    account = upsert_account(
-        key.source,
-        external_id(account_id),
-        payload=read_json(request, AccountPayload),
-        actor=access.actor_for(key),
+    named, payload = external_id(account_id), read_json(request, AccountPayload)
+
+    def work() -> tuple[int, Any]:
+        account = upsert_account(key.source, named, payload=payload, actor=access.actor_for(key))
+        return 200, {"id": str(account.pk), "external_id": said(account.external_id)}
+
+    return once(
+        request,
+        "PUT /accounts",
+        digest(named, payload.model_dump(mode="json", exclude_unset=True)),
+        work,
     )
-    return {"id": account.pk, "external_id": said(account.external_id)}
 
 
 @router.put(
@@ -291,19 +298,23 @@ def put_account(request: HttpRequest, account_id: str) -> Any:
     operation_id="upsert_members",
     summary="Add or change members of a group",
     tags=["Directory"],
-    openapi_extra=body_of(MembersPayload, example=examples.MEMBERS),
+    openapi_extra=body_of(MembersPayload, example=examples.MEMBERS) | IDEMPOTENCY_PARAMETER,
 )
-def put_members(request: HttpRequest, group_id: str) -> Any:
+def put_members(request: HttpRequest, group_id: str) -> HttpResponse:
     """Add or change members of a group with role and dates. Those not listed stay as they are."""
     key = _key(request)
-    group_id = external_id(group_id)
-    count = upsert_memberships(
-        key.source,
-        group_id,
-        members=read_json(request, MembersPayload),
-        actor=access.actor_for(key),
+    named, members = external_id(group_id), read_json(request, MembersPayload)
+
+    def work() -> tuple[int, Any]:
+        count = upsert_memberships(key.source, named, members=members, actor=access.actor_for(key))
+        return 200, {"group": said(named), "members": count}
+
+    return once(
+        request,
+        "PUT /groups/members",
+        digest(named, members.model_dump(mode="json", exclude_unset=True)),
+        work,
     )
-    return {"group": said(group_id), "members": count}
 
 
 @router.put(
@@ -313,18 +324,23 @@ def put_members(request: HttpRequest, group_id: str) -> Any:
     operation_id="upsert_group",
     summary="Create or complete a group",
     tags=["Directory"],
-    openapi_extra=body_of(GroupPayload, example=examples.GROUP),
+    openapi_extra=body_of(GroupPayload, example=examples.GROUP) | IDEMPOTENCY_PARAMETER,
 )
-def put_group(request: HttpRequest, group_id: str) -> Any:
+def put_group(request: HttpRequest, group_id: str) -> HttpResponse:
     """Create or complete a group under your own id. Members left out stay as they are."""
     key = _key(request)
-    group = upsert_group(
-        key.source,
-        external_id(group_id),
-        payload=read_json(request, GroupPayload),
-        actor=access.actor_for(key),
+    named, payload = external_id(group_id), read_json(request, GroupPayload)
+
+    def work() -> tuple[int, Any]:
+        group = upsert_group(key.source, named, payload=payload, actor=access.actor_for(key))
+        return 200, {"id": str(group.pk), "external_id": said(group.external_id)}
+
+    return once(
+        request,
+        "PUT /groups",
+        digest(named, payload.model_dump(mode="json", exclude_unset=True)),
+        work,
     )
-    return {"id": group.pk, "external_id": said(group.external_id)}
 
 
 @router.post(

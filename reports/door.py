@@ -29,6 +29,7 @@ S = TypeVar("S", bound=Shape)
 T = TypeVar("T")
 TRIES = 3
 LONGEST_IDEMPOTENCY_KEY = 200
+NOT_KEPT = "Nothing is kept of this request, so there is nothing to repeat. Leave the key out; ask again freely."
 ADDING = {Scope.REPORTS_WRITE, Scope.DIRECTORY_WRITE, Scope.SCANS_WRITE, Scope.MEDIA_WRITE}
 """Scopes by which things come in that wait for work."""
 
@@ -43,11 +44,13 @@ class Malformed(HttpError):
 class SourceKey(HttpBearer):
     """Lets a request in whose key works, has one of the scopes and has not asked too often."""
 
-    def __init__(self, *scopes: Scope, adds: bool = True) -> None:
+    def __init__(self, *scopes: Scope, adds: bool = True, repeats: bool = True) -> None:
         super().__init__()
         self.scopes = scopes
         self.adds = adds and bool(ADDING & set(scopes))
         """Whether what is sent here waits for work; it may be told to come later."""
+        self.repeats = repeats
+        """Whether an Idempotency-Key is honoured here. Where it is not, it is refused: nobody shall believe to be protected."""
 
     def __call__(self, request: HttpRequest) -> ApiKey:
         """Return the key. Raises HttpError 401, 403 or 429, SlowDown or DiskFull. Without scopes any key that works may enter."""
@@ -67,6 +70,8 @@ class SourceKey(HttpBearer):
             needed = " or ".join(scope.value for scope in self.scopes)
             access.note_refusal(key, "The key lacks the scope.", needed=needed)
             raise HttpError(403, f"This key lacks the scope {needed}.")
+        if request.method in {"POST", "PUT"} and idempotency_key(request) and not self.repeats:
+            raise Invalid({"Idempotency-Key": [NOT_KEPT]})
         if self.adds and request.method in {"POST", "PUT"}:
             # Before a byte of the body is read: what was begun is taken to its end.
             admission.check(key.source)
@@ -222,7 +227,7 @@ def idempotency_key(request: HttpRequest) -> str:
         raise Invalid(
             {
                 "Idempotency-Key": [
-                    f"Use 1 to {LONGEST_IDEMPOTENCY_KEY} visible ASCII characters, a UUID for example."
+                    f"Use 1 to {LONGEST_IDEMPOTENCY_KEY} visible ASCII characters without blanks, a UUID for example."
                 ]
             }
         )

@@ -181,10 +181,13 @@ class Subject(Shape):
 
 
 class Reporter(Shape):
-    """Who reported: an account of the platform, or the source's own reference to a person."""
+    """Who reported: an account of the platform, the source's own reference to a person or ticket, or both.
 
-    account: ExternalId | None = None
-    ref: Short = ""
+    Both are kept and shown; both mean the same person. What the account sent is told apart by `account` alone.
+    """
+
+    account: ExternalId | None = Field(None, description="The reporter's account on the platform.")
+    ref: Short = Field("", description="Your own reference to the same person, such as a ticket.")
 
 
 _SURFACE = {

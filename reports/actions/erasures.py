@@ -18,8 +18,8 @@ from django.utils.module_loading import import_string
 from core import audit
 from core.audit import Actor, AuditEvent
 from core.errors import Refused
-from reports.actions.directory import note_changes
-from reports.actions.submissions import intake_chain
+from reports.actions.chains import intake_chain
+from reports.actions.subjects import note_changes
 from reports.audit_directory import ACCOUNT_FIELDS, GROUP_FIELDS
 from reports.audit_erasures import asked_digest
 from reports.erasures import Erasure, ErasureState
@@ -110,7 +110,7 @@ def ask_erasure(
 
 
 def _carry_out(erasure: Erasure, subject: Account | Group, *, actor: Actor) -> Erasure:
-    """Erase the facts of a held subject that nobody needs. The database checks the same (migration 0016 of moderation)."""
+    """Erase the facts of a held subject that nobody needs. The database checks the same (migration 0017 of moderation)."""
     Erasure.objects.filter(pk=erasure.pk).update(state=ErasureState.CARRYING_OUT)
     kept = [LOG]
     places = Membership.objects.filter(**{erasure.kind: subject})
@@ -142,7 +142,8 @@ def _carry_out(erasure: Erasure, subject: Account | Group, *, actor: Actor) -> E
     for name in fields:
         setattr(subject, name, getattr(fresh, name))
     subject.updated_at = Now()  # type: ignore[assignment]  # The database's clock.
-    subject.save(update_fields=[*fields, "updated_at"])
+    subject.told_digest = ""  # The same line told again says something again.
+    subject.save(update_fields=[*fields, "told_digest", "updated_at"])
     erased["facts"] = len(told)
     audit.record(
         event,

@@ -45,6 +45,7 @@ CODES: dict[str, tuple[str, str]] = {
     "vault_damage": ("410, 500", "A stored file cannot be read, or was destroyed on purpose."),
     "length_required": ("411", "Send the length of the body (Content-Length)."),
     "too_large": ("413", "Larger than `limit` bytes. Nothing of it was kept."),
+    "too_many_files": ("413", "More files than one request may have. Nothing of it was kept."),
     "unsupported_media_type": ("415", "Another media type than the endpoint takes, or compressed."),
     "invalid": ("422", "Fields do not make sense; `errors` names each."),
     "too_many_requests": ("429", "The key's rate is used up. Wait `Retry-After` seconds."),

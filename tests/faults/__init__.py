@@ -147,6 +147,8 @@ Requests
     a source that floods            reports/test_admission.py::test_a_source_that_floods_is_stopped_and_others_are_taken
     forgotten, while it is reported reports/test_erasures.py::test_a_report_that_arrives_meanwhile_comes_before_or_after_and_never_between
     forgotten without a request     reports/test_erasures.py::test_facts_that_are_gone_without_a_request_are_found
+    800 small files                 reports/test_many_files.py::test_two_hundred_files_are_one_report_and_one_more_is_told
+    a key where none is honoured    reports/test_many_files.py::test_no_write_passes_over_an_idempotency_key
     a key that ends, with notice    reports/test_api_about.py::test_every_answer_to_a_key_that_ends_says_when
     a test key in the live system   moderation/test_practice.py::test_everything_is_apart_from_what_a_live_key_says
     a forged id of practice         moderation/test_practice.py::test_no_live_sender_can_write_an_id_of_practice

@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("reports", "0022_practice"),
+        ("reports", "0023_told_digest"),
     ]
 
     operations = [
