@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja import Router, Schema
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from reports import access
 from reports.actions.erasures import LOG, MEMBERSHIPS, NEEDED, SCANNED, UNKNOWN, ask_erasure
@@ -43,6 +43,8 @@ EXAMPLE = {
 
 class ErasurePayload(OneSubject):
     """Forget what was told of an account or a group: exactly one of the two."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
 
     reason: ReasonCode = Field(
         description="Why: `request` (the person asked), `account_closed`, or a code of yours.",

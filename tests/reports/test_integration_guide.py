@@ -18,6 +18,7 @@ from accounts.models import User
 from core.audit import SYSTEM
 from moderation import enforcement, webhooks
 from reports import actions
+from reports.api_erasures import EXAMPLE as ERASURE
 from reports.models import Account, Item, Membership, Report, SourceKind
 from reports.reference import examples, page
 from tests.background import answer_lookups_at_once
@@ -98,7 +99,8 @@ def test_the_command_lines_of_the_api_page_work(
     report = platform.post("/reports", examples.REPORT | {"external_id": ""})
     scan = platform.post("/scans", examples.SCAN)
     known = f"REPORT_ID={report.json()['id']}; SCAN_ID={scan.json()['id']}; "
-    known += f"ENFORCEMENT_ID={order.pk}\n"
+    asked = platform.post("/erasures", ERASURE | {"external_id": ""})
+    known += f"ENFORCEMENT_ID={order.pk}; ERASURE_ID={asked.json()['id']}\n"
     known += "uuidgen() { python3 -c 'import uuid; print(uuid.uuid4())'; }\n"
     operations = page.operations_of(schema, live_server.url)
     offered = {one["operationId"] for path in schema["paths"].values() for one in path.values()}
