@@ -110,7 +110,7 @@ def ask_erasure(
 
 
 def _carry_out(erasure: Erasure, subject: Account | Group, *, actor: Actor) -> Erasure:
-    """Erase the facts of a held subject that nobody needs. The database checks the same (migration 0017 of moderation)."""
+    """Erase the facts of a held subject that nobody needs. The database checks the same (migration 0018 of moderation)."""
     Erasure.objects.filter(pk=erasure.pk).update(state=ErasureState.CARRYING_OUT)
     kept = [LOG]
     places = Membership.objects.filter(**{erasure.kind: subject})

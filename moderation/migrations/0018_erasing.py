@@ -58,5 +58,5 @@ DROP FUNCTION holdfast_may_erase(uuid);
 
 
 class Migration(migrations.Migration):
-    dependencies = [("moderation", "0016_orders"), ("reports", "0024_erasures")]
+    dependencies = [("moderation", "0017_overturns"), ("reports", "0024_erasures")]
     operations = [migrations.RunSQL(FORWARD, BACKWARD)]
