@@ -27,6 +27,7 @@ from hashing.models import (
     DetectorSetting,
     Exchange,
     ExchangeRun,
+    HashList,
     VersionState,
 )
 from hashing.term_access import rules_of
@@ -35,7 +36,9 @@ from moderation.access import claims_of
 from moderation.actions import attempts, decisions, endpoint_breakers
 from moderation.jobs import make_preview
 from moderation.models import (
+    Claim,
     Delivery,
+    DeliveryState,
     EndpointBreaker,
     Enforcement,
     EnforcementState,
@@ -224,3 +227,45 @@ def test_a_lease_on_a_case_that_is_no_longer_theirs_to_see_is_not_listed(
         actions.claim(case, actor=reviewer)
     actions.revoke_category(hidden.category, of=reviewer, actor=SYSTEM)
     assert [claim.case_id for claim in claims_of(reviewer)] == [kept.pk]
+
+
+def test_an_order_that_failed_waits_and_the_others_do_not(
+    casework: Casework, reviewer: User, admin: User
+) -> None:
+    actions.create_endpoint(name="Platform", url="http://127.0.0.1:9/", verbs=[], actor=admin)
+    grant_all(reviewer)
+    for name in ("one", "other"):
+        casework.published(casework.case(name), by=reviewer)
+    one, other = Delivery.objects.order_by("pk")
+    attempts.finish_attempt(one, answer=Answer(status=500, error="", duration_ms=1))
+    due = dict(Delivery.objects.values_list("pk", "next_attempt_at"))
+    assert due[one.pk] > one.next_attempt_at
+    assert due[other.pk] == other.next_attempt_at
+    attempts.finish_attempt(one, answer=Answer(status=410, error="", duration_ms=1))
+    assert dict(Delivery.objects.values_list("pk", "state")) == {
+        one.pk: DeliveryState.FAILED,
+        other.pk: DeliveryState.PENDING,
+    }
+
+
+def test_a_decision_that_is_taken_back_ends_the_lease_of_its_case_only(
+    casework: Casework, reviewer: User
+) -> None:
+    grant_all(reviewer)
+    taken, kept = casework.case("one"), casework.case("other")
+    for case in (taken, kept):
+        actions.claim(case, actor=reviewer)
+    decisions._end_lease_of(reviewer, taken, reason="The permission ended.")
+    assert list(Claim.objects.filter(ended_at=None).values_list("case", flat=True)) == [kept.pk]
+
+
+def test_sending_reviews_is_switched_off_for_one_exchange_only(policy_admin: User) -> None:
+    for name in ("one", "other"):
+        known = HashList.objects.create(slug=name, name=name, category=Category.CSAM_KNOWN)
+        Exchange.objects.create(name=name, kind="file", hash_list=known, sends_reviews=True)
+    one = Exchange.objects.get(name="one")
+    hashing.switch_reviews(one, is_on=False, actor=policy_admin)
+    assert dict(Exchange.objects.values_list("name", "sends_reviews")) == {
+        "one": False,
+        "other": True,
+    }
