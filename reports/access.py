@@ -234,21 +234,20 @@ def named_in_reports(
 ) -> set[uuid.UUID]:
     """Return those accounts and groups that a report named: what it is about, who made it, who sent something in it."""
     found: set[uuid.UUID] = set()
-    for model, name, keys in (
-        (Report, "account", accounts),
-        (Report, "reporter_account", accounts),
-        (Report, "group", groups),
-        (Report, "in_group", groups),
-        (Item, "account", accounts),
-        (Item, "sender", accounts),
-        (Item, "group", groups),
-        (Item, "in_group", groups),
-    ):
+    reports, items = Report.objects.all(), Item.objects.filter(report__isnull=False)
+    fields: tuple[tuple[QuerySet[Any], str, Collection[uuid.UUID]], ...] = (
+        (reports, "account", accounts),
+        (reports, "reporter_account", accounts),
+        (reports, "group", groups),
+        (reports, "in_group", groups),
+        (items, "account", accounts),
+        (items, "sender", accounts),
+        (items, "group", groups),
+        (items, "in_group", groups),
+    )
+    for rows, name, keys in fields:
         if keys:
-            rows = model.objects.filter(**{f"{name}__in": keys})  # type: ignore[attr-defined]
-            if model is Item:
-                rows = rows.filter(report__isnull=False)
-            found |= set(rows.values_list(name, flat=True))
+            found |= set(rows.filter(**{f"{name}__in": keys}).values_list(name, flat=True))
     return found
 
 

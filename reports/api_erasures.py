@@ -33,7 +33,7 @@ WHY = {
 """What was kept and why, by its code."""
 
 
-EXAMPLE = {
+EXAMPLE: dict[str, Any] = {
     "account": "user-3003",
     "reason": "request",
     "external_id": "gdpr-17",

@@ -96,7 +96,7 @@ def _remove(model: type[models.Model], keys: Iterable[Any]) -> None:
     for child in order:
         # Not Django's own delete: that refuses what others point to, and here those go first.
         rows = child._base_manager.filter(pk__in=found[child])  # noqa: SLF001
-        rows._raw_delete(connections[router.db_for_write(child)].alias)  # type: ignore[attr-defined]  # noqa: SLF001
+        rows._raw_delete(connections[router.db_for_write(child)].alias)  # noqa: SLF001
 
 
 def _gather(

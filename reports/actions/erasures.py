@@ -141,7 +141,7 @@ def _carry_out(erasure: Erasure, subject: Account | Group, *, actor: Actor) -> E
     told = [name for name in fields if getattr(subject, name) != getattr(fresh, name)]
     for name in fields:
         setattr(subject, name, getattr(fresh, name))
-    subject.updated_at = Now()  # type: ignore[assignment]  # The database's clock.
+    subject.updated_at = Now()  # The database's clock.
     subject.told_digest = ""  # The same line told again says something again.
     subject.save(update_fields=[*fields, "told_digest", "updated_at"])
     erased["facts"] = len(told)

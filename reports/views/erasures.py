@@ -12,6 +12,7 @@ from accounts.permissions import Permission
 from core import audit
 from core.audit_events import AuditEvent
 from reports import access
+from reports.models import ErasureState
 
 ON_A_PAGE = 50
 
@@ -25,6 +26,6 @@ def index(request: HttpRequest) -> HttpResponse:
     found = access.erasures_for(user)
     context = {
         "page": Paginator(found, ON_A_PAGE).get_page(request.GET.get("page")),
-        "waiting": found.filter(waits=True).count(),
+        "waiting": found.filter(state=ErasureState.WAITING).count(),
     }
     return render(request, "reports/erasures.html", context)

@@ -176,7 +176,8 @@ def test_everything_is_apart_from_what_a_live_key_says(live: Platform, trial: Pl
         " user-1", " user-2", " user-3", "user-1", "user-2", "user-3",
     ]  # fmt: skip
     assert Group.objects.count() == 2
-    for row in (*Report.objects.all(), *Item.objects.all()):
+    rows: list[Report | Item] = [*Report.objects.all(), *Item.objects.all()]
+    for row in rows:
         assert row.source.is_practice == row.subject.is_practice
     assert Report.objects.filter(external_id="rep-1").count() == 2
     # A link of a group of practice leads nowhere, and nobody of practice is rated.
@@ -327,7 +328,7 @@ def test_old_practice_is_removed_with_lines_and_nothing_else(
         platform.put("/groups/g/members", {"members": [{"account": "user-1"}]})
         photo = SimpleUploadedFile("a.jpg", jpeg(1, (96, 64)))
         upload = platform.form("/media", {"file": photo}).json()["id"]
-        items = [{"surface": "profile_photo", "media": upload}, *REPORT["items"]]  # type: ignore[misc]
+        items = [{"surface": "profile_photo", "media": upload}, *REPORT["items"]]
         case = routed(
             casework, platform.post("/reports", REPORT | {"items": items}), hash_finding()
         )
@@ -403,7 +404,7 @@ def test_the_database_removes_practice_and_nothing_else(
     twin = Source.objects.get(practice_of__isnull=False)
     other = intake.create_source(slug="o", name="O", kind=SourceKind.PLATFORM, actor=SYSTEM)
     with pytest.raises(DatabaseError), transaction.atomic():
-        Source.objects.filter(pk=twin.practice_of_id).update(practice_of=other)
+        Source.objects.filter(practice=twin).update(practice_of=other)
     with pytest.raises(DatabaseError), transaction.atomic():
         Case.objects.filter(is_practice=False).update(is_practice=True)
     with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:

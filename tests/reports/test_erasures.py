@@ -74,7 +74,7 @@ def test_whoever_was_never_reported_is_forgotten_at_once(platform: Platform) -> 
     assert account.platform_status == ""
     other = Account.objects.get(external_id="user-2")
     for model in (AccountIdentifier, IpEvent, Membership):
-        assert [row.account for row in model.objects.all()] == [other]  # type: ignore[attr-defined]
+        assert [row.account for row in model.objects.all()] == [other]
     intact()
     # The log names nobody who asked: only what was told before stands there.
     lines = AuditEntry.objects.filter(event__in=["erasure.asked", "directory.account.erased"])
@@ -238,7 +238,7 @@ def test_the_database_itself_erases_nobody_who_was_reported(
     platform.post("/erasures", ASKED)
     Erasure.objects.update(state="carrying_out")
     for model in (AccountIdentifier, IpEvent):
-        rows = model.objects.filter(account__external_id="user-1")  # type: ignore[attr-defined]
+        rows = model.objects.filter(account__external_id="user-1")
         with pytest.raises(DatabaseError), transaction.atomic():
             rows.delete()
     Erasure.objects.update(state="waiting")
