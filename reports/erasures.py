@@ -76,9 +76,13 @@ class Erasure(models.Model):
     @property
     def in_words(self) -> list[str]:
         """What was erased and what was kept, for people."""
-        names = {"ip_events": "uses of addresses", "invite_links": "invite links"}
+        names = {
+            "facts": "names and other facts",
+            "ip_events": "uses of addresses",
+            "invite_links": "invite links",
+        }
         counted = [
-            f"{count:,} {names.get(what, what)}" for what, count in self.erased.items() if count
+            f"{names.get(what, what)} ({count:,})" for what, count in self.erased.items() if count
         ]
         said = [f"Erased: {', '.join(counted)}."] if counted else []
         return said + [KEPT_WORDS[code] for code in self.kept if code in KEPT_WORDS]

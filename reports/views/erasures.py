@@ -24,8 +24,10 @@ def index(request: HttpRequest) -> HttpResponse:
     user = person_of(request)
     audit.record_apart(AuditEvent.ERASURES_VIEWED, actor=user)
     found = access.erasures_for(user)
+    waiting = found.filter(state=ErasureState.WAITING).count()
     context = {
         "page": Paginator(found, ON_A_PAGE).get_page(request.GET.get("page")),
-        "waiting": found.filter(state=ErasureState.WAITING).count(),
+        "waiting": waiting,
+        "waiting_title": "1 request waits" if waiting == 1 else f"{waiting:,} requests wait",
     }
     return render(request, "reports/erasures.html", context)

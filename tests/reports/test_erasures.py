@@ -136,6 +136,7 @@ def test_whoever_was_named_in_a_report_or_case_waits_visibly(
         page = signed_in(Client(), person).get("/erasures/").content.decode()
         assert "user-1" in page
         assert "Waiting" in page
+        assert "1 request waits" in page
         assert "Kept whole: named in a report, a case or a referral." in page
     intact()
 
