@@ -108,6 +108,15 @@ def test_orders_are_read_and_answered(holdfast: Holdfast, casework: Casework, ro
     assert list(holdfast.enforcements(after_sequence=found["sequence"])) == []
 
 
+def test_somebody_is_forgotten(holdfast: Holdfast) -> None:
+    holdfast.put_account("user-3", {"username": "kim"})
+    asked = {"account": "user-3", "reason": "request", "external_id": "gdpr-1"}
+    asked["requested_at"] = "2026-11-27T10:00:00Z"
+    first, again = holdfast.request_erasure(asked), holdfast.request_erasure(asked)
+    assert first["id"] == again["id"]
+    assert holdfast.erasure(first["id"])["state"] == "done"
+
+
 def test_lists_are_read_to_their_end(holdfast: Holdfast, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("holdfast_client.client.PAGE", 2)
     holdfast.send_all({"type": "report", **REPORT, "external_id": f"r{n}"} for n in range(5))

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import typing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,23 @@ from django.test import Client
 
 from accounts.models import User
 from core.audit import SYSTEM
+from hashing import api as matching
 from moderation import enforcement, webhooks
-from reports import actions
+from moderation.order_shapes import OrderState, ResultWord
+from moderation.vocabulary import verbs
+from reports import actions, batches, door, payloads, vocabulary
+from reports.access import ReportState
 from reports.api_erasures import EXAMPLE as ERASURE
-from reports.models import Account, Item, Membership, Report, SourceKind
+from reports.models import (
+    Account,
+    ApiKey,
+    Item,
+    Membership,
+    Report,
+    ScanState,
+    Scope,
+    SourceKind,
+)
 from reports.reference import examples, page
 from tests.background import answer_lookups_at_once
 from tests.casework import Casework, grant_all
@@ -77,7 +91,7 @@ def test_the_guide_works_from_top_to_bottom(live_server: Any, key: str, tmp_path
     [(_, failing)] = [(mark, text) for mark, text in scripts if mark == "fails"]
     refused = shell(failing, tmp_path, live_server.url, key)
     assert refused.returncode == 22
-    said = next(text for mark, text in blocks("json") if not mark)
+    [said] = [text for mark, text in blocks("json") if mark == "refused"]
     example, real = json.loads(said), json.loads(refused.stdout)
     assert len(example.pop("request_id")) == len(real.pop("request_id")) == 32
     assert real == example
@@ -157,6 +171,66 @@ def test_the_example_message_has_the_members_of_a_real_one() -> None:
         )
     )
     assert said == real
+
+
+def guide() -> str:
+    return GUIDE.read_text()
+
+
+def section(title: str) -> str:
+    """Return a part of the guide, up to the next of its level."""
+    level = title.partition(" ")[0]
+    return re.split(rf"^{level} ", guide().split(f"\n{title}\n")[1], flags=re.MULTILINE)[0]
+
+
+def test_the_guide_speaks_of_every_address_and_scope() -> None:
+    for path in Client().get("/api/v1/openapi.json").json()["paths"]:
+        said = re.sub(r"\{\w+\}", "", path.removeprefix("/api/v1")).rstrip("/").split("//")[0]
+        assert said in guide(), path
+    scopes = re.findall(r"^\| `([a-z]+:[a-z]+)` \|", section("### Key and scopes"), re.MULTILINE)
+    assert sorted(scopes) == sorted(Scope.values)
+
+
+def test_the_guide_explains_every_word_that_is_answered() -> None:
+    for words in (ReportState, ResultWord, OrderState):
+        for word in typing.get_args(words):
+            assert f"`{word}`" in guide(), word
+    for title, values in (
+        ("## What happens to a report", ScanState.values),
+        ("## Keep in step", vocabulary.PLATFORM_STATUSES),
+    ):
+        assert all(f"`{word}`" in section(title) for word in values), title
+    assert all(f"`{verb.code}`" in section("## Orders") for verb in verbs())
+
+
+def test_the_limits_are_those_in_force() -> None:
+    rows = section("## Limits")
+    for name, value in {
+        "items of a report": payloads.MAX_ITEMS,
+        "a text, a description": payloads.MAX_TEXT,
+        "members in one PUT": payloads.MAX_MEMBERS,
+        "identifiers, IP events": payloads.MAX_IDENTIFIERS,
+        "identifiers, IP events in": payloads.MAX_IP_EVENTS,
+        "lines of a batch": batches.MAX_LINES,
+        "files, digests, texts": matching.MOST_FILES,
+        "files, digests, texts of": matching.MOST_DIGESTS,
+        "files, digests, texts of a": matching.MOST_TEXTS,
+        "links at a time": matching.MOST_LINKS,
+        "requests of a key": ApiKey._meta.get_field("rate_per_minute").default,
+        "the answer of a webhook": int(webhooks.SECONDS),
+        "the answer of a webhook receiver": int(webhooks.CONNECT_SECONDS),
+        "`Idempotency-Key`": door.LONGEST_IDEMPOTENCY_KEY,
+    }.items():
+        [row] = [line for line in rows.splitlines() if line.startswith(f"| {name}")]
+        assert re.search(rf"(?<![\d,]){value:,}(?!\d|,\d)", row), name
+
+
+def test_links_within_the_guide_lead_somewhere() -> None:
+    titles = re.findall(r"^#+ (.*)$", guide(), re.MULTILINE)
+    anchors = {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles}
+    assert set(re.findall(r"\]\(#([^)]*)\)", guide())) <= anchors
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", guide()):
+        assert (GUIDE.parent / link).exists(), link
 
 
 @pytest.mark.django_db

@@ -199,6 +199,18 @@ class Holdfast:
         said = {"state": state, "at": _time(at), "code": code, "detail": detail}
         return cast(ResultAnswer, self._post(f"/enforcements/{_part(enforcement_id)}/result", said))
 
+    # ── Erasures ──────────────────────────────────────────────────────────────────────────────
+    def request_erasure(self, erasure: Document) -> dict[str, Any]:
+        """Ask that what is known of an account or group is erased; the answer says what is done and what stays.
+
+        With an ``external_id`` of yours it is one request, however often it is sent.
+        """
+        return cast("dict[str, Any]", self._post("/erasures", erasure, _fresh()))
+
+    def erasure(self, erasure_id: str) -> dict[str, Any]:
+        """Read where a request to erase stands."""
+        return cast("dict[str, Any]", self._get(f"/erasures/{_part(erasure_id)}"))
+
     # ── Without a case ────────────────────────────────────────────────────────────────────────
     def match(
         self, *, texts: Sequence[Document] = (), digests: Sequence[Document] = ()

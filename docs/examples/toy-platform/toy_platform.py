@@ -23,6 +23,16 @@ LARGEST = 1 << 20
 AROUND = 5
 """Messages before and after a reported one that go along, so that a reviewer understands it."""
 
+TAKEN_BACK = {
+    "unban_account": "ban_account",
+    "restore_media": "remove_media",
+    "reopen_group": "close_group",
+    "restore_invite_link": "revoke_invite_link",
+    "allow_forwarding": "limit_forwarding",
+    "withdraw_warning": "warn",
+}
+"""Verbs that take back what another one ordered."""
+
 Result = tuple[Literal["done", "impossible", "refused"], str]
 
 
@@ -44,6 +54,7 @@ class Group:
     name: str
     members: dict[str, str] = field(default_factory=dict)
     invite_link: str = ""
+    has_link: bool = True
     is_closed: bool = False
 
 
@@ -72,6 +83,7 @@ class ToyPlatform:
         self.results: dict[str, Result] = {}
         self.refused = 0
         self._seen: set[str] = set()
+        self._newest: dict[str, int] = {}
         self._waiting: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
         self._changed = threading.Condition()
 
@@ -213,8 +225,16 @@ class ToyPlatform:
             self.holdfast.report_result(order["enforcement_id"], state, detail=words)
 
     def carry_out(self, order: Mapping[str, Any]) -> Result:
-        """Do what an order says, and say what became of it. Doing it twice changes nothing more."""
+        """Do what an order says, and say what became of it. Doing it twice changes nothing more.
+
+        Orders may arrive in any order: of two about one thing the one with the larger ``sequence`` counts.
+        """
         target = order["target"]
+        about = str((TAKEN_BACK.get(order["verb"], order["verb"]), target))
+        number = order.get("sequence", 0)
+        if number < self._newest.get(about, 0):
+            return "done", "A later order says otherwise."
+        self._newest[about] = number
         user = self.users.get(target.get("account", {}).get("external_id", ""))
         group = self.groups.get(target.get("group", {}).get("external_id", ""))
         message = self.messages.get(target.get("item", {}).get("external_id", ""))
@@ -223,14 +243,16 @@ class ToyPlatform:
                 user.is_banned = order["verb"] == "ban_account"
             case "warn" if user is not None:
                 user.warnings += order["enforcement_id"] not in self.results
-            case "limit_forwarding" | "unlimit_forwarding" if user is not None:
+            case "withdraw_warning" if user is not None:
+                user.warnings -= order["enforcement_id"] not in self.results
+            case "limit_forwarding" | "allow_forwarding" if user is not None:
                 return "refused", "This platform has no forwarding."
             case "remove_media" | "restore_media" if message is not None:
                 message.is_removed = order["verb"] == "remove_media"
             case "close_group" | "reopen_group" if group is not None:
                 group.is_closed = order["verb"] == "close_group"
-            case "revoke_invite_link" if group is not None:
-                group.invite_link = ""
+            case "revoke_invite_link" | "restore_invite_link" if group is not None:
+                group.has_link = order["verb"] == "restore_invite_link"
             case _:
                 # A verb of a newer version, or somebody who is gone: a person at the other end should know.
                 return "impossible", "There is no such thing here, or no way to do this to it."
