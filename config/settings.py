@@ -204,6 +204,11 @@ HOLDFAST_JOBS = {
     "make_preview": {"path": "moderation.jobs.make_preview", "queue": "scan", "timeout": 60},
     "route_waiting": {"path": "moderation.jobs.route_waiting", "queue": "intake", "timeout": 60},
     "publish_due": {"path": "moderation.jobs.publish_due", "queue": "publish", "timeout": 60},
+    "replay_deliveries": {
+        "path": "moderation.jobs.replay_deliveries",
+        "queue": "intake",
+        "timeout": 60,
+    },
     "send_due": {"path": "moderation.delivery_jobs.send_due", "queue": "deliver", "timeout": 180},
     "build_package": {
         "path": "referrals.jobs.build_package",

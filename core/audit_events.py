@@ -205,6 +205,8 @@ class AuditEvent(StrEnum):
     DELIVERY_CONFIRMED = "delivery.confirmed"
     DELIVERY_GAVE_UP = "delivery.gave_up"
     DELIVERY_REPLAYED = "delivery.replayed"
+    REPLAY_ASKED = "delivery.replay.asked"
+    DELIVERIES_REPLAYED = "delivery.replay.batch"
     ORDERS_VIEWED = "orders.viewed"
     ORDER_ANSWERED = "order.answered"
     ORDER_ANSWER_SEEN = "order.answer.seen"

@@ -7,15 +7,20 @@ from typing import Any
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 from ninja import Query, Router
 
-from moderation import actions, order_access
-from moderation.models import Delivery, Enforcement, OrderResult
+from core.errors import Refused
+from moderation import actions, delivery_access, order_access
+from moderation.models import Delivery, Enforcement, OrderResult, Replay
 from moderation.order_shapes import (
+    REPLAY,
     RESULT,
     EnforcementAnswer,
     EnforcementsAnswer,
     EnforcementsQuery,
+    ReplayAnswer,
+    ReplayPayload,
     ResultAnswer,
     ResultPayload,
 )
@@ -117,6 +122,48 @@ def post_result(request: HttpRequest, enforcement_id: uuid.UUID) -> HttpResponse
     return once(request, "POST /enforcements/result", said, work)
 
 
+@router.post(
+    "/deliveries/replay",
+    auth=SourceKey(Scope.ENFORCEMENTS_WRITE),
+    response={202: ReplayAnswer} | _ANSWERED,
+    operation_id="replay_deliveries",
+    summary="Have a span of deliveries sent again",
+    openapi_extra=body_of(ReplayPayload, example=REPLAY),
+)
+def post_replay(request: HttpRequest) -> HttpResponse:
+    """Send again what was queued in a span, with the same `webhook-id`s: after an outage, or a restored backup.
+
+    202: workers put it in line in batches; ask `GET /deliveries/replays/{id}` how far they are. Asked for twice while it is not
+    done, it is the same one. Orders that were taken back since are not sent again, their counterparts are.
+    """
+    source = own_platform_of(request)
+    if source.practice_of_id is not None:
+        raise Refused("A test key sends nothing again.", code="not_own_platform", status=403)
+    payload = read_json(request, ReplayPayload)
+    replay = actions.ask_replay(
+        since=payload.since,
+        until=payload.until or timezone.now(),
+        endpoint=delivery_access.get_endpoint_of(source, payload.endpoint),
+        states=payload.states,
+        source=source,
+        actor=keys.actor_for(_key(request)),
+    )
+    return JsonResponse(replay_answer(replay), status=202)
+
+
+@router.get(
+    "/deliveries/replays/{replay_id}",
+    auth=SourceKey(Scope.ENFORCEMENTS_READ, Scope.ENFORCEMENTS_WRITE),
+    response={200: ReplayAnswer} | _READ,
+    operation_id="read_replay",
+    summary="Read how far a replay is",
+)
+def get_replay(request: HttpRequest, replay_id: uuid.UUID) -> HttpResponse:
+    """Tell how far a replay is that a source of the platform asked for."""
+    source = own_platform_of(request)
+    return JsonResponse(replay_answer(delivery_access.get_replay_of(source, replay_id)))
+
+
 # ── Answers ───────────────────────────────────────────────────────────────────────────────────
 def order_answer(row: Enforcement) -> dict[str, Any]:
     """Return an order as the platform reads it."""
@@ -141,6 +188,19 @@ def order_answer(row: Enforcement) -> dict[str, Any]:
             if each.endpoint_id is not None
         ],
         "message": deliveries[0].payload,
+    }
+
+
+def replay_answer(replay: Replay) -> dict[str, Any]:
+    """Return how far a replay is."""
+    return {
+        "id": str(replay.pk),
+        "state": "done" if replay.finished_at else "running",
+        "since": instant(replay.since),
+        "until": instant(replay.until),
+        "count": replay.count,
+        "replayed": replay.replayed,
+        "skipped": replay.skipped,
     }
 
 

@@ -15,13 +15,16 @@ from django.http import Http404
 
 from accounts.models import User
 from accounts.permissions import Permission
+from core.errors import Invalid
 from moderation.access import cases_for
 from moderation.models import (
     Delivery,
     DeliveryAttempt,
     DeliveryState,
+    Replay,
     WebhookEndpoint,
 )
+from reports.models import Source, SourceKind
 
 WAITS_FOR_ENDPOINT = "no_endpoint"
 
@@ -37,7 +40,9 @@ def deliveries_for(
         return Delivery.objects.none()
     last = DeliveryAttempt.objects.filter(delivery=OuterRef("pk")).order_by("-pk")
     found = (
-        Delivery.objects.select_related("endpoint", "enforcement__decision__case")
+        Delivery.objects.select_related(
+            "endpoint", "enforcement__decision__case", "notice__decision__case"
+        )
         .defer("payload")
         .annotate(
             last_status=Subquery(last.values("status")[:1]),
@@ -54,7 +59,10 @@ def deliveries_for(
     )
     # Who works cases sees what became of their own; who looks after the line sees all of it.
     if user.may(Permission.CASES_VIEW):
-        found = found.filter(enforcement__decision__case__in=cases_for(user))
+        seen = cases_for(user)
+        found = found.filter(
+            Q(enforcement__decision__case__in=seen) | Q(notice__decision__case__in=seen)
+        )
     if state == WAITS_FOR_ENDPOINT:
         found = found.filter(state=DeliveryState.PENDING, endpoint=None)
     elif state:
@@ -84,6 +92,18 @@ def endpoint_choices(user: User) -> list[tuple[str, str]]:
     return [(str(e.pk), e.name) for e in WebhookEndpoint.objects.order_by("name").only("name")]
 
 
+def listening_sources() -> QuerySet[Source]:
+    """Return the sources that an endpoint may be bound to: those of machines, without practice."""
+    return Source.objects.exclude(kind=SourceKind.STAFF).filter(practice_of=None).order_by("name")
+
+
+def endpoints_to_replay(user: User) -> QuerySet[WebhookEndpoint]:
+    """Return the endpoints that a lead may have sent to again, by name."""
+    if not user.may(Permission.DELIVERIES_REPLAY):
+        return WebhookEndpoint.objects.none()
+    return WebhookEndpoint.objects.order_by("name")
+
+
 def endpoints_for(user: User) -> QuerySet[WebhookEndpoint]:
     """Return the endpoints with what waits and what was given up, for administrators."""
     if not user.may(Permission.WEBHOOKS_MANAGE):
@@ -100,6 +120,34 @@ def endpoints_for(user: User) -> QuerySet[WebhookEndpoint]:
 def get_endpoint_for(user: User, id: uuid.UUID) -> WebhookEndpoint:
     """Return one endpoint for an administrator. Raises Http404 when not visible."""
     found = endpoints_for(user).filter(pk=id).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def replays_for(user: User) -> QuerySet[Replay]:
+    """Return the spans that were sent again, for leads, the newest first."""
+    if not user.may(Permission.DELIVERIES_REPLAY):
+        return Replay.objects.none()
+    return Replay.objects.select_related("endpoint", "requested_by", "source").order_by(
+        "-created_at"
+    )
+
+
+# ── The platform ──────────────────────────────────────────────────────────────────────────────
+def get_endpoint_of(source: Source, id: uuid.UUID | None) -> WebhookEndpoint | None:
+    """Return an endpoint for the platform itself, None for none. Raises Invalid at the field for one that is not there."""
+    if id is None:
+        return None
+    found = WebhookEndpoint.objects.filter(pk=id).first()
+    if found is None or source.practice_of_id is not None:
+        raise Invalid({"endpoint": ["There is no such endpoint."]})
+    return found
+
+
+def get_replay_of(source: Source, id: uuid.UUID) -> Replay:
+    """Return a replay that a source of the platform asked for. Raises Http404 for all others."""
+    found = Replay.objects.filter(pk=id, source=source).first()
     if found is None:
         raise Http404
     return found

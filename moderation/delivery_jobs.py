@@ -11,7 +11,7 @@ from functools import partial
 from core.crypto import Unsealable
 from core.jobs import enqueue, is_stopping, job
 from moderation import webhooks
-from moderation.actions import attempts, deliveries
+from moderation.actions import attempts, deliveries, replays
 from moderation.enforcement import body_of
 from moderation.models import Delivery, WebhookEndpoint
 
@@ -20,6 +20,9 @@ SLOTS = 32
 
 BUSY_SECONDS = 120.0
 """After this long a job begins nothing more and gives its place to another one."""
+
+REPLAY_SECONDS = 20.0
+"""The same for a job that puts deliveries in line: it stands before routing."""
 
 LOOK_SECONDS = 0.25
 """While attempts are under way, so often is looked for what became due."""
@@ -71,9 +74,22 @@ def _sending(delivery: Delivery, endpoint: WebhookEndpoint) -> Callable[[], webh
     )
 
 
+@job
+def replay_deliveries() -> None:
+    """Put what is to be sent again in line, batch by batch. Safe to repeat, to kill and to run beside itself."""
+    over = time.monotonic() + REPLAY_SECONDS
+    for replay in replays.waiting_replays()[:20]:
+        while replays.replay_some(replay) and not is_stopping():
+            if time.monotonic() > over:
+                enqueue("replay_deliveries")
+                return
+
+
 def sweep_deliveries() -> int:
     """Wake a sender when anything is due, and show what ran out of time; return how many, at most 1,000 due."""
     deliveries.adopt_waiting()
+    if replays.waiting_replays().exists():
+        enqueue("replay_deliveries")
     given_up = attempts.give_up_overdue()
     due = attempts.sendable_deliveries().values("pk")[:1000].count()
     if due:

@@ -23,7 +23,7 @@ from core.errors import Invalid
 from moderation import actions, delivery_access, webhooks
 from moderation.actions import deliveries
 from moderation.enforcement import body_of, trial_message
-from moderation.models import DeliveryState, Verb, WebhookEndpoint
+from moderation.models import DeliveryState, NoticeKind, Verb, WebhookEndpoint
 
 VIEW, REPLAY = Permission.DELIVERIES_VIEW, Permission.DELIVERIES_REPLAY
 MANAGE = Permission.WEBHOOKS_MANAGE
@@ -70,6 +70,20 @@ class EndpointForm(forms.Form):
         help_text="None chosen: all of them, also ones added later.",
         widget=forms.CheckboxSelectMultiple,
     )
+    events = forms.MultipleChoiceField(
+        label="Messages",
+        choices=NoticeKind.choices,
+        required=False,
+        help_text="None chosen: orders only. What came of a report, as its source is told.",
+        widget=forms.CheckboxSelectMultiple,
+    )
+    source = forms.ModelChoiceField(
+        label="Source",
+        queryset=None,
+        required=False,
+        empty_label="The platform itself",
+        help_text="Another source's endpoint hears of that source's own reports, and of orders only if it is the platform's own.",
+    )
     is_active = forms.BooleanField(
         label="Send", required=False, help_text="Off: orders wait until it is switched on again."
     )
@@ -77,9 +91,11 @@ class EndpointForm(forms.Form):
     def __init__(self, *args: Any, endpoint: WebhookEndpoint | None = None, **kwargs: Any) -> None:
         if endpoint is not None:
             kwargs["initial"] = {
-                name: getattr(endpoint, name) for name in ("name", "url", "verbs", "is_active")
+                name: getattr(endpoint, name)
+                for name in ("name", "url", "verbs", "events", "source", "is_active")
             }
         super().__init__(*args, **kwargs)
+        self.fields["source"].queryset = delivery_access.listening_sources()  # type: ignore[attr-defined]
         if endpoint is None:
             del self.fields["is_active"]
 

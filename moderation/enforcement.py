@@ -225,6 +225,31 @@ def weigh(new: Said, standing: Said | None) -> Weighed:
     return Weighed.STANDS if new.counts_at == standing.counts_at else Weighed.IS_OLDER
 
 
+def report_closed(
+    *,
+    report_id: str,
+    number: str,
+    external_id: str,
+    state: str,
+    outcome: str | None,
+    decided_at: datetime | None,
+    sequence: int,
+    at: datetime,
+) -> dict[str, Any]:
+    """Return the message that says what came of a report, as much as its source is told."""
+    return {
+        "type": "report.closed",
+        "timestamp": _instant(at),
+        "data": {
+            "report": {"id": report_id, "number": number, "external_id": external_id},
+            "state": state,
+            "outcome": outcome,
+            "decided_at": _instant(decided_at) if decided_at else None,
+            "sequence": sequence,
+        },
+    }
+
+
 def trial_message(at: datetime) -> dict[str, Any]:
     """Return the message that *Send test* sends: it orders nothing."""
     return {"type": TEST, "timestamp": _instant(at), "data": {}}

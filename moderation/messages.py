@@ -9,7 +9,7 @@ from ninja import Schema
 from pydantic import ConfigDict, Field
 
 from moderation import vocabulary
-from moderation.order_shapes import OrderMessage, example_of
+from moderation.order_shapes import REPORT_CLOSED, OrderMessage, ReportClosedMessage, example_of
 from reports.reference import webhook
 
 
@@ -34,6 +34,12 @@ def describe_messages() -> None:
         TestMessage,
         summary="A test",
         example={"type": "test", "timestamp": "2026-11-22T10:42:00Z", "data": {}},
+    )
+    webhook(
+        "report.closed",
+        ReportClosedMessage,
+        summary="A report was decided",
+        example=REPORT_CLOSED,
     )
     for verb in vocabulary.verbs():
         webhook(

@@ -108,6 +108,28 @@ class OrderMessage(Schema):
     data: OrderData
 
 
+class ClosedReport(Schema):
+    """What came of a report, as much as its source is told. Once for each decision that it gets."""
+
+    report: OrderReport
+    state: Literal["decided", "closed"] = Field(
+        description="`closed` where this source is not told outcomes."
+    )
+    outcome: Literal["action_taken", "no_action"] | None
+    decided_at: datetime | None
+    sequence: int = Field(
+        description="1, 2, 3 … of this report: it may be decided anew after a decision was overturned; the largest counts."
+    )
+
+
+class ReportClosedMessage(Schema):
+    """A report of yours was decided, and the decision is in effect."""
+
+    type: Literal["report.closed"]
+    timestamp: datetime = Field(description="When the decision took effect.")
+    data: ClosedReport
+
+
 # ── What the platform reads ───────────────────────────────────────────────────────────────────
 class ResultAnswer(Schema):
     """What the platform said that became of an order. `stands` says whether a later answer counts instead."""
@@ -206,7 +228,37 @@ class ResultPayload(Shape):
     ] = ""
 
 
+class ReplayPayload(Shape):
+    """A span of deliveries to be sent again."""
+
+    since: Annotated[Instant, Field(description="Queued then or later.")]
+    until: Annotated[
+        Instant | None,
+        Field(description="Queued before; left out: now. At most 31 days after `since`."),
+    ] = None
+    endpoint: Annotated[
+        uuid.UUID | None, Field(description="Only to this endpoint; its id stands on its page.")
+    ] = None
+    states: Annotated[
+        list[Literal["delivered", "failed"]],
+        Field(min_length=1, max_length=2, description="Only those in these states."),
+    ] = ["delivered", "failed"]
+
+
+class ReplayAnswer(Schema):
+    """A span of deliveries that is sent again, and how far that is."""
+
+    id: uuid.UUID
+    state: Literal["running", "done"]
+    since: datetime
+    until: datetime
+    count: int = Field(description="Deliveries in the span when it was asked for.")
+    replayed: int = Field(description="Put in line so far.")
+    skipped: int = Field(description="Passed by: being sent at that moment.")
+
+
 # ── Whole documents, as the reference shows them ──────────────────────────────────────────────
+REPLAY: dict[str, Any] = {"since": "2026-11-22T00:00:00Z", "until": "2026-11-25T00:00:00Z"}
 RESULT: dict[str, Any] = {"state": "done", "at": "2026-11-22T10:43:10Z"}
 ORDER: dict[str, Any] = {
     "type": "enforcement.ban_account",
@@ -244,3 +296,16 @@ ORDER: dict[str, Any] = {
 def example_of(verb: str) -> dict[str, Any]:
     """Return an order of this verb, as the reference shows it."""
     return ORDER | {"type": f"enforcement.{verb}", "data": ORDER["data"] | {"verb": verb}}
+
+
+REPORT_CLOSED: dict[str, Any] = {
+    "type": "report.closed",
+    "timestamp": "2026-11-22T10:43:00Z",
+    "data": {
+        "report": ORDER["data"]["reports"][0],
+        "state": "decided",
+        "outcome": "action_taken",
+        "decided_at": "2026-11-22T10:43:00Z",
+        "sequence": 1,
+    },
+}

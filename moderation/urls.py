@@ -13,6 +13,7 @@ from moderation.views import (
     overturns,
     policies,
     queues,
+    replays,
 )
 
 app_name = "moderation"
@@ -62,6 +63,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("policies/<slug:code>/", policies.policy, name="policy"),
     # Deliveries and where the platform listens
     path("deliveries/", delivery_views.log, name="deliveries"),
+    path("deliveries/replay/", replays.replay_span, name="replay_span"),
     path("deliveries/<uuid:id>/", delivery_views.delivery, name="delivery"),
     path("deliveries/<uuid:id>/replay/", delivery_views.replay, name="delivery_replay"),
     path("orders/", orders.orders, name="orders"),

@@ -13,6 +13,7 @@ from django.db.models import (
     Count,
     Exists,
     ExpressionWrapper,
+    F,
     Max,
     OuterRef,
     Prefetch,
@@ -45,6 +46,8 @@ from reports.models import (
 )
 from reports.practice import MARK
 
+MOST_ORDERS = 200
+"""Orders that a report names; ``GET /enforcements?report=`` has them all."""
 ReportState = Literal["received", "in_review", "decided", "closed"]
 """Where a report stands for whoever sent it."""
 
@@ -160,6 +163,17 @@ def get_report_of(source: Source, id: uuid.UUID) -> Report:
     if found is None:
         raise Http404
     return found
+
+
+def orders_of(report: Report) -> list[uuid.UUID]:
+    """Return the orders of decisions that judged a report, the oldest first, at most ``MOST_ORDERS``."""
+    rows = Report.objects.filter(
+        pk=report.pk,
+        case_reports__case__decisions__case_version__gte=F("case_reports__case_version"),
+        case_reports__case__decisions__enforcements__sequence__isnull=False,
+    ).order_by("case_reports__case__decisions__enforcements__sequence")
+    keys = rows.values_list("case_reports__case__decisions__enforcements", flat=True)
+    return list(keys[:MOST_ORDERS])
 
 
 def state_of(report: Report, *, tells_outcomes: bool) -> ReportState:

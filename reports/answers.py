@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ninja import Schema
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from reports.access import ReportState, state_of
 from reports.models import NOT_SENT, Item, Report, ScanState, Upload
@@ -57,6 +57,9 @@ class ReportAnswer(ReportSummary):
     """Where a report and each of its items stand."""
 
     items: list[ItemAnswer]
+    enforcements: list[uuid.UUID] | None = Field(
+        None, description="Orders that it led to; only where the platform itself asks, else null."
+    )
 
 
 class ReportsAnswer(Schema):
@@ -142,11 +145,18 @@ def report_summary(report: Report, *, tells_outcomes: bool) -> dict[str, Any]:
     }
 
 
-def report_answer(report: Report) -> dict[str, Any]:
-    """Return a report with its items, as its sender sees them."""
-    return report_summary(report, tells_outcomes=report.source.tells_outcomes) | {
-        "items": [item_answer(item) for item in report.items.all() if item.surface not in NOT_SENT],
-    }
+def report_answer(report: Report, *, enforcements: list[uuid.UUID] | None = None) -> dict[str, Any]:
+    """Return a report with its items, as its sender sees them; ``enforcements`` for the platform itself."""
+    orders = [str(key) for key in enforcements] if enforcements is not None else None
+    return (
+        {"enforcements": orders}
+        | report_summary(report, tells_outcomes=report.source.tells_outcomes)
+        | {
+            "items": [
+                item_answer(item) for item in report.items.all() if item.surface not in NOT_SENT
+            ],
+        }
+    )
 
 
 def media_answer(upload: Upload) -> dict[str, Any]:

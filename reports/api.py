@@ -188,7 +188,10 @@ def get_report(request: HttpRequest, report_id: uuid.UUID) -> Any:
     effect, with `outcome` and `decided_at`; one that is overturned returns to `in_review`. `closed`: nothing called
     for a case, or it was decided and this source is not told the outcome.
     """
-    return report_answer(access.get_report_of(_key(request).source, report_id))
+    source = _key(request).source
+    report = access.get_report_of(source, report_id)
+    orders = access.orders_of(report) if source.is_own_platform else None
+    return report_answer(report, enforcements=orders)
 
 
 @router.post(

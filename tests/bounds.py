@@ -24,6 +24,7 @@ BOUNDS = {
     "moderation/actions/claims.py _end_expired_on": "one lease runs on a case (one_lease_per_case)",
     "moderation/actions/decisions.py _end_lease_of": "one lease runs on a case (one_lease_per_case)",
     "moderation/actions/attempts.py _settle": _OF_ONE_ORDER,
+    "moderation/actions/notices.py tell_closed": _CONFIGURED,
     "moderation/actions/orders.py bring_into_force": _CONFIGURED,
     "moderation/actions/orders.py _behind_case": "the kinds of source that there are",
     "moderation/actions/orders.py _behind_things": "a job; the items of one case with the files that are to be removed, streamed",

@@ -74,6 +74,8 @@ API: dict[str, str] = {
     "api-1:list_enforcements": "GET",
     "api-1:get_enforcement": "GET",
     "api-1:post_result": "POST",
+    "api-1:post_replay": "POST",
+    "api-1:get_replay": "GET",
 }
 """The machine API: a source's key opens it, a person's session never does."""
 
@@ -139,6 +141,7 @@ MODERATION = (
     Row("moderation:overturn", only(LEAD), get=404, post=404),
     Row("moderation:overturn_undo", only(LEAD), post=404),
     Row("moderation:deliveries", SEES_DELIVERIES, get=200),
+    Row("moderation:replay_span", only(LEAD), get=200, post=422),
     Row("moderation:delivery", SEES_DELIVERIES, get=404),
     Row("moderation:delivery_replay", only(LEAD), post=404),
     Row("moderation:orders", only(LEAD), get=200),

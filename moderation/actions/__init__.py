@@ -63,6 +63,7 @@ from moderation.actions.publishing import (
     record_publish_failure,
     take_decision_to_publish,
 )
+from moderation.actions.replays import ask_replay
 from moderation.actions.results import (
     give_order_anew,
     mark_result_seen,
@@ -108,6 +109,7 @@ __all__ = [
     "LeaseLost",
     "Painted",
     "add_note",
+    "ask_replay",
     "begin_preview",
     "carry_out_overturn",
     "change_endpoint",

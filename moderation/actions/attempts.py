@@ -91,7 +91,7 @@ def _lease(endpoint: WebhookEndpoint, room: int) -> list[Delivery]:
     due = (
         due_deliveries()
         .filter(endpoint=endpoint)
-        .select_related("enforcement__decision")
+        .select_related("enforcement__decision", "notice__decision")
         .select_for_update(of=("self",), skip_locked=True)
         .annotate(is_over=Q(give_up_at__lte=Now()))
     )
@@ -154,7 +154,7 @@ def _record_together(ended: Sequence[tuple[Delivery, Answer]]) -> None:
 
 
 def _chain_of(ended: tuple[Delivery, Answer]) -> str:
-    return str(ended[0].enforcement.decision.case_id)
+    return str(ended[0].decision.case_id)
 
 
 def finish_attempt(delivery: Delivery, *, answer: Answer) -> Delivery:
@@ -171,7 +171,7 @@ def _record_attempt(delivery: Delivery, answer: Answer) -> Delivery:
     """Record how an attempt ended: taken, to be tried again, or given up."""
     held = (
         Delivery.objects.select_for_update(of=("self",))
-        .select_related("endpoint", "enforcement__decision__case")
+        .select_related("endpoint", "enforcement__decision__case", "notice__decision__case")
         .get(pk=delivery.pk)
     )
     DeliveryAttempt.objects.create(
@@ -181,7 +181,7 @@ def _record_attempt(delivery: Delivery, answer: Answer) -> Delivery:
         duration_ms=answer.duration_ms,
         is_replay=held.replayed_at is not None,
     )
-    case = held.enforcement.decision.case
+    case = held.decision.case
     said: dict[str, Any] = {
         "endpoint": held.endpoint_id,
         "attempt": delivery.attempts_made,
@@ -219,7 +219,7 @@ def give_up_overdue(*, limit: int = 200) -> int:
     """Mark deliveries whose time is over as given up, so that a person sees them; return how many."""
     overdue = (
         Delivery.objects.select_for_update(of=("self",), skip_locked=True)
-        .select_related("enforcement__decision__case")
+        .select_related("enforcement__decision__case", "notice__decision__case")
         .filter(due_condition(), state=DeliveryState.PENDING, give_up_at__lte=Now())
         .filter(endpoint__is_active=True)[:limit]
     )
@@ -235,18 +235,20 @@ def _give_up(held: Delivery, why: str) -> None:
         AuditEvent.DELIVERY_GAVE_UP,
         actor=SYSTEM,
         subject=held,
-        case=Case.objects.get(decisions=held.enforcement.decision_id),
+        case=Case.objects.get(decisions=held.decision),
         endpoint=held.endpoint_id,
         attempts=held.attempts_made,
         why=why,
     )
 
 
-def _settle(enforcement: Enforcement) -> None:
+def _settle(enforcement: Enforcement | None) -> None:
     """Say on the enforcement what its deliveries came to: one that failed outweighs those that went.
 
     What the platform answered, or a lead withdrew, stays. Only the last round counts: see ``results.give_order_anew``.
     """
+    if enforcement is None:
+        return
     held = Enforcement.objects.select_for_update().get(pk=enforcement.pk)
     if held.state not in _BY_DELIVERIES:
         return

@@ -5,6 +5,7 @@ How orders come into it stands in ``actions.orders``, what happens to a row once
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -29,10 +30,12 @@ from moderation.models import (
     DeliveryState,
     Enforcement,
     EnforcementState,
+    NoticeKind,
     Verb,
     WebhookEndpoint,
 )
 from moderation.webhooks import Answer, check_url, new_secret
+from reports.models import Source
 
 SECRET_OVERLAP = timedelta(hours=24)
 SENDABLE = frozenset(set(Verb.values) - {Verb.NO_ACTION.value})
@@ -48,7 +51,9 @@ def adopt_waiting(*, limit: int = 500) -> int:
     adopted = 0
     listening = WebhookEndpoint.objects.filter(is_active=True).select_related("source")
     for endpoint in filter(hears_orders, listening.order_by("created_at")):
-        waiting = Delivery.objects.filter(endpoint=None, state=DeliveryState.PENDING)
+        waiting = Delivery.objects.filter(
+            endpoint=None, state=DeliveryState.PENDING, enforcement__isnull=False
+        )
         if endpoint.verbs:
             verbs = [*endpoint.verbs, *(REVERSALS[verb] for verb in endpoint.verbs)]
             waiting = waiting.filter(enforcement__verb__in=verbs)
@@ -74,10 +79,10 @@ def replay_delivery(delivery: Delivery, *, actor: User) -> Delivery:
     require(actor, Permission.DELIVERIES_REPLAY)
     held = (
         Delivery.objects.select_for_update(of=("self",))
-        .select_related("enforcement__decision__case")
+        .select_related("enforcement__decision__case", "notice__decision__case")
         .get(pk=delivery.pk)
     )
-    if not access.cases_for(actor).filter(pk=held.enforcement.decision.case_id).exists():
+    if not access.cases_for(actor).filter(pk=held.decision.case_id).exists():
         raise Refused("You may not see this case.", code="not_permitted", status=403)
     if held.endpoint_id is None:
         raise Refused("No endpoint is configured for this yet.", code="no_endpoint")
@@ -86,6 +91,11 @@ def replay_delivery(delivery: Delivery, *, actor: User) -> Delivery:
     if held.state in {DeliveryState.ANSWERED, DeliveryState.WITHDRAWN}:
         raise Refused(
             f"It is {held.get_state_display().lower()}: there is nothing to send.", code="not_open"
+        )
+    order = held.enforcement
+    if order is not None and Enforcement.objects.filter(reverses=order).exists():
+        raise Refused(
+            "This order was taken back. Its counterpart can be sent again.", code="reversed"
         )
     if not Delivery.objects.filter(due_condition(), pk=held.pk).exists():
         raise Refused("It is being sent at this moment. Look again shortly.", code="being_sent")
@@ -105,7 +115,7 @@ def replay_delivery(delivery: Delivery, *, actor: User) -> Delivery:
         AuditEvent.DELIVERY_REPLAYED,
         actor=actor,
         subject=held,
-        case=held.enforcement.decision.case,
+        case=held.decision.case,
         state=held.state,
         attempts=held.attempts_made,
     )
@@ -117,16 +127,32 @@ def replay_delivery(delivery: Delivery, *, actor: User) -> Delivery:
 # ── Endpoints ─────────────────────────────────────────────────────────────────────────────────
 @transaction.atomic
 def create_endpoint(
-    *, name: str, url: str, verbs: list[str], actor: User | Actor
+    *,
+    name: str,
+    url: str,
+    verbs: list[str],
+    events: Sequence[str] = (),
+    source: Source | None = None,
+    actor: User | Actor,
 ) -> tuple[WebhookEndpoint, str]:
-    """Configure where the platform listens; return it with its secret, which is shown once.
+    """Configure where the platform, or a source, listens; return it with its secret, which is shown once.
+
+    ``events`` are the kinds of notice that it hears. Bound to a ``source`` it hears of that source's reports only, and of orders
+    only where the source is the platform's own.
 
     What waited for an endpoint that takes its verb goes out with the next sweeps. Can be undone by pausing it. Raises
     Invalid for an address that may not be contacted.
     """
     require(actor, Permission.WEBHOOKS_MANAGE)
-    _check_endpoint(url, verbs)
-    endpoint = WebhookEndpoint(name=name, url=url, verbs=sorted(set(verbs)), sealed_secret=b"")
+    _check_endpoint(url, verbs, events)
+    endpoint = WebhookEndpoint(
+        name=name,
+        url=url,
+        verbs=sorted(set(verbs)),
+        events=sorted(set(events)),
+        source=source,
+        sealed_secret=b"",
+    )
     secret = new_secret()
     endpoint.sealed_secret = seal(secret.encode(), _secret_context(endpoint))
     endpoint.save(force_insert=True)
@@ -136,6 +162,8 @@ def create_endpoint(
         subject=endpoint,
         host=urlsplit(url).hostname,
         verbs=endpoint.verbs,
+        events=endpoint.events,
+        source=endpoint.source_id,
     )
     return endpoint, secret
 
@@ -147,14 +175,23 @@ def change_endpoint(
     name: str,
     url: str,
     verbs: list[str],
+    events: Sequence[str] = (),
+    source: Source | None = None,
     is_active: bool,
     actor: User,
 ) -> WebhookEndpoint:
     """Change, pause or resume an endpoint. What waited while it was paused is tried for two days anew."""
     require(actor, Permission.WEBHOOKS_MANAGE)
-    _check_endpoint(url, verbs)
+    _check_endpoint(url, verbs, events)
     endpoint = WebhookEndpoint.objects.select_for_update().get(pk=endpoint.pk)
-    new = {"name": name, "url": url, "verbs": sorted(set(verbs)), "is_active": is_active}
+    new = {
+        "name": name,
+        "url": url,
+        "verbs": sorted(set(verbs)),
+        "events": sorted(set(events)),
+        "source_id": source.pk if source else None,
+        "is_active": is_active,
+    }
     changed = {field: value for field, value in new.items() if getattr(endpoint, field) != value}
     if not changed:
         return endpoint
@@ -168,7 +205,11 @@ def change_endpoint(
         # Of the address only its host: path and query may hold an access token.
         fields=sorted(changed),
         host=urlsplit(endpoint.url).hostname,
-        new={field: changed[field] for field in ("verbs", "is_active") if field in changed},
+        new={
+            field: changed[field]
+            for field in ("verbs", "events", "source_id", "is_active")
+            if field in changed
+        },
     )
     if changed.get("is_active"):
         endpoint.deliveries.filter(due_condition(), state=DeliveryState.PENDING).update(
@@ -243,11 +284,13 @@ def _secret_context(endpoint: WebhookEndpoint) -> str:
     return f"webhook:{endpoint.pk}"
 
 
-def _check_endpoint(url: str, verbs: list[str]) -> None:
+def _check_endpoint(url: str, verbs: list[str], events: Sequence[str]) -> None:
     errors: dict[str, list[str]] = {}
     if refused := check_url(url):
         errors["url"] = [refused]
     if set(verbs) - SENDABLE:
         errors["verbs"] = ["Choose from the listed verbs."]
+    if set(events) - set(NoticeKind.values):
+        errors["events"] = ["Choose from the listed messages."]
     if errors:
         raise Invalid(errors)

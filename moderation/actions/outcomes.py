@@ -6,6 +6,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 
 from core.audit import SYSTEM, Actor
+from moderation.actions.notices import tell_closed
 from moderation.models import Case, CaseReport, Decision, Outcome, Verb
 from reports.actions import record_outcome
 from reports.models import ReportOutcome, RouteState
@@ -35,13 +36,15 @@ def tell_outcome(decision: Decision, *, actor: Actor = SYSTEM) -> int:
     judged = CaseReport.objects.filter(
         case=decision.case_id, case_version__lte=decision.case_version
     )
-    return record_outcome(
+    told = record_outcome(
         judged.values_list("report", flat=True),
         outcome=outcome_of(decision),
         decided_at=decision.published_at,
         chain=f"case:{decision.case_id}",
         actor=actor,
     )
+    tell_closed(decision, told)
+    return len(told)
 
 
 def tell_missed_outcomes() -> int:

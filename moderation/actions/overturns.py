@@ -79,7 +79,9 @@ def what_follows(decision: Decision) -> Consequences:
     """
     tried = set(
         Delivery.objects.filter(enforcement__decision=decision)
-        .filter(Q(attempts_made__gt=0) | Q(delivered_at__isnull=False))
+        .filter(
+            Q(attempts_made__gt=0) | Q(delivered_at__isnull=False) | Q(replayed_at__isnull=False)
+        )
         .values_list("enforcement", flat=True)
     )
     found = Consequences()

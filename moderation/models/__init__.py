@@ -19,6 +19,9 @@ from moderation.models.deliveries import (
     DeliveryAttempt,
     DeliveryState,
     EndpointBreaker,
+    Notice,
+    NoticeKind,
+    Replay,
     WebhookEndpoint,
 )
 from moderation.models.media import Preview, PreviewState, Reveal, RevealPurpose
@@ -43,6 +46,8 @@ __all__ = [
     "Enforcement",
     "EnforcementState",
     "Note",
+    "Notice",
+    "NoticeKind",
     "OrderCounter",
     "OrderResult",
     "Outcome",
@@ -52,6 +57,7 @@ __all__ = [
     "Preview",
     "PreviewState",
     "Queue",
+    "Replay",
     "ResultState",
     "Reveal",
     "RevealPurpose",

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from moderation.models.decisions import Enforcement
+from moderation.models.decisions import Decision, Enforcement
 
 
 class WebhookEndpoint(models.Model):
@@ -30,6 +30,9 @@ class WebhookEndpoint(models.Model):
         on_delete=models.PROTECT,
         related_name="endpoints",
         help_text="Hears of this source's reports only. Empty: of all.",
+    )
+    events = models.JSONField(
+        default=list, db_default=models.Value([], models.JSONField()), blank=True
     )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -57,6 +60,28 @@ class EndpointBreaker(models.Model):
     last_failed_at = models.DateTimeField(null=True, blank=True)
 
 
+class NoticeKind(models.TextChoices):
+    """Messages that order nothing; an endpoint hears those that were ticked for it."""
+
+    REPORT_CLOSED = "report.closed", "A report was decided"
+
+
+class Notice(models.Model):
+    """Something that is told about a report, and orders nothing. ``number`` counts what was told of that report."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=24, choices=NoticeKind.choices)
+    report = models.ForeignKey("reports.Report", on_delete=models.PROTECT, related_name="+")
+    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="notices")
+    number = models.PositiveIntegerField()
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["report", "number"], name="notice_once_per_number")
+        ]
+
+
 class DeliveryState(models.TextChoices):
     PENDING = "pending", "Waiting"
     DELIVERED = "delivered", "Delivered"
@@ -66,11 +91,14 @@ class DeliveryState(models.TextChoices):
 
 
 class Delivery(models.Model):
-    """Outbox row: one enforcement to one endpoint. ``id`` is the webhook's message id."""
+    """Outbox row: one order or notice to one endpoint. ``id`` is the webhook's message id."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     enforcement = models.ForeignKey(
-        Enforcement, on_delete=models.PROTECT, related_name="deliveries"
+        Enforcement, null=True, blank=True, on_delete=models.PROTECT, related_name="deliveries"
+    )
+    notice = models.ForeignKey(
+        Notice, null=True, blank=True, on_delete=models.PROTECT, related_name="deliveries"
     )
     endpoint = models.ForeignKey(
         WebhookEndpoint, null=True, on_delete=models.PROTECT, related_name="deliveries"
@@ -97,7 +125,18 @@ class Delivery(models.Model):
             models.UniqueConstraint(
                 fields=["enforcement", "endpoint", "round"],
                 nulls_distinct=False,
+                condition=Q(enforcement__isnull=False),
                 name="one_delivery_per_endpoint",
+            ),
+            models.UniqueConstraint(
+                fields=["notice", "endpoint"],
+                condition=Q(notice__isnull=False),
+                name="one_notice_per_endpoint",
+            ),
+            models.CheckConstraint(
+                condition=Q(enforcement=None, notice__isnull=False)
+                | Q(enforcement__isnull=False, notice=None),
+                name="delivery_of_one_thing",
             ),
             models.CheckConstraint(
                 # One that is sent again keeps the time at which it was taken first.
@@ -111,8 +150,22 @@ class Delivery(models.Model):
                 fields=["endpoint", "next_attempt_at"],
                 condition=Q(state="pending"),
                 name="deliveries_due_by_endpoint",
-            )
+            ),
+            models.Index(fields=["created_at", "id"], name="deliveries_by_time"),
         ]
+
+    @property
+    def decision(self) -> Decision:
+        """The decision that it comes from."""
+        about = self.enforcement or self.notice
+        return about.decision  # type: ignore[union-attr]  # delivery_of_one_thing
+
+    @property
+    def what(self) -> str:
+        """What is sent, in words."""
+        if self.enforcement is not None:
+            return str(self.enforcement.get_verb_display())
+        return str(self.notice.get_kind_display()) if self.notice is not None else ""
 
 
 class DeliveryAttempt(models.Model):
@@ -124,3 +177,36 @@ class DeliveryAttempt(models.Model):
     error = models.CharField(max_length=500, blank=True)
     duration_ms = models.PositiveIntegerField(default=0)
     is_replay = models.BooleanField(default=False)
+
+
+class Replay(models.Model):
+    """A span of deliveries to be sent again, worked through in batches: where it stands."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    endpoint = models.ForeignKey(
+        WebhookEndpoint, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    states = models.JSONField(default=list)
+    requested_by = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    source = models.ForeignKey(
+        "reports.Source", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    count = models.PositiveIntegerField(help_text="Deliveries in the span when it was asked for.")
+    replayed = models.PositiveIntegerField(default=0)
+    skipped = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    through_at = models.DateTimeField(null=True, blank=True)
+    through_id = models.UUIDField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(until__gt=models.F("since")), name="replay_has_span")
+        ]
+        indexes = [
+            models.Index(fields=["created_at"], condition=Q(finished_at=None), name="replays_to_do")
+        ]

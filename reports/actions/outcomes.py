@@ -23,8 +23,8 @@ def record_outcome(
     decided_at: datetime,
     chain: str,
     actor: Actor | Person,
-) -> int:
-    """Say on reports what came of them, by a decision in effect since ``decided_at``; return how many it was new for.
+) -> list[Report]:
+    """Say on reports what came of them, by a decision in effect since ``decided_at``; return those it was new for.
 
     For the room that decides, in the transaction in which the decision takes effect. Said twice it is said once;
     what a later decision said stays. One line a report goes to the audit chain ``chain``. Undone by
@@ -44,7 +44,9 @@ def record_outcome(
     audit.record_lines(
         [Line(AuditEvent.REPORT_DECIDED, row, chain, said) for row in rows], actor=actor
     )
-    return len(rows)
+    for row in rows:
+        row.outcome, row.decided_at = outcome.value, decided_at
+    return rows
 
 
 @transaction.atomic
