@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import base64
-from typing import Annotated
 
 from pydantic import Field
 
 from core.errors import Invalid
 from reports.access import ReportState
-from reports.payloads import Instant, Shape
+from reports.payloads import Instant, OwnId, Shape
 
 
 class ReportsQuery(Shape):
     """Which of its reports a source asks for."""
 
-    external_id: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
-        None, description="Your id of the report."
-    )
+    external_id: OwnId | None = Field(None, description="Your id of the report.")
     state: ReportState | None = Field(None, description="Only reports that stand there now.")
     since: Instant | None = Field(
         None, description="Only reports received then or later, with offset from UTC."

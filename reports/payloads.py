@@ -146,7 +146,7 @@ class OneSubject(Shape):
     group: ExternalId | None = None
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> Subject:
+    def _exactly_one(self) -> OneSubject:
         if (self.account is None) == (self.group is None):
             raise ValueError("name either an account or a group")
         return self

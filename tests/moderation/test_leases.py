@@ -241,7 +241,7 @@ def test_a_lead_who_moves_a_case_out_of_sight_holds_it_no_longer(
     casework: Casework, lena: Any, session_of: Any
 ) -> None:
     case = casework.case()
-    other = Queue.objects.exclude(pk=case.queue_id).latest("pk")
+    other = Queue.objects.filter(is_practice=False).exclude(pk=case.queue_id).latest("pk")
     actions.claim(case, actor=lena)
     actions.revoke_queue(other, of=lena, actor=SYSTEM)
     assert move(session_of(lena), case, other).status_code == 303
@@ -255,7 +255,7 @@ def test_a_lead_who_moves_a_case_within_sight_goes_on_holding_it(
 ) -> None:
     case = casework.case()
     actions.claim(case, actor=lena)
-    other = Queue.objects.exclude(pk=case.queue_id).latest("pk")
+    other = Queue.objects.filter(is_practice=False).exclude(pk=case.queue_id).latest("pk")
     assert move(session_of(lena), case, other).status_code == 303
     assert access.live_claim_on(case) is not None
 
@@ -264,7 +264,7 @@ def test_nobody_moves_a_case_that_is_not_theirs_to_work(
     casework: Casework, robin: Any, lena: Any
 ) -> None:
     case = casework.case()
-    other = Queue.objects.exclude(pk=case.queue_id).latest("pk")
+    other = Queue.objects.filter(is_practice=False).exclude(pk=case.queue_id).latest("pk")
     said: dict[str, Any] = {
         "to": other,
         "reason": "It belongs there.",

@@ -232,10 +232,10 @@ def test_the_story_tells_every_shape_that_the_api_takes() -> None:
 
 
 OURS = {
-    Account: {"id", "external_id", "first_seen_at", "updated_at"},
+    Account: {"id", "external_id", "first_seen_at", "updated_at", "told_digest"},
     AccountIdentifier: {"id", "account"},
     IpEvent: {"id", "account"},
-    Group: {"id", "external_id", "first_seen_at", "updated_at"},
+    Group: {"id", "external_id", "first_seen_at", "updated_at", "told_digest"},
     GroupLink: {"id", "group", "key", "link", "first_seen_at"},
     Membership: {"id", "group", "updated_at"},
     Report: {
