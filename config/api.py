@@ -11,6 +11,7 @@ from ninja.openapi.schema import OpenAPISchema
 from core.errors import install_problem_handlers
 from hashing.api import router as hashing_router
 from moderation.api import router as moderation_router
+from moderation.api_appeals import router as appeals_router
 from moderation.api_vocabulary import router as vocabulary_router
 from moderation.messages import describe_messages
 from reports.api import router as reports_router
@@ -78,3 +79,4 @@ api.add_router("", about_router)
 api.add_router("", erasures_router)
 api.add_router("", vocabulary_router)
 api.add_router("", moderation_router)
+api.add_router("", appeals_router)

@@ -11,7 +11,7 @@ from core.audit import plain
 from core.audit_events import AuditEvent
 from core.audit_rows import Kind, digest
 from core.models import AuditEntry
-from moderation.models import OrderResult, Overturn
+from moderation.models import Appeal, OrderResult, Overturn
 
 
 def answer_said(result: OrderResult) -> dict[str, Any]:
@@ -63,9 +63,44 @@ def _compare_overturn(overturn: Overturn, lines: Sequence[AuditEntry]) -> Iterat
         yield f"{name}: whether it was taken back is not what the log says"
 
 
+def appeal_said(appeal: Appeal) -> dict[str, Any]:
+    """Return what the log keeps of an appeal; of its words a digest."""
+    return {
+        "enforcement": appeal.enforcement_id,
+        "source": appeal.source_id,
+        "external_id": appeal.external_id,
+        "appealed_at": appeal.appealed_at,
+        "reason_digest": digest({"appeal": appeal.pk, "reason": appeal.reason}),
+    }
+
+
+def _appeals(case: Any | None) -> QuerySet[Appeal]:
+    rows = Appeal.objects.all()
+    return rows if case is None else rows.filter(enforcement__decision__case=case)
+
+
+def _compare_appeal(appeal: Appeal, lines: Sequence[AuditEntry]) -> Iterator[str]:
+    said = lines[0].data
+    if any(said.get(name) != value for name, value in plain(appeal_said(appeal)).items()):
+        yield f"Appeal {appeal.pk}: it is not what the platform handed on"
+    decided = next((line for line in lines if line.event == AuditEvent.APPEAL_DECIDED), None)
+    if decided is not None and decided.data.get("state") != str(appeal.state):
+        yield f"Appeal {appeal.pk}: it was decided otherwise than the log says"
+
+
+_APPEAL = frozenset({AuditEvent.APPEAL_RECEIVED})
 _OVERTURN = frozenset({AuditEvent.OVERTURN_MADE})
 _ANSWERED = frozenset({AuditEvent.ORDER_ANSWERED})
 KINDS = [
+    Kind(
+        "appeals",
+        Appeal,
+        _APPEAL,
+        _APPEAL | {AuditEvent.APPEAL_DECIDED},
+        _appeals,
+        _compare_appeal,
+        lambda line: f"Appeal {line.subject_id}: its row is gone",
+    ),
     Kind(
         "overturned decisions",
         Overturn,

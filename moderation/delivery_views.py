@@ -77,7 +77,7 @@ class EndpointForm(forms.Form):
         help_text="None chosen: orders only. What came of a report, as its source is told.",
         widget=forms.CheckboxSelectMultiple,
     )
-    source = forms.ModelChoiceField(
+    source: forms.ModelChoiceField[Any] = forms.ModelChoiceField(
         label="Source",
         queryset=None,
         required=False,

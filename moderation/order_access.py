@@ -14,7 +14,16 @@ from accounts.access import Waiting
 from accounts.models import User
 from accounts.permissions import Permission
 from moderation.access import cases_for
-from moderation.models import Delivery, Enforcement, OrderResult, Overturn, ResultState
+from moderation.models import (
+    Appeal,
+    AppealState,
+    Case,
+    Delivery,
+    Enforcement,
+    OrderResult,
+    Overturn,
+    ResultState,
+)
 from reports.models import Source
 
 _CASE_NUMBER = re.compile(r"C-?0*(\d{1,15})", re.IGNORECASE)
@@ -103,11 +112,23 @@ def get_order(source: Source, id: uuid.UUID) -> Enforcement:
 
 
 def waiting_for(user: User) -> list[Waiting]:
-    """Return what of the orders waits for a lead."""
+    """Return what of the orders waits for a lead: those that came back, and appeals against them."""
     count = came_back_for(user).count()
+    appeals = appeals_for(user).exclude(enforcement__decision__made_by=user).count()
     return [
-        Waiting("Orders that the platform could not carry out", count, reverse("moderation:orders"))
+        Waiting(
+            "Orders that the platform could not carry out", count, reverse("moderation:orders")
+        ),
+        Waiting("Appeals to decide", appeals, reverse("moderation:appeals")),
     ]
+
+
+def get_appeal_of(source: Source, id: uuid.UUID) -> Appeal:
+    """Return an appeal that this source handed on. Raises Http404 for all others."""
+    found = Appeal.objects.filter(pk=id, source=source).first()
+    if found is None:
+        raise Http404
+    return found
 
 
 # ── People ────────────────────────────────────────────────────────────────────────────────────
@@ -158,3 +179,34 @@ def get_came_back_for(user: User, id: uuid.UUID) -> OrderResult:
     if found is None:
         raise Http404
     return found
+
+
+def appeals_for(user: User) -> QuerySet[Appeal]:
+    """Return the appeals that wait, of cases that a lead may see, the oldest first."""
+    if not user.may(Permission.DECISIONS_OVERTURN):
+        return Appeal.objects.none()
+    return (
+        Appeal.objects.filter(
+            state=AppealState.OPEN, enforcement__decision__case__in=cases_for(user)
+        )
+        .select_related("enforcement__decision__case", "enforcement__decision__made_by")
+        .order_by("received_at", "pk")
+    )
+
+
+def get_appeal_for(user: User, id: uuid.UUID) -> Appeal:
+    """Return an appeal of a case that a lead may see. Raises Http404 otherwise."""
+    found = (
+        Appeal.objects.filter(pk=id, enforcement__decision__case__in=cases_for(user))
+        .select_related("enforcement__decision__case")
+        .first()
+    )
+    if found is None or not user.may(Permission.DECISIONS_OVERTURN):
+        raise Http404
+    return found
+
+
+def appeals_on(case: Case) -> QuerySet[Appeal]:
+    """Return the latest appeals on a case that the person was shown, the newest first."""
+    rows = Appeal.objects.filter(enforcement__decision__case=case)
+    return rows.select_related("enforcement__decision", "decided_by").order_by("-received_at")[:20]

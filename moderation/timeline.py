@@ -38,6 +38,8 @@ SAID: dict[str, tuple[str, str, str]] = {
     E.DECISION_UNDONE: ("undo", "took the decision back", "warn"),
     E.DECISION_SENT_EARLY: ("arrow", "ended the undo window", ""),
     E.DECISION_PUBLISHED: ("check", "The decision took effect", "ok"),
+    E.APPEAL_RECEIVED: ("note", "Somebody appealed against an order", "warn"),
+    E.APPEAL_DECIDED: ("check", "decided an appeal", ""),
     E.OVERTURN_MADE: ("undo", "overturned the decision", "warn"),
     E.OVERTURN_UNDONE: ("undo", "took that back: the decision stands", ""),
     E.DECISION_OVERTURNED: ("undo", "The decision does not stand any more", "warn"),

@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from moderation import delivery_views
 from moderation.views import (
+    appeals,
     cases,
     decisions,
     home,
@@ -66,6 +67,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("deliveries/replay/", replays.replay_span, name="replay_span"),
     path("deliveries/<uuid:id>/", delivery_views.delivery, name="delivery"),
     path("deliveries/<uuid:id>/replay/", delivery_views.replay, name="delivery_replay"),
+    path("appeals/", appeals.appeals, name="appeals"),
+    path("appeals/<uuid:id>/uphold/", appeals.appeal_uphold, name="appeal_uphold"),
     path("orders/", orders.orders, name="orders"),
     path("orders/<uuid:id>/seen/", orders.order_seen, name="order_seen"),
     path("orders/<uuid:id>/anew/", orders.order_anew, name="order_anew"),

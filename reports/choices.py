@@ -31,6 +31,7 @@ class Scope(models.TextChoices):
     LINKS_WRITE = "links:write", "Import invite links found elsewhere"
     ENFORCEMENTS_READ = "enforcements:read", "Read orders"
     ENFORCEMENTS_WRITE = "enforcements:write", "Say what became of orders, have them sent again"
+    APPEALS_WRITE = "appeals:write", "Hand on appeals and read what became of them"
     ERASURES_WRITE = "erasures:write", "Ask to erase accounts and groups"
 
 
@@ -39,6 +40,7 @@ OWN_PLATFORM_SCOPES = frozenset(
         Scope.DIRECTORY_WRITE,
         Scope.ENFORCEMENTS_READ,
         Scope.ENFORCEMENTS_WRITE,
+        Scope.APPEALS_WRITE,
         Scope.ERASURES_WRITE,
     }
 )

@@ -69,6 +69,7 @@ SCOPES = {
     Scope.ERASURES_WRITE: "Ask to erase what was told of accounts and groups. Only for the platform itself.",
     Scope.LINKS_WRITE: "Send invite links that stood outside of the platform.",
     Scope.ENFORCEMENTS_READ: "Read orders. Only for the platform itself.",
+    Scope.APPEALS_WRITE: "Hand on appeals against orders. Only for the platform itself.",
     Scope.ENFORCEMENTS_WRITE: "Say what became of orders. Only for the platform itself.",
 }
 

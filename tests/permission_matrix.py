@@ -75,6 +75,8 @@ API: dict[str, str] = {
     "api-1:get_enforcement": "GET",
     "api-1:post_result": "POST",
     "api-1:post_replay": "POST",
+    "api-1:post_appeal": "POST",
+    "api-1:get_appeal": "GET",
     "api-1:get_replay": "GET",
 }
 """The machine API: a source's key opens it, a person's session never does."""
@@ -144,6 +146,8 @@ MODERATION = (
     Row("moderation:replay_span", only(LEAD), get=200, post=422),
     Row("moderation:delivery", SEES_DELIVERIES, get=404),
     Row("moderation:delivery_replay", only(LEAD), post=404),
+    Row("moderation:appeals", only(LEAD), get=200),
+    Row("moderation:appeal_uphold", only(LEAD), post=404),
     Row("moderation:orders", only(LEAD), get=200),
     Row("moderation:order_seen", only(LEAD), post=404),
     Row("moderation:order_anew", only(LEAD), post=404),

@@ -1,6 +1,7 @@
 """The verbs of casework: the only code that writes cases and everything people do with them."""
 
 from moderation.access import policies_for
+from moderation.actions.appeals import submit_appeal, uphold_appeal
 from moderation.actions.claims import (
     LeaseLost,
     check_lease,
@@ -169,6 +170,7 @@ __all__ = [
     "route_reports",
     "route_risk_case",
     "send_now",
+    "submit_appeal",
     "take_decision_to_publish",
     "take_failed_items",
     "take_failed_reports",
@@ -179,6 +181,7 @@ __all__ = [
     "tell_outcome",
     "undo_decision",
     "undo_overturn",
+    "uphold_appeal",
     "waiting_items",
     "waiting_previews",
     "waiting_reports",

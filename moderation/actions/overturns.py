@@ -25,6 +25,7 @@ from core.errors import Invalid, Refused, describe
 from core.jobs import enqueue
 from hashing.actions import allow_risk, withdraw_verdicts
 from moderation import access, workflow
+from moderation.actions.appeals import settle_appeals
 from moderation.actions.orders import bring_into_force
 from moderation.audit_orders import overturn_said
 from moderation.enforcement import REVERSALS
@@ -209,6 +210,7 @@ def carry_out_overturn(overturn: Overturn, *, actor: Actor = SYSTEM) -> bool:
     _return_reports(decision, case, route_again=not is_reopened, actor=actor)
     withdraw_verdicts(decision.pk, actor=actor)
     allow_risk(case.subject)
+    settle_appeals(due, case, actor=actor)
     audit.record(
         AuditEvent.DECISION_OVERTURNED,
         actor=actor,

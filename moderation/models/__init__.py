@@ -1,5 +1,6 @@
 """Policies, queues, cases and everything people do with them: rows and their constraints, no rules."""
 
+from moderation.models.appeals import Appeal, AppealState
 from moderation.models.cases import Case, CaseItem, CaseLink, CaseReport, CaseStatus, RoutingReason
 from moderation.models.claims import Claim, ClaimEnd, Note, Skip
 from moderation.models.decisions import (
@@ -30,6 +31,8 @@ from moderation.models.policies import CategoryGrant, Policy, PolicyVersion, Que
 
 __all__ = [
     "IN_FORCE",
+    "Appeal",
+    "AppealState",
     "Case",
     "CaseItem",
     "CaseLink",

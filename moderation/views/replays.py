@@ -39,7 +39,7 @@ class ReplayForm(forms.Form):
         input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
         help_text="At most 31 days.",
     )
-    endpoint = forms.ModelChoiceField(
+    endpoint: forms.ModelChoiceField[Any] = forms.ModelChoiceField(
         label="Endpoint",
         queryset=None,
         required=False,

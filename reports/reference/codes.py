@@ -41,6 +41,14 @@ CODES: dict[str, tuple[str, str]] = {
         "409",
         "The order was said to be something else at that very moment; `existing` is that answer.",
     ),
+    "duplicate_appeal": (
+        "409",
+        "This source handed on another appeal with this id; `existing` is it.",
+    ),
+    "not_appealable": (
+        "409",
+        "The order takes another one back: there is nothing to appeal against.",
+    ),
     "withdrawn": ("409", "The order was taken back before it was sent. Do not carry it out."),
     "vault_damage": ("410, 500", "A stored file cannot be read, or was destroyed on purpose."),
     "length_required": ("411", "Send the length of the body (Content-Length)."),

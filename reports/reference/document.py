@@ -109,6 +109,7 @@ TAGS = {
     "Batches": "Many things at once.",
     "Matching": "What Holdfast knows, without making a case.",
     "Enforcements": "Orders to the platform, and what became of them.",
+    "Appeals": "Appeals against orders, and what became of them.",
     "Key": "What the key itself is and may do.",
     "Vocabulary": "The words that are sent and answered.",
 }

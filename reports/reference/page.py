@@ -16,6 +16,10 @@ OWN_IDS = {"account_id": "user-1001", "group_id": "group-77"}
 """What stands in an address for the sender's own ids. Ids that Holdfast gave are shell variables: ``$REPORT_ID``."""
 
 
+IN_BODIES = {"enforcement": "ENFORCEMENT_ID"}
+"""Members of bodies that hold an id that Holdfast gave: the command line takes a shell variable for them."""
+
+
 def operations_of(schema: Mapping[str, Any], address: str) -> list[dict[str, Any]]:
     """Return the operations for the page: fields as rows, answers, and a curl line that works."""
     found = []
@@ -144,7 +148,11 @@ def curl(
     if "example" in content.get("application/json", {}):
         example = content["application/json"]["example"]
         lines.append("  -H 'Content-Type: application/json'")
-        lines.append(f"  -d '{json.dumps(example, ensure_ascii=False)}'")
+        document = json.dumps(example, ensure_ascii=False)
+        for member in IN_BODIES.keys() & set(example):
+            variable = f'"\'"${IN_BODIES[member]}"\'"'
+            document = document.replace(json.dumps(example[member]), variable, 1)
+        lines.append(f"  -d '{document}'")
     elif NDJSON in content:
         lines.append(f"  -H 'Content-Type: {NDJSON}'")
         lines.append("  --data-binary @batch.ndjson")

@@ -113,10 +113,13 @@ def test_the_command_lines_of_the_api_page_work(
     report = platform.post("/reports", examples.REPORT | {"external_id": ""})
     scan = platform.post("/scans", examples.SCAN)
     replay = platform.post("/deliveries/replay", {"since": datetime.now(UTC).isoformat()})
+    appeal = platform.post(
+        "/appeals", {"enforcement": str(order.pk), "external_id": "a", "reason": "Not me."}
+    )
     known = f"REPORT_ID={report.json()['id']}; SCAN_ID={scan.json()['id']}; "
     asked = platform.post("/erasures", ERASURE | {"external_id": ""})
     known += f"ENFORCEMENT_ID={order.pk}; ERASURE_ID={asked.json()['id']}; "
-    known += f"REPLAY_ID={replay.json()['id']}\n"
+    known += f"REPLAY_ID={replay.json()['id']}; APPEAL_ID={appeal.json()['id']}\n"
     known += "uuidgen() { python3 -c 'import uuid; print(uuid.uuid4())'; }\n"
     operations = page.operations_of(schema, live_server.url)
     offered = {one["operationId"] for path in schema["paths"].values() for one in path.values()}
