@@ -215,7 +215,7 @@ def _conversations(case: Case) -> tuple[dict[_Key, list[_Row]], bool]:
 
     Chats of partners do not mix with the platform's: what a hotline calls ``1`` is another chat.
     """
-    rows = (
+    rows: Iterable[tuple[Any, ...]] = (
         CaseItem.objects.filter(case=case)
         .filter(Q(item__surface=Surface.REPORTED_MESSAGE) | ~Q(item__conversation=""))
         .order_by("position", "pk")

@@ -96,7 +96,14 @@ def _same(item: Item) -> Any:
     """Return what two reports must agree in for their messages to be told once: everything that senders said."""
     if not item.external_id:
         return item.pk
-    said = (item.surface, item.text, item.blob_id, item.sender_id, item.account_id, item.group_id)
+    said: tuple[Any, ...] = (
+        item.surface,
+        item.text,
+        item.blob_id,
+        item.sender_id,
+        item.account_id,
+        item.group_id,
+    )
     said += (item.in_group_id, item.content_at, item.original_name, item.source_url)
     said += (item.uploaded_ip, item.uploaded_port, item.is_public)
     return item.external_id, said, place_of(item)
