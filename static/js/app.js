@@ -669,6 +669,10 @@
       target.closest("[data-toast]").remove();
     } else if (target.matches("[data-copy]")) {
       copyText(target);
+    } else if (target.matches("[data-unfolds]")) {
+      // What a link leads to may lie in a fold. The browser follows the link itself.
+      const place = document.getElementById(target.hash.slice(1));
+      for (let fold = place && place.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
     } else if (target.dataset.evidenceTo) {
       const card = document.getElementById(target.dataset.evidenceTo);
       if (card) showEvidence(card);
@@ -1211,6 +1215,7 @@
     const page = new DOMParser().parseFromString(html, "text/html");
     document.title = page.title;
     if (url && url !== location.href) history.pushState({}, "", url);
+    shownAddress = withoutPlace();
     document.body.replaceWith(page.body);
     if (window.htmx) htmx.process(document.body);
     readClock();
@@ -1219,7 +1224,12 @@
     const focus = $("[data-autofocus]") || $("#main");
     if (focus) focus.focus();
   }
-  window.addEventListener("popstate", () => location.reload());
+  // A link to a place of this page is a step in the history as well, and no reason to load anything: what was uncovered
+  // or typed here stays.
+  const withoutPlace = () => location.href.split("#")[0];
+  let shownAddress = withoutPlace();
+  for (const type of ["htmx:pushedIntoHistory", "htmx:replacedInHistory"]) on(type, () => (shownAddress = withoutPlace()));
+  window.addEventListener("popstate", () => withoutPlace() !== shownAddress && location.reload());
 
   /* ---- File drop --------------------------------------------------------------------------------- */
 

@@ -76,7 +76,7 @@ def test_it_is_read_by_keyboard_and_covered_until_asked_for(
     expect(target).not_to_be_visible()
     pane.get_by_role("link", name="Reply to victim").press("Enter")
     expect(pane.locator(".message:target")).to_be_in_viewport()
-    show = pane.get_by_role("button", name="Show these 11 texts")
+    show = pane.get_by_role("button", name="Show these 10 texts")
     show.focus()
     page.keyboard.press("Enter")
     expect(pane).to_contain_text("markerword 20")

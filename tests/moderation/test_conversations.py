@@ -98,7 +98,7 @@ def test_it_is_in_order_with_its_gaps_and_covered(casework: Casework, at_work: C
     assert "Not sent: “ own-code ”" in shown or "Not sent: “own-code”" in shown
     assert "Reply to m-3, which was not sent" in shown
     key = Item.objects.get(external_id="m-12").pk
-    assert f'<a href="#message-{key}"><bdi>Reply to accused</bdi></a>' in html
+    assert f'<a href="#message-{key}" data-unfolds><bdi>Reply to accused</bdi></a>' in html
     assert html.count("message--reported") == 1
     assert html.count("message--reporter") == 1
 
