@@ -147,7 +147,7 @@ def _record_together(ended: Sequence[tuple[Delivery, Answer]]) -> None:
     # taken in one order, so that two senders never wait for each other in a circle.
     keys = [delivery.pk for delivery, _ in ended]
     held = Delivery.objects.filter(pk__in=keys).select_for_update(of=("self",)).order_by("pk")
-    enforcements = {row.enforcement_id for row in held}
+    enforcements = {row.enforcement_id for row in held if row.enforcement_id}
     list(Enforcement.objects.filter(pk__in=enforcements).select_for_update().order_by("pk"))
     for delivery, answer in sorted(ended, key=_chain_of):
         _record_attempt(delivery, answer)

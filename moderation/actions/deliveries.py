@@ -107,8 +107,8 @@ def replay_delivery(delivery: Delivery, *, actor: User) -> Delivery:
         locked_until=None,
         replayed_at=Now(),
     )
-    if held.state == DeliveryState.FAILED:
-        Enforcement.objects.filter(pk=held.enforcement_id, state=EnforcementState.FAILED).update(
+    if order is not None and held.state == DeliveryState.FAILED:
+        Enforcement.objects.filter(pk=order.pk, state=EnforcementState.FAILED).update(
             state=EnforcementState.PENDING
         )
     audit.record(

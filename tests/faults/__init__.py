@@ -294,6 +294,12 @@ Processes and stores
     killed -9 in decoding           hashing/test_scanning.py::test_a_worker_killed_while_it_decodes_loses_nothing
     killed -9 in webhook            faults/test_killed_workers.py::test_killed_while_it_sends_a_webhook
     killed -9 before recording it   moderation/test_deliveries.py::test_a_worker_killed_between_sending_and_recording_loses_nothing
+    gone between two batches of a replay  moderation/test_notices.py::test_a_worker_that_dies_between_batches_repeats_none
+    answers about one order that cross  moderation/test_orders.py::test_answers_that_cross_leave_one_that_stands
+    two leads overturn at once      moderation/test_overturning.py::test_two_leads_at_once_overturn_once
+    reading while it is overturned  moderation/test_overturning.py::test_reading_and_overturning_at_once_leave_no_order_without_counterpart
+    decisions in effect at once     moderation/test_orders.py::test_decisions_that_take_effect_at_once_share_no_number
+    the same appeal at once         moderation/test_appeals.py::test_the_same_appeal_at_once_is_one
     a report that kills workers     faults/test_deadly_rows.py::test_a_report_that_kills_whoever_places_it_is_given_up_and_the_others_are_placed
     a decision that kills workers   faults/test_deadly_rows.py::test_a_decision_that_kills_whoever_publishes_it_is_given_up_and_the_others_take_effect
     one bad report among many       moderation/test_routing.py::test_items_whose_scans_ended_together_are_placed_each_for_itself

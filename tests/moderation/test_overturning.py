@@ -294,3 +294,12 @@ def test_reading_and_overturning_at_once_leave_no_order_without_counterpart(
         row = Enforcement.objects.get(pk=order["id"])
         if order["state"] != "withdrawn" and row.reverses_id is None:
             assert Enforcement.objects.filter(reverses=row).exists()
+
+
+def test_the_log_of_deliveries_says_what_was_withdrawn(
+    decided: Decision, lena: User, session_of: Callable[..., Client]
+) -> None:
+    assert effect(actions.overturn_decision(decided, reason=WHY, actor=lena))
+    page = session_of(lena).get(reverse("moderation:deliveries")).content.decode()
+    assert page.count("Withdrawn</span>") == 2, page[-3000:]
+    assert "Nobody listens" not in page
