@@ -104,6 +104,13 @@ def timestamp(at: datetime) -> str:
 
 def plain(value: Any) -> Any:
     """Return ``value`` as plain JSON. Raises TypeError for what has no business in the log."""
+    kind = type(value)
+    if kind is str and value.isascii() and len(value) <= _LONGEST_TEXT and "\x00" not in value:
+        return value  # Most of what there is, by the hundred thousand: the rules below would say the same.
+    if kind is UUID:
+        return str(value)
+    if kind is dict and all(type(key) is str and key.isidentifier() for key in value):
+        return {key: plain(member) for key, member in value.items()}
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Enum):

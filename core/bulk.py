@@ -7,7 +7,9 @@ were new; both cost several times as much as the rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.db import connection, models
 from django.db.models.expressions import DatabaseDefault
@@ -80,8 +82,34 @@ def _unfolded(rows: Sequence[M], fields: Sequence[Any]) -> tuple[str, str, list[
     values = []
     for field in fields:
         prepare, attname = field.get_db_prep_save, field.attname
-        values.append([prepare(getattr(row, attname), connection) for row in rows])
+        told = [getattr(row, attname) for row in rows]
+        if _stored(field) not in _AS_THEY_ARE or not _PLAIN.issuperset(map(type, told)):
+            told = [prepare(value, connection) for value in told]
+        values.append(told)
     return names, columns, values
+
+
+_PLAIN = frozenset({str, int, bool, UUID, datetime, type(None)})
+_AS_THEY_ARE = frozenset(
+    {
+        "AutoField",
+        "BigAutoField",
+        "BigIntegerField",
+        "BooleanField",
+        "CharField",
+        "DateTimeField",
+        "IntegerField",
+        "PositiveIntegerField",
+        "PositiveSmallIntegerField",
+        "TextField",
+        "UUIDField",
+    }
+)
+"""Fields whose values of those types are what is stored: asking the field for each costs more than the row."""
+
+
+def _stored(field: Any) -> str:
+    return str((field.target_field if field.is_relation else field).get_internal_type())
 
 
 def _kind(field: Any) -> str:

@@ -95,11 +95,12 @@ def spend(name: str, limit: int, *, cost: int = 1) -> Rate | None:
     def count() -> Rate:
         counter = _sliding()
         hits = [counter.hit(item, name) for _ in range(cost)]
-        remaining = counter.get_window_stats(item, name).remaining
         key, storage = item.key_for(name), _storage(settings.REDIS_URL)
-        left = storage.get_sliding_window(key, WINDOW_SECONDS)[3] % WINDOW_SECONDS
-        reset = math.ceil(left) or WINDOW_SECONDS
-        return Rate(limit, remaining, reset, all(hits))
+        before, fading, now, left = storage.get_sliding_window(key, WINDOW_SECONDS)
+        # As the library's get_window_stats, which would ask once more.
+        used = math.floor(before * fading / WINDOW_SECONDS + now)
+        reset = math.ceil(left % WINDOW_SECONDS) or WINDOW_SECONDS
+        return Rate(limit, max(0, limit - used), reset, all(hits))
 
     try:
         return _ask(count)

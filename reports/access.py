@@ -28,7 +28,7 @@ from accounts.permissions import Permission
 from core import audit, context
 from core.audit import Actor, AuditEvent
 from core.rates import is_first
-from reports.keys import is_secret, read_authorization
+from reports.keys import LAST_USED_EVERY, is_secret, read_authorization
 from reports.models import (
     NOT_SENT,
     Account,
@@ -85,7 +85,8 @@ UNKNOWN_KEY = "Send a valid key as `Authorization: Bearer hf_…`."
 def authenticate_key(header: str) -> ApiKey:
     """Return the key in an Authorization header. Raises KeyRefused with the reason.
 
-    Why a key fails is told only to whoever knows its secret. Expiry is by the database's clock.
+    Why a key fails is told only to whoever knows its secret. Expiry is by the database's clock. ``is_marked`` says
+    whether its use was noted a moment ago.
     """
     written = read_authorization(header)
     if written is None:
@@ -93,7 +94,10 @@ def authenticate_key(header: str) -> ApiKey:
         raise KeyRefused(UNKNOWN_KEY)
     key = (
         ApiKey.objects.select_related("source")
-        .annotate(is_over=Q(expires_at__isnull=False) & Q(expires_at__lte=Now()))
+        .annotate(
+            is_over=Q(expires_at__isnull=False) & Q(expires_at__lte=Now()),
+            is_marked=Q(last_used_at__isnull=False) & Q(last_used_at__gte=Now() - LAST_USED_EVERY),
+        )
         .filter(prefix=written.prefix)
         .first()
     )

@@ -64,7 +64,8 @@ class SourceKey(HttpBearer):
         if rate is not None and not rate.is_allowed:
             access.note_refusal(key, "Too many requests.", limit=rate.limit)
             raise Throttled(wait=rate.reset)
-        mark_key_used(key)
+        if not key.is_marked:  # type: ignore[attr-defined]  # annotated
+            mark_key_used(key)
         practice.practise(is_test=key.source.is_practice)
         if self.scopes and not set(self.scopes) & set(key.scopes):
             needed = " or ".join(scope.value for scope in self.scopes)

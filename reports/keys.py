@@ -13,6 +13,10 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass
+from datetime import timedelta
+
+LAST_USED_EVERY = timedelta(minutes=1)
+"""How often it is noted that a key is used: one busy key must not mean a write per request."""
 
 PREFIX_BYTES = 5
 SECRET_BYTES = 32

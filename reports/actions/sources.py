@@ -16,7 +16,7 @@ from core import audit
 from core.audit import Actor, AuditEvent, Person
 from core.errors import Invalid, Refused
 from reports.choices import OWN_PLATFORM_SCOPES
-from reports.keys import hash_secret, new_key
+from reports.keys import LAST_USED_EVERY, hash_secret, new_key
 from reports.models import ApiKey, Scope, Source, SourceKind, TrustLevel
 from reports.practice import TEST_NAME
 
@@ -41,7 +41,6 @@ _SHARED = (
 _TOLD = frozenset(
     {"kind", "trust", "due_minutes", "is_own_platform", "tells_outcomes", "is_active"}
 )
-LAST_USED_EVERY = timedelta(minutes=1)
 
 
 @transaction.atomic

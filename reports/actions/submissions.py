@@ -137,6 +137,8 @@ def submit_reports(
     every = [item for some in items.values() for item in some]
     _insert(every, source)
     new = [report for report in reports.values() if report.pk in made]
+    for report in new:
+        _remember_items(report, items[report.pk])
     if not source.is_practice:  # What belongs to practice is never rated.
         note_changes(
             accounts={report.account_id for report in new if report.account_id},
@@ -193,6 +195,13 @@ def _insert(items: list[Item], source: Source) -> None:
         and item.text
         and not source.is_practice
     )
+
+
+def _remember_items(report: Report, items: list[Item]) -> None:
+    """Let ``report.items.all()`` be what was just written, as ``prefetch_related`` does: the answer needs no question."""
+    rows = report.items.all()
+    rows._result_cache = list(items)  # noqa: SLF001
+    report._prefetched_objects_cache = {"items": rows}  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def _waiting(items: Iterable[Item]) -> list[Item]:
