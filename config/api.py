@@ -16,6 +16,7 @@ from moderation.api_vocabulary import router as vocabulary_router
 from moderation.messages import describe_messages
 from reports.api import router as reports_router
 from reports.api_about import router as about_router
+from reports.api_directory import router as directory_router
 from reports.api_erasures import router as erasures_router
 from reports.choices import Scope
 from reports.door import SourceKey, machine_door
@@ -74,6 +75,7 @@ api = HoldfastAPI(
 install_problem_handlers(api, sentence_of=sentence_of)
 describe_messages()
 api.add_router("", reports_router)
+api.add_router("", directory_router)
 api.add_router("", hashing_router)
 api.add_router("", about_router)
 api.add_router("", erasures_router)

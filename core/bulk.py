@@ -27,7 +27,9 @@ def insert(rows: Sequence[M], *, unless_there: bool = False) -> list[M]:
     if not rows:
         return []
     meta = rows[0]._meta  # noqa: SLF001 — Django's own name for it
-    pk, fields, filled = meta.pk, [], []
+    pk = meta.pk
+    fields: list[Any] = []
+    filled: list[Any] = []
     for field in meta.concrete_fields:
         is_left = isinstance(getattr(rows[0], field.attname), DatabaseDefault)
         is_numbered = field is pk and rows[0].pk is None

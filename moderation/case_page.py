@@ -50,7 +50,8 @@ from moderation.models import (
 from moderation.timeline import timeline
 from moderation.windows import Window, window
 from reports.access import former_memberships
-from reports.models import Account, Item, Report
+from reports.directory_access import earlier_names
+from reports.models import Account, Group, Item, Report
 
 MOST_REPORTS = 100
 MOST_REASONS = 100
@@ -235,6 +236,7 @@ def _subject_facts(case: Case) -> list[tuple[str, Any]]:
             ("Account", account.external_id),
             ("User name", account.username),
             ("Display name", account.display_name),
+            ("Earlier names", _earlier(account)),
             ("Country", account.country),
             ("Language", account.language),
             ("Joined", _day(account.joined_at)),
@@ -250,6 +252,7 @@ def _subject_facts(case: Case) -> list[tuple[str, Any]]:
     return [
         ("Group", group.external_id),
         ("Name", group.name),
+        ("Earlier names", _earlier(group)),
         ("Description", Masked(group.description) if group.description else ""),
         ("Members", group.member_count),
         ("Created", _day(group.created_on_platform_at)),
@@ -257,6 +260,14 @@ def _subject_facts(case: Case) -> list[tuple[str, Any]]:
         ("Known since", _day(group.first_seen_at)),
         ("Reports about it", group.reports.count()),
     ]
+
+
+def _earlier(subject: Account | Group) -> str:
+    """Return the newest earlier names with the day until which they were told, and how many more there are."""
+    names = earlier_names(subject)[::-1]
+    shown = "; ".join(f"{one.value} (until {_day(one.until)})" for one in names[:MOST_EARLIER])
+    more = len(names) - MOST_EARLIER
+    return f"{shown}; and {more} more" if more > 0 else shown
 
 
 _SNAPSHOT_WORDS = {
@@ -279,6 +290,10 @@ def _snapshot_changes(case: Case) -> list[tuple[str, Any]]:
             is_text = field in {"description", "profile_text"}
             changed.append((word, Masked(str(before)) if is_text else str(before)))
     return changed
+
+
+MOST_EARLIER = 5
+"""Earlier names that the case page shows; a package has all of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,13 +91,30 @@ class MediaAnswer(Schema):
 
 
 class DirectoryAnswer(Schema):
+    """What became of what was told of an account or a group."""
+
     id: uuid.UUID
     external_id: str
+    updated_at: datetime = Field(description="When one of its own fields last changed here.")
+    unchanged: bool = Field(default=False, description="Nothing in it was new.")
+    stale: bool = Field(
+        default=False,
+        description="Something newer is known of one of its fields, which was left as it is. Identifiers and IP events "
+        "are added all the same.",
+    )
+    clock_ahead: list[str] = Field(
+        default_factory=list,
+        description="Fields whose times lie more than 24 hours in the future: kept as told, and marked.",
+    )
 
 
 class MembersAnswer(Schema):
+    """What became of what was told of members."""
+
     group: str
-    members: int
+    members: int = Field(description="How many accounts were named.")
+    stale: int = Field(default=0, description="Members of whom something newer is known.")
+    clock_ahead: list[str] = Field(default_factory=list)
 
 
 class LineAnswer(Schema):
@@ -110,12 +127,15 @@ class LineAnswer(Schema):
     errors: dict[str, list[str]] | None = None
     existing: ExistingReport | None = None
     unchanged: bool | None = None
+    stale: bool | None = None
+    clock_ahead: list[str] | None = None
 
 
 class BatchAnswer(Schema):
     accepted: int
     rejected: int
     unchanged: int = 0
+    stale: int = 0
     stopped_at: int | None = None
     results: list[LineAnswer]
 

@@ -19,17 +19,12 @@ from reports.actions import (
     create_upload,
     submit_report,
     submit_scan,
-    upsert_account,
-    upsert_group,
-    upsert_memberships,
 )
 from reports.answers import (
     BatchAnswer,
     Conflict,
-    DirectoryAnswer,
     ItemAnswer,
     MediaAnswer,
-    MembersAnswer,
     Problem,
     ReportAnswer,
     ReportsAnswer,
@@ -50,7 +45,6 @@ from reports.door import (
     check,
     check_parameters,
     digest,
-    external_id,
     idempotency_key,
     once,
     parse_json,
@@ -60,13 +54,9 @@ from reports.door import (
 from reports.listing import ReportsQuery, cursor_of, number_of
 from reports.models import ApiKey, Scope
 from reports.payloads import (
-    AccountPayload,
-    GroupPayload,
-    MembersPayload,
     ReportPayload,
     ScanPayload,
 )
-from reports.practice import said
 from reports.reference import IDEMPOTENCY_PARAMETER, body_of, examples
 
 router = Router(tags=["Intake"])
@@ -263,87 +253,6 @@ def post_scan(request: HttpRequest) -> HttpResponse:
 def get_scan(request: HttpRequest, scan_id: uuid.UUID) -> Any:
     """Tell whether an item of this source was scanned. What was found is not told here."""
     return item_answer(access.get_scan_of(_key(request).source, scan_id))
-
-
-@router.put(
-    "/accounts/{own_id:account_id}",
-    auth=SourceKey(Scope.DIRECTORY_WRITE),
-    response={200: DirectoryAnswer} | _PUT,
-    operation_id="upsert_account",
-    summary="Create or complete an account",
-    tags=["Directory"],
-    openapi_extra=body_of(AccountPayload, example=examples.ACCOUNT) | IDEMPOTENCY_PARAMETER,
-)
-def put_account(request: HttpRequest, account_id: str) -> HttpResponse:
-    """Create or complete an account under your own id.
-
-    Members left out stay as they are; `identifiers` and `ip_events` are added to those known.
-    """
-    key = _key(request)
-    named, payload = external_id(account_id), read_json(request, AccountPayload)
-
-    def work() -> tuple[int, Any]:
-        account = upsert_account(key.source, named, payload=payload, actor=access.actor_for(key))
-        return 200, {"id": str(account.pk), "external_id": said(account.external_id)}
-
-    return once(
-        request,
-        "PUT /accounts",
-        digest(named, payload.model_dump(mode="json", exclude_unset=True)),
-        work,
-    )
-
-
-@router.put(
-    "/groups/{own_id:group_id}/members",
-    auth=SourceKey(Scope.DIRECTORY_WRITE),
-    response={200: MembersAnswer} | _PUT,
-    operation_id="upsert_members",
-    summary="Add or change members of a group",
-    tags=["Directory"],
-    openapi_extra=body_of(MembersPayload, example=examples.MEMBERS) | IDEMPOTENCY_PARAMETER,
-)
-def put_members(request: HttpRequest, group_id: str) -> HttpResponse:
-    """Add or change members of a group with role and dates. Those not listed stay as they are."""
-    key = _key(request)
-    named, members = external_id(group_id), read_json(request, MembersPayload)
-
-    def work() -> tuple[int, Any]:
-        count = upsert_memberships(key.source, named, members=members, actor=access.actor_for(key))
-        return 200, {"group": said(named), "members": count}
-
-    return once(
-        request,
-        "PUT /groups/members",
-        digest(named, members.model_dump(mode="json", exclude_unset=True)),
-        work,
-    )
-
-
-@router.put(
-    "/groups/{own_id:group_id}",
-    auth=SourceKey(Scope.DIRECTORY_WRITE),
-    response={200: DirectoryAnswer} | _PUT,
-    operation_id="upsert_group",
-    summary="Create or complete a group",
-    tags=["Directory"],
-    openapi_extra=body_of(GroupPayload, example=examples.GROUP) | IDEMPOTENCY_PARAMETER,
-)
-def put_group(request: HttpRequest, group_id: str) -> HttpResponse:
-    """Create or complete a group under your own id. Members left out stay as they are."""
-    key = _key(request)
-    named, payload = external_id(group_id), read_json(request, GroupPayload)
-
-    def work() -> tuple[int, Any]:
-        group = upsert_group(key.source, named, payload=payload, actor=access.actor_for(key))
-        return 200, {"id": str(group.pk), "external_id": said(group.external_id)}
-
-    return once(
-        request,
-        "PUT /groups",
-        digest(named, payload.model_dump(mode="json", exclude_unset=True)),
-        work,
-    )
 
 
 @router.post(

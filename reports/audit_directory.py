@@ -38,7 +38,9 @@ GROUP_FIELDS = (
 def identifier_digest(row: AccountIdentifier) -> str:
     """Return what the log keeps of a phone number, address or device: its value only as a digest."""
     names = ("account_id", "kind", "value", "detail", "verified", "first_seen_at", "last_seen_at")
-    return digest({name: getattr(row, name) for name in names} | {"kind": str(row.kind)})
+    said = {name: getattr(row, name) for name in names} | {"kind": str(row.kind)}
+    # Rows from before it was kept have digests without it.
+    return digest(said | ({"source_id": row.source_id} if row.source_id else {}))
 
 
 def ip_digest(rows: Iterable[IpEvent]) -> str:
@@ -65,15 +67,30 @@ def _differing(
     # A row that was only named by somebody begins without details.
     fresh = type(row)()
     told = {field: plain(getattr(fresh, field)) for field in fields}
-    for line in _since_erased(lines):
+    for line in since_erased(lines):
         told |= {field: values[1] for field, values in line.data.get("changed", {}).items()}
     return [field for field in fields if told[field] != plain(getattr(row, field))]
 
 
-def _since_erased(lines: Sequence[AuditEntry]) -> Sequence[AuditEntry]:
+def since_erased(lines: Sequence[AuditEntry]) -> Sequence[AuditEntry]:
     """Return the lines after the last erasure: what was told before it is rightly gone."""
     last = max((at for at, line in enumerate(lines) if line.event in _ERASED), default=-1)
     return lines[last + 1 :]
+
+
+def _wrongly_told(row: Account | Group, lines: Sequence[AuditEntry]) -> list[str]:
+    """Return the fields whose teller or time is not what the last line that changed them says."""
+    told = {
+        field: [line.data.get("source"), line.data["at"]]
+        for line in since_erased(lines)
+        if "at" in line.data  # Lines from before it was kept say nothing of it.
+        for field in line.data.get("changed", {})
+    }
+    return [
+        field
+        for field in sorted(told.keys() | row.facts.keys())
+        if told.get(field) != row.facts.get(field, [])[:2]
+    ]
 
 
 def _accounts(case: Any | None) -> QuerySet[Account]:
@@ -86,9 +103,11 @@ def _accounts(case: Any | None) -> QuerySet[Account]:
 
 def _compare_account(account: Account, lines: Sequence[AuditEntry]) -> Iterator[str]:
     name = f"Account {account.external_id}"
-    lines = _since_erased(lines)
+    lines = since_erased(lines)
     if wrong := _differing(account, ACCOUNT_FIELDS, lines):
         yield f"{name}: its {', '.join(wrong)} is not what the platform told"
+    if wrong := _wrongly_told(account, lines):
+        yield f"{name}: who told its {', '.join(wrong)}, or when, is not what the log says"
     told: dict[str, str] = {}
     for line in lines:
         told |= line.data.get("identifier_facts", {})
@@ -115,6 +134,8 @@ def _groups(case: Any | None) -> QuerySet[Group]:
 def _compare_group(group: Group, lines: Sequence[AuditEntry]) -> Iterator[str]:
     if wrong := _differing(group, GROUP_FIELDS, lines):
         yield f"Group {group.external_id}: its {', '.join(wrong)} is not what the platform told"
+    if wrong := _wrongly_told(group, lines):
+        yield f"Group {group.external_id}: who told its {', '.join(wrong)}, or when, is not what the log says"
 
 
 _ERASED = frozenset({AuditEvent.ACCOUNT_ERASED.value, AuditEvent.GROUP_ERASED.value})

@@ -197,6 +197,7 @@ def _take(
         "accepted": accepted,
         "rejected": len(results) - accepted,
         "unchanged": sum(result.get("unchanged", False) for result in results),
+        "stale": sum(result.get("stale", False) for result in results),
         "stopped_at": stopped_at,
         "results": results,
     }

@@ -24,6 +24,7 @@ class SourceKind(models.TextChoices):
 class Scope(models.TextChoices):
     REPORTS_WRITE = "reports:write", "Submit reports"
     DIRECTORY_WRITE = "directory:write", "Write accounts, groups and memberships"
+    DIRECTORY_READ = "directory:read", "Read back accounts, groups and memberships"
     SCANS_WRITE = "scans:write", "Submit items to scan"
     MEDIA_WRITE = "media:write", "Upload media"
     STATUS_READ = "status:read", "Read the status of own submissions"
@@ -37,6 +38,7 @@ class Scope(models.TextChoices):
 
 OWN_PLATFORM_SCOPES = frozenset(
     {
+        Scope.DIRECTORY_READ,
         Scope.DIRECTORY_WRITE,
         Scope.ENFORCEMENTS_READ,
         Scope.ENFORCEMENTS_WRITE,
@@ -53,6 +55,18 @@ class IdentifierKind(models.TextChoices):
     DEVICE = "device", "Device"
     PROFILE_URL = "profile_url", "Profile address"
     OTHER = "other", "Other"
+
+
+class PlatformStatus(models.TextChoices):
+    """What the platform did with an account or a group; ``hashing.risk_facts`` counts those that are gone."""
+
+    ACTIVE = "active", "Active"
+    SUSPENDED = "suspended", "Suspended"
+    BANNED = "banned", "Banned"
+    DISABLED = "disabled", "Disabled"
+    REMOVED = "removed", "Removed"
+    CLOSED = "closed", "Closed"
+    DELETED = "deleted", "Deleted"
 
 
 class Surface(models.TextChoices):

@@ -31,6 +31,7 @@ from reports.actions import (
     upsert_members,
 )
 from reports.door import Malformed, check, digest, parse_json, steadily
+from reports.facts import clock_ahead
 from reports.models import Account, ApiKey, Group, Scope
 from reports.payloads import LINES
 
@@ -172,23 +173,41 @@ def _together(
 
 
 def _write_accounts(key: ApiKey, reads: Sequence[_Read]) -> Iterable[Result]:
-    told = [Description(r.shape.external_id, r.shape, r.meaning) for r in reads]
+    told = [
+        Description(r.shape.external_id, r.shape, r.meaning if r.shape.as_of is None else "")
+        for r in reads
+    ]
     return _described("account", upsert_accounts(key.source, told, actor=actor_for(key)))
 
 
 def _write_groups(key: ApiKey, reads: Sequence[_Read]) -> Iterable[Result]:
-    told = [Description(r.shape.external_id, r.shape, r.meaning) for r in reads]
+    told = [
+        Description(r.shape.external_id, r.shape, r.meaning if r.shape.as_of is None else "")
+        for r in reads
+    ]
     return _described("group", upsert_groups(key.source, told, actor=actor_for(key)))
 
 
 def _described(kind: str, known: Iterable[Known[Any]]) -> Iterable[Result]:
-    return [_accepted(kind, each.row.pk, is_unchanged=each.is_unchanged) for each in known]
+    return [
+        _accepted(kind, each.row.pk, is_unchanged=each.is_unchanged and not each.stale)
+        | _marks(is_stale=bool(each.stale), ahead=each.clock_ahead)
+        for each in known
+    ]
+
+
+def _marks(*, is_stale: bool = False, ahead: Sequence[str] = ()) -> Result:
+    marks: Result = {"stale": True} if is_stale else {}
+    return marks | {"clock_ahead": list(ahead)} if ahead else marks
 
 
 def _write_members(key: ApiKey, reads: Sequence[_Read]) -> Iterable[Result]:
     told = [(read.shape.group, read.shape) for read in reads]
-    changed = upsert_members(key.source, told, actor=actor_for(key))
-    return [_accepted("membership", None, is_unchanged=not is_changed) for is_changed in changed]
+    return [
+        _accepted("membership", None, is_unchanged=not (one.is_changed or one.is_stale))
+        | _marks(is_stale=one.is_stale, ahead=one.clock_ahead)
+        for one in upsert_members(key.source, told, actor=actor_for(key))
+    ]
 
 
 def _write_reports(key: ApiKey, reads: Sequence[_Read]) -> Iterable[Result]:
@@ -196,8 +215,10 @@ def _write_reports(key: ApiKey, reads: Sequence[_Read]) -> Iterable[Result]:
     return [
         _refused(report, "report")
         if isinstance(report, Refusal)
-        else _accepted("report", report.pk) | {"number": str(report)}
-        for report in made
+        else _accepted("report", report.pk)
+        | {"number": str(report)}
+        | _marks(ahead=clock_ahead(read.shape, report.received_at))
+        for report, read in zip(made, reads, strict=True)
     ]
 
 

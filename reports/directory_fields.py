@@ -16,5 +16,12 @@ class Described(models.Model):
         help_text="Of the line of a batch that was told last: the same line again changes nothing.",
     )
 
+    facts = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        blank=True,
+        help_text="Who told each field, since when it is so, and as of when that was confirmed (reports.facts).",
+    )
+
     class Meta:
         abstract = True

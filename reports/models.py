@@ -112,6 +112,10 @@ class AccountIdentifier(models.Model):
     verified = models.BooleanField(null=True)
     first_seen_at = models.DateTimeField(null=True, blank=True)
     last_seen_at = models.DateTimeField(null=True, blank=True)
+    source = models.ForeignKey(
+        Source, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    told_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         constraints = [
@@ -194,6 +198,10 @@ class Membership(models.Model):
     joined_at = models.DateTimeField(null=True, blank=True)
     left_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(db_default=Now())
+    source = models.ForeignKey(
+        Source, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    as_of = models.DateTimeField(null=True, help_text="The newest time it was told for.")
 
     class Meta:
         constraints = [

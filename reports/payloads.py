@@ -29,7 +29,7 @@ from pydantic import (
 )
 
 from reports import practice
-from reports.choices import IdentifierKind, ItemRole, Surface
+from reports.choices import IdentifierKind, ItemRole, PlatformStatus, Surface
 from reports.conversations import LAST_POSITION
 
 MAX_ITEMS = 200
@@ -382,7 +382,30 @@ class IpUse(Shape):
     user_agent: Annotated[str, _Text(500)] = ""
 
 
-class AccountPayload(Shape):
+Status = Annotated[PlatformStatus, WithJsonSchema({"type": "string", "examples": ["active"]})]
+"""An open word in the document: there may be more."""
+
+
+class Telling(Shape):
+    """When something told was so."""
+
+    as_of: Instant | None = Field(
+        None,
+        description="When this was so on your side. Of what is told of one thing the newest wins, in whatever order it "
+        "arrives; what is older changes nothing and is answered with `stale`. Left out: now.",
+    )
+
+
+class Scanned(Telling):
+    """Names and texts that are looked at when they change."""
+
+    scan: StrictBool = Field(
+        default=True,
+        description="Scan names and texts that changed, as `POST /scans` would. What did not change is never scanned again.",
+    )
+
+
+class AccountPayload(Scanned):
     """What a referral will need about an account.
 
     Members that are left out stay as they are. ``identifiers`` and ``ip_events`` are added to what is
@@ -398,12 +421,14 @@ class AccountPayload(Shape):
     )
     language: Annotated[str, _Text(16)] | None = None
     joined_at: Instant | None = None
-    platform_status: Annotated[str, _Text(24)] | None = Field(None, examples=["active"])
+    platform_status: Status | None = Field(
+        None, description=f"One of {', '.join(PlatformStatus.values)}."
+    )
     identifiers: list[Identifier] = Field(default_factory=list, max_length=MAX_IDENTIFIERS)
     ip_events: list[IpUse] = Field(default_factory=list, max_length=MAX_IP_EVENTS)
 
 
-class GroupPayload(Shape):
+class GroupPayload(Scanned):
     """What a referral will need about a group. Members that are left out stay as they are."""
 
     name: Name | None = None
@@ -411,10 +436,12 @@ class GroupPayload(Shape):
     invite_link: Annotated[str, _Text(1000)] | None = None
     member_count: Annotated[StrictInt, Field(ge=0, le=2_000_000_000)] | None = None
     created_on_platform_at: Instant | None = None
-    platform_status: Annotated[str, _Text(24)] | None = None
+    platform_status: Status | None = Field(
+        None, description=f"One of {', '.join(PlatformStatus.values)}."
+    )
 
 
-class MembershipPayload(Shape):
+class MembershipPayload(Telling):
     """An account's place in a group; ``left_at`` says that it left. What is left out stays as it is.
 
     Whoever is named again after leaving has come back: the earlier stay is kept beside the new one.

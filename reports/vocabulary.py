@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reports.choices import ItemKind, ItemRole, ScanState, Scope, Surface
+from reports.choices import ItemKind, ItemRole, PlatformStatus, ScanState, Scope, Surface
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ SCAN_STATES = {
     ScanState.FAILED: "It could not be looked at; a person sees it.",
 }
 PLATFORM_STATUSES = {
-    "active": "It can be used.",
-    "suspended": "It cannot be used for a while.",
-    "banned": "It may not be used any more.",
-    "disabled": "It was switched off by the platform.",
-    "removed": "It was taken away by the platform.",
-    "closed": "Its owner closed it.",
-    "deleted": "It is gone, and so is what the platform knew of it.",
+    PlatformStatus.ACTIVE: "It can be used.",
+    PlatformStatus.SUSPENDED: "It cannot be used for a while.",
+    PlatformStatus.BANNED: "It may not be used any more.",
+    PlatformStatus.DISABLED: "It was switched off by the platform.",
+    PlatformStatus.REMOVED: "It was taken away by the platform.",
+    PlatformStatus.CLOSED: "Its owner closed it.",
+    PlatformStatus.DELETED: "It is gone, and so is what the platform knew of it.",
 }
 REPORT_STATES = {
     "received": "It is committed and waits for its scan and for routing.",
@@ -62,6 +62,7 @@ REPORT_STATES = {
 SCOPES = {
     Scope.REPORTS_WRITE: "Submit reports, and files along with them if `media:write` is there too.",
     Scope.DIRECTORY_WRITE: "Describe accounts, groups and members. Only for the platform itself.",
+    Scope.DIRECTORY_READ: "Read back what is known of accounts, groups and members. Only for the platform itself.",
     Scope.SCANS_WRITE: "Submit photos, names and descriptions that nobody reported.",
     Scope.MEDIA_WRITE: "Upload files.",
     Scope.STATUS_READ: "Read where own submissions stand.",

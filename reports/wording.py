@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from reports.choices import IdentifierKind, ItemRole, Surface
+from reports.choices import IdentifierKind, ItemRole, PlatformStatus, Surface
 from reports.payloads import COUNTRY, EXTERNAL_ID, REASON, URL
 
 
@@ -31,7 +31,7 @@ _PATTERNS = {
 }
 _ENUM = {
     f"{choices.__name__}.{member.name}": str(member.value)
-    for choices in (IdentifierKind, ItemRole, Surface)
+    for choices in (IdentifierKind, ItemRole, PlatformStatus, Surface)
     for member in choices
 }
 

@@ -26,6 +26,8 @@ SHAPES_TOLD: frozenset[type[payloads.Shape]] = frozenset(
 
 SHAPES_OF_THE_SAME: dict[type[payloads.Shape], str] = {
     payloads.Content: "an item's",
+    payloads.Telling: "what accounts, groups and members have in common",
+    payloads.Scanned: "what accounts and groups have in common",
     payloads.OneSubject: "a report's subject that is one of the two",
     payloads.ScanPayload: "an item and its subject, without a report",
     payloads.MembersPayload: "a list of members",

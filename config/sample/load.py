@@ -118,10 +118,12 @@ def _directory() -> str:
     with transaction.atomic():
         for external_id, account in content.accounts(now):
             reports.upsert_account(
-                source, external_id, payload=AccountPayload(**account), actor=SYSTEM
+                source, external_id, payload=AccountPayload(**account, scan=False), actor=SYSTEM
             )
         for external_id, group in content.groups(now):
-            reports.upsert_group(source, external_id, payload=GroupPayload(**group), actor=SYSTEM)
+            reports.upsert_group(
+                source, external_id, payload=GroupPayload(**group, scan=False), actor=SYSTEM
+            )
         for group_id, members in content.members(now):
             reports.upsert_memberships(
                 source,

@@ -30,6 +30,10 @@ MEMBERS = (
     "members are left out."
 )
 METADATA = "What senders keep with their reports for themselves (metadata, such as a ticket's number) is left out."
+TELLING = (
+    "As of when the platform said that a fact of an account, a group or a member was so, and whether it asked to have it scanned, "
+    "is left out. What each fact was before, and when it changed, is there."
+)
 LISTINGS = "Places outside of the platform where a group's invite link was seen are left out."
 
 NAMED = 50
@@ -39,6 +43,12 @@ FIELDS = {
     "draft.exhibit.left_out_reason": REASONS,
     "report.metadata (name)": METADATA,
     "report.metadata (value)": METADATA,
+    **{
+        f"{what}.{name}": TELLING
+        for what in ("account", "group", "group (when reported)")
+        for name in ("as_of", "scan")
+    },
+    "membership.as_of": TELLING,
 }
 """Fields that intake or the draft accept and that do not leave, each with the sentence that says so."""
 
@@ -88,7 +98,7 @@ def left_out(referral: Referral) -> list[str]:
         said.append(MEMBERS)
     if groups.exists():
         said.append(LISTINGS)
-    return [*said, OTHERS, NOTES, TIMES]
+    return [*said, TELLING, OTHERS, NOTES, TIMES]
 
 
 def _named(names: Sequence[str], number: int) -> str:
@@ -108,6 +118,7 @@ __all__ = [
     "NOTES",
     "OTHERS",
     "REASONS",
+    "TELLING",
     "TIMES",
     "left_out",
 ]

@@ -9,6 +9,8 @@ from reports.actions.describing import (
     upsert_groups,
 )
 from reports.actions.directory import (
+    describe_account,
+    describe_group,
     upsert_account,
     upsert_group,
     upsert_members,
@@ -89,6 +91,8 @@ __all__ = [
     "check_own_platform",
     "create_source",
     "create_upload",
+    "describe_account",
+    "describe_group",
     "expire_uploads",
     "forget_old_answers",
     "intake_chain",

@@ -6,9 +6,9 @@ anything writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from django.db import connection, transaction
@@ -19,7 +19,10 @@ from core.errors import Refused
 from core.ids import rising_id
 from reports.actions.chains import record_intake
 from reports.actions.subjects import keep_links, note_changes
+from reports.actions.submissions import scan_texts
 from reports.audit_directory import ACCOUNT_FIELDS, GROUP_FIELDS, identifier_digest, ip_digest
+from reports.choices import PlatformStatus, Surface
+from reports.facts import clock_ahead, confirmed, is_stale, new_fact, told_at
 from reports.models import Account, AccountIdentifier, Group, IpEvent, Source
 from reports.payloads import AccountPayload, GroupPayload, Identifier, IpUse
 
@@ -41,9 +44,19 @@ class Known(Generic[S]):
     """An account or a group after something was told of it, and what that changed, as the log says it."""
 
     row: S
+    at: datetime
+    written_at: datetime
     is_new: bool = False
     changed: dict[str, list[Any]] = field(default_factory=dict)
     more: dict[str, Any] = field(default_factory=dict)
+    stale: list[str] = field(default_factory=list)
+    is_confirmed: bool = False
+    clock_ahead: list[str] = field(default_factory=list)
+
+    @property
+    def updated_at(self) -> datetime:
+        """When a field of it last changed."""
+        return self.written_at if self.changed and not self.is_new else self.row.updated_at
 
     @property
     def is_unchanged(self) -> bool:
@@ -52,7 +65,7 @@ class Known(Generic[S]):
 
     def said(self) -> dict[str, Any]:
         """Return what the log says of it."""
-        return {"changed": self.changed} | self.more
+        return {"changed": self.changed, "at": self.at.isoformat()} | self.more
 
 
 @transaction.atomic
@@ -67,9 +80,10 @@ def upsert_accounts(
     check_own_platform(source)
 
     def apply(known: list[Known[Account]], lines: list[Description[AccountPayload]]) -> None:
-        _add_identifiers(known, [line.payload.identifiers for line in lines])
+        _add_identifiers(known, [line.payload.identifiers for line in lines], source)
         _add_ip_events(known, [line.payload.ip_events for line in lines])
         note_changes(accounts=[each.row for each in known if not each.is_unchanged])
+        _scan(source, known, lines, _ACCOUNT_TEXTS, actor)
 
     events = AuditEvent.ACCOUNT_UPSERTED, AuditEvent.ACCOUNTS_UPSERTED
     return _upsert(Account, ACCOUNT_FIELDS, source, told, actor, events, apply)
@@ -82,16 +96,54 @@ def upsert_groups(
     """Create or complete groups, as ``upsert_accounts`` does with accounts."""
     check_own_platform(source)
 
-    def apply(known: list[Known[Group]], _: list[Description[GroupPayload]]) -> None:
+    def apply(known: list[Known[Group]], lines: list[Description[GroupPayload]]) -> None:
         keep_links(
             (each.row.pk, each.row.invite_link)
             for each in known
             if "invite_link" in each.changed and not each.row.is_practice
         )
         note_changes(groups=[each.row for each in known if not each.is_unchanged])
+        _scan(source, known, lines, _GROUP_TEXTS, actor)
 
     events = AuditEvent.GROUP_UPSERTED, AuditEvent.GROUPS_UPSERTED
     return _upsert(Group, GROUP_FIELDS, source, told, actor, events, apply)
+
+
+_ACCOUNT_TEXTS = {
+    Surface.PROFILE_NAME: ("display_name", "username"),
+    Surface.PROFILE_TEXT: ("profile_text",),
+}
+_GROUP_TEXTS = {
+    Surface.GROUP_NAME: ("name",),
+    Surface.GROUP_DESCRIPTION: ("description",),
+}
+
+
+def _scan(
+    source: Source,
+    known: Sequence[Known[S]],
+    lines: Sequence[Description[P]],
+    texts: Mapping[Surface, tuple[str, ...]],
+    actor: Actor,
+) -> None:
+    """Let names and texts that changed be scanned, those of one surface as one item, a line each."""
+    scan_texts(
+        source,
+        [
+            (each.row, surface, "\n".join(said))
+            for each, line in zip(known, lines, strict=True)
+            if line.payload.scan
+            for surface, names in texts.items()
+            if (
+                said := [
+                    getattr(each.row, n)
+                    for n in names
+                    if n in each.changed and getattr(each.row, n).strip()
+                ]
+            )
+        ],
+        actor=actor,
+    )
 
 
 def check_own_platform(source: Source) -> None:
@@ -135,7 +187,7 @@ def _upsert(
     result: dict[int, Known[S]] = {}
     for numbers in _rounds([one.external_id for one in told]):
         lines = [told[number] for number in numbers]
-        known = _write_fields(model, fields, lines)
+        known = _write_fields(model, fields, source, lines)
         apply(known, lines)
         record_intake(
             events,
@@ -161,17 +213,23 @@ def _rounds(names: Sequence[str]) -> Iterator[list[int]]:
 
 
 def _write_fields(
-    model: type[S], fields: tuple[str, ...], lines: Sequence[Description[P]]
+    model: type[S], fields: tuple[str, ...], source: Source, lines: Sequence[Description[P]]
 ) -> list[Known[S]]:
+    now = database_now()
     found, missing = locked(model, (line.external_id for line in lines))
-    known = {
-        line.external_id: Known(found[line.external_id])
-        if line.external_id not in missing
-        else Known(model(id=rising_id(), external_id=line.external_id), is_new=True)
-        for line in lines
-    }
-    for line in lines:
-        _change(known[line.external_id], line, fields)
+
+    def know(line: Description[P], row: S | None) -> Known[S]:
+        known = Known(
+            row or model(id=rising_id(), external_id=line.external_id),
+            told_at(line.payload.as_of, now),
+            now,
+            is_new=row is None,
+            clock_ahead=clock_ahead(line.payload, now),
+        )
+        _change(known, line, fields, str(source.pk))
+        return known
+
+    known = {line.external_id: know(line, found.get(line.external_id)) for line in lines}
     new = [known[external_id] for external_id in sorted(missing)]
     if new:
         made = {row.pk for row in bulk.insert([each.row for each in new], unless_there=True)}
@@ -179,44 +237,63 @@ def _write_fields(
         late = {each.row.external_id for each in new if each.row.pk not in made}
         if late:
             found, _ = locked(model, late)
-            for line in lines:
-                if line.external_id in late:
-                    known[line.external_id] = Known(found[line.external_id])
-                    _change(known[line.external_id], line, fields)
+            known |= {
+                line.external_id: know(line, found[line.external_id])
+                for line in lines
+                if line.external_id in late
+            }
     result = [known[line.external_id] for line in lines]
-    changed = [each.row for each in result if each.changed and not each.is_new]
-    bulk.update(changed, fields, now="updated_at")
-    others = [
-        each.row
-        for each, line in zip(result, lines, strict=True)
-        if each.row.told_digest != line.digest
-    ]
-    for line in lines:
-        known[line.external_id].row.told_digest = line.digest
+    there = [(each, line) for each, line in zip(result, lines, strict=True) if not each.is_new]
+    changed = [each.row for each, _ in there if each.changed]
+    bulk.update(changed, [*fields, "facts"], now="updated_at")
+    bulk.update(
+        [each.row for each, _ in there if each.is_confirmed and not each.changed], ["facts"]
+    )
+    others = [each.row for each, line in there if each.row.told_digest != line.digest]
+    for each, line in there:
+        each.row.told_digest = line.digest
     bulk.update(others, ["told_digest"])
     return result
 
 
-def _change(known: Known[S], line: Description[P], fields: tuple[str, ...]) -> None:
-    """Set what is told and differs; keep old and new value of each field, for the log."""
+def _change(known: Known[S], line: Description[P], fields: tuple[str, ...], source: str) -> None:
+    """Set what is told, differs and is not older than what is known; keep old and new value, for the log."""
     row, payload = known.row, line.payload
     for name in fields:
         value = getattr(payload, name)
         if value is None:
             continue
-        before = getattr(row, name)
-        if value != before:
+        fact, before = row.facts.get(name), getattr(row, name)
+        if isinstance(value, PlatformStatus):
+            value = value.value
+        if is_stale(fact, payload.as_of, known.at):
+            if value != before:
+                known.stale.append(name)
+        elif value != before:
             setattr(row, name, value)
             known.changed[name] = [before, value]
+            row.facts[name] = new_fact(source, known.at)
+        elif payload.as_of is not None and fact and (again := confirmed(fact, known.at)) != fact:
+            row.facts[name] = again
+            known.is_confirmed = True
     if known.is_new:
         row.told_digest = line.digest
+
+
+def database_now() -> datetime:
+    """Return the database's time: hosts of the application may disagree with each other."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement_timestamp()")
+        return cursor.fetchone()[0].astimezone(UTC)
 
 
 # ── Identifiers and uses of addresses ─────────────────────────────────────────────────────────
 _IDENTIFIER_FACTS = ("detail", "verified", "first_seen_at", "last_seen_at")
 
 
-def _add_identifiers(known: Sequence[Known[Account]], told: Sequence[Sequence[Identifier]]) -> None:
+def _add_identifiers(
+    known: Sequence[Known[Account]], told: Sequence[Sequence[Identifier]], source: Source
+) -> None:
     """Add what is new of identifiers, and note for the log how many, what differs and each one's digest."""
     wanted = {
         (each.row.pk, one.kind.value, one.value)
@@ -234,11 +311,14 @@ def _add_identifiers(known: Sequence[Known[Account]], told: Sequence[Sequence[Id
             row = own.get(key) or rows.get(key)
             if row is None:
                 row = AccountIdentifier(
-                    account=each.row, kind=one.kind.value, value=one.value, detail={}
+                    account=each.row, kind=one.kind.value, value=one.value, detail={}, source=source
                 )
             own[key] = row
-            row.detail = row.detail | one.detail
-            row.verified = one.verified if one.verified is not None else row.verified
+            # An older telling fills in what nobody said, and says no more.
+            is_older = bool(each.stale) and key in rows
+            row.detail = one.detail | row.detail if is_older else row.detail | one.detail
+            if one.verified is not None and not (is_older and row.verified is not None):
+                row.verified = one.verified
             row.first_seen_at = _earliest(row.first_seen_at, one.first_seen_at)
             row.last_seen_at = _latest(row.last_seen_at, one.last_seen_at)
         mentioned.append(own)

@@ -19,12 +19,15 @@ from core.ids import rising_id
 from reports.actions.chains import record_intake
 from reports.actions.describing import (
     Description,
+    Known,
     check_own_platform,
+    database_now,
     locked,
     upsert_accounts,
     upsert_groups,
 )
 from reports.actions.subjects import note_changes, stub_accounts
+from reports.facts import clock_ahead, told_at
 from reports.models import Account, Group, Membership, Source
 from reports.payloads import AccountPayload, GroupPayload, MembershipPayload, MembersPayload
 from reports.stays import MEMBER, Told, stay_meant
@@ -36,12 +39,26 @@ def upsert_account(
     source: Source, external_id: str, *, payload: AccountPayload, actor: Actor
 ) -> Account:
     """Create or complete one account (``upsert_accounts``)."""
-    return upsert_accounts(source, [Description(external_id, payload)], actor=actor)[0].row
+    return describe_account(source, external_id, payload=payload, actor=actor).row
 
 
 def upsert_group(source: Source, external_id: str, *, payload: GroupPayload, actor: Actor) -> Group:
     """Create or complete one group (``upsert_groups``)."""
-    return upsert_groups(source, [Description(external_id, payload)], actor=actor)[0].row
+    return describe_group(source, external_id, payload=payload, actor=actor).row
+
+
+def describe_account(
+    source: Source, external_id: str, *, payload: AccountPayload, actor: Actor
+) -> Known[Account]:
+    """Create or complete one account, and return what that came to."""
+    return upsert_accounts(source, [Description(external_id, payload)], actor=actor)[0]
+
+
+def describe_group(
+    source: Source, external_id: str, *, payload: GroupPayload, actor: Actor
+) -> Known[Group]:
+    """Create or complete one group, and return what that came to."""
+    return upsert_groups(source, [Description(external_id, payload)], actor=actor)[0]
 
 
 def upsert_memberships(
@@ -50,11 +67,19 @@ def upsert_memberships(
     *,
     members: list[MembershipPayload] | MembersPayload,
     actor: Actor,
-) -> int:
-    """Add or change members of one group; return how many accounts were named (``upsert_members``)."""
+) -> list[Member]:
+    """Add or change members of one group; return what became of each (``upsert_members``)."""
     listed = members.members if isinstance(members, MembersPayload) else members
-    upsert_members(source, [(external_id, member) for member in listed], actor=actor)
-    return len({member.account for member in listed})
+    return upsert_members(source, [(external_id, member) for member in listed], actor=actor)
+
+
+@dataclass(slots=True)
+class Member:
+    """What became of what was told of one member."""
+
+    is_changed: bool = False
+    is_stale: bool = False
+    clock_ahead: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -69,13 +94,15 @@ class _Changes:
 @transaction.atomic
 def upsert_members(
     source: Source, told: Sequence[tuple[str, MembershipPayload]], *, actor: Actor
-) -> list[bool]:
-    """Add or change members of groups; return for each whether it changed anything. Others stay as they are.
+) -> list[Member]:
+    """Add or change members of groups; return for each what became of it. Others stay as they are.
 
     What is left out of a member stays too; whoever comes back gets another stay (``reports.stays``). Unknown accounts
-    and groups are created without details. Of an account named twice each mention counts, in their order.
+    and groups are created without details. Of an account named twice each mention counts, in their order. What is older
+    (``as_of``) than what is known of this account in this group changes nothing.
     """
     check_own_platform(source)
+    now = database_now()
     accounts = stub_accounts(member.account for _, member in told)
     groups = _locked_groups({external_id for external_id, _ in told})
     pairs = {(groups[group].pk, accounts[member.account].pk) for group, member in told}
@@ -84,11 +111,18 @@ def upsert_members(
         stays[row.group_id, row.account_id].append(row)
     changes: dict[str, _Changes] = defaultdict(_Changes)
     touched: dict[int, Membership] = {}
-    has_changed = []
+    confirmed: dict[int, Membership] = {}
+    result = []
     for external_id, member in told:
         account, group, own = accounts[member.account], groups[external_id], changes[external_id]
         own.named.add(account.pk)
-        said = Told(member.role, member.joined_at, member.left_at)
+        said, at = Told(member.role, member.joined_at, member.left_at), told_at(member.as_of, now)
+        outcome = Member(clock_ahead=clock_ahead(member, now))
+        result.append(outcome)
+        known = [s.as_of for s in stays[group.pk, account.pk] if s.as_of is not None]
+        if member.as_of is not None and known and at < max(known):
+            outcome.is_stale = True
+            continue
         stay = stay_meant(stays[group.pk, account.pk], said)
         if stay is None:
             stay = Membership(
@@ -97,20 +131,29 @@ def upsert_members(
                 role=said.role or MEMBER,
                 joined_at=said.joined_at,
                 left_at=said.left_at,
+                source=source,
+                as_of=at,
             )
             stays[group.pk, account.pk].append(stay)
             own.new.append(stay)
-            has_changed.append(True)
+            outcome.is_changed = True
             continue
         differing = _differing(stay, said)
-        has_changed.append(bool(differing))
+        outcome.is_changed = bool(differing)
+        if member.as_of is not None and (stay.as_of is None or at > stay.as_of):
+            stay.as_of = at
+            if stay.pk is not None:
+                confirmed[stay.pk] = stay
+        if differing and stay.pk is not None:
+            stay.source, stay.as_of = source, at
         for name, (before, value) in differing.items():
             setattr(stay, name, value)
             if stay.pk is not None:
                 fields = own.changed.setdefault(str(account.pk), {})
                 fields[name] = [fields.get(name, [before])[0], value]
                 touched[stay.pk] = stay
-    bulk.update(list(touched.values()), _FACTS, now="updated_at")
+    bulk.update(list(touched.values()), [*_FACTS, "source", "as_of"], now="updated_at")
+    bulk.update([row for pk, row in confirmed.items() if pk not in touched], ["as_of"])
     bulk.insert([row for own in changes.values() for row in own.new])
     about = [(groups[name], own) for name, own in changes.items() if own.new or own.changed]
     note_changes(groups=[group for group, _ in about])
@@ -133,7 +176,7 @@ def upsert_members(
         ],
         actor=actor,
     )
-    return has_changed
+    return result
 
 
 def _differing(stay: Membership, said: Told) -> dict[str, list[Any]]:

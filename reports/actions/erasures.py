@@ -143,7 +143,8 @@ def _carry_out(erasure: Erasure, subject: Account | Group, *, actor: Actor) -> E
         setattr(subject, name, getattr(fresh, name))
     subject.updated_at = Now()  # The database's clock.
     subject.told_digest = ""  # The same line told again says something again.
-    subject.save(update_fields=[*fields, "told_digest", "updated_at"])
+    subject.facts = {}
+    subject.save(update_fields=[*fields, "facts", "told_digest", "updated_at"])
     erased["facts"] = len(told)
     audit.record(
         event,

@@ -23,6 +23,8 @@ from reports.actions.subjects import account_keys, group_keys, keep_links, note_
 from reports.audit_rows import facts_of_report, receipt_of
 from reports.conversations import problems_of
 from reports.models import (
+    Account,
+    Group,
     Item,
     ItemKind,
     ItemRole,
@@ -284,6 +286,33 @@ def submit_scans(
     )
     wake_scanners(new)
     return [refused.get(at) or items[at] for at in range(len(payloads))]
+
+
+def scan_texts(
+    source: Source, texts: Sequence[tuple[Account | Group, Surface, str]], *, actor: Actor
+) -> None:
+    """Let texts of the directory be scanned, each an item as ``submit_scans`` makes them; in the caller's transaction."""
+    items = [
+        Item(
+            id=rising_id(),
+            source=source,
+            account=row if isinstance(row, Account) else None,
+            group=row if isinstance(row, Group) else None,
+            surface=surface,
+            kind=ItemKind.TEXT,
+            text=text,
+            scan_state=ScanState.WAITING,
+        )
+        for row, surface, text in texts
+    ]
+    bulk.insert(items)
+    record_intake(
+        (AuditEvent.SCAN_SUBMITTED, AuditEvent.SCANS_SUBMITTED),
+        source,
+        [(item, {"surface": item.surface, "content": receipt_of(item)}) for item in items],
+        actor=actor,
+    )
+    wake_scanners(items)
 
 
 def _taken(row: T | Refusal) -> T:

@@ -56,7 +56,7 @@ def test_killed_while_it_reads_a_list(processes: Processes) -> None:
 def test_killed_while_it_rates(processes: Processes, casework: Casework) -> None:
     source = casework.source()
     members = [{"account": f"m{number}"} for number in range(40)]
-    upsert_group(source, "g", payload=GroupPayload(name="drawn"), actor=SYSTEM)
+    upsert_group(source, "g", payload=GroupPayload(name="drawn", scan=False), actor=SYSTEM)
     upsert_memberships(
         source, "g", members=MembersPayload.model_validate({"members": members}), actor=SYSTEM
     )

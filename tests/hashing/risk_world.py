@@ -39,14 +39,14 @@ class World:
         self.source: Source = casework.source()
 
     def account(self, name: str, **said: Any) -> Account:
-        payload = AccountPayload.model_validate(said)
+        payload = AccountPayload.model_validate({"scan": False} | said)
         return upsert_account(self.source, name, payload=payload, actor=SYSTEM)
 
     def group(self, name: str, members: list[str], **said: Any) -> Group:
         upsert_group(
             self.source,
             name,
-            payload=GroupPayload.model_validate({"name": name} | said),
+            payload=GroupPayload.model_validate({"name": name, "scan": False} | said),
             actor=SYSTEM,
         )
         payload = MembersPayload.model_validate(

@@ -113,7 +113,7 @@ def test_every_signal_of_an_account_comes_from_what_was_told(world: World) -> No
     }
     account = world.account("a", **known)
     known["identifiers"][1]["value"] = "+15550001002"
-    world.account("gone", platform_status="Banned", **known)
+    world.account("gone", platform_status="banned", **known)
     group = world.group("g", ["b"])
     Membership.objects.filter(group=group).delete()
     upsert_memberships(

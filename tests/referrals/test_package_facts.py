@@ -232,12 +232,12 @@ def test_the_story_tells_every_shape_that_the_api_takes() -> None:
 
 
 OURS = {
-    Account: {"id", "external_id", "first_seen_at", "updated_at", "told_digest"},
-    AccountIdentifier: {"id", "account"},
+    Account: {"id", "external_id", "first_seen_at", "updated_at", "told_digest", "facts"},
+    AccountIdentifier: {"id", "account", "source", "told_at"},
     IpEvent: {"id", "account"},
-    Group: {"id", "external_id", "first_seen_at", "updated_at", "told_digest"},
+    Group: {"id", "external_id", "first_seen_at", "updated_at", "told_digest", "facts"},
     GroupLink: {"id", "group", "key", "link", "first_seen_at"},
-    Membership: {"id", "group", "updated_at"},
+    Membership: {"id", "group", "updated_at", "source"},
     Report: {
         *("id", "number", "source", "account", "group", "in_group", "reporter_account"),
         "reporter_ref",
@@ -291,5 +291,11 @@ def test_every_column_is_one_that_the_story_fills_in_or_our_own(
 
 def test_what_is_said_to_be_left_out_is_asked_for_somewhere() -> None:
     asked = {f"draft.exhibit.{name}" for name in forms.ExhibitForm.base_fields}
-    asked |= {f"report.{name}" for name in payloads.ReportPayload.model_fields}
-    assert {path.partition(" (")[0] for path in FIELDS} <= asked
+    for what, shape in (
+        ("report", payloads.ReportPayload),
+        ("account", payloads.AccountPayload),
+        ("group", payloads.GroupPayload),
+        ("membership", payloads.MembershipPayload),
+    ):
+        asked |= {f"{what}.{name}" for name in shape.model_fields}
+    assert {re.sub(r" \(.*?\)", "", path) for path in FIELDS} <= asked

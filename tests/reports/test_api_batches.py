@@ -29,8 +29,8 @@ Issued = tuple[ApiKey, str]
 
 REPORT = {"type": "report", "subject": {"account": "u-1"}, "reason": "spam"}
 LINES: list[Any] = [
-    {"type": "account", "external_id": "u-1", "username": "alex"},
-    {"type": "group", "external_id": "g-1", "name": "Pictures"},
+    {"type": "account", "external_id": "u-1", "username": "alex", "scan": False},
+    {"type": "group", "external_id": "g-1", "name": "Pictures", "scan": False},
     {"type": "membership", "group": "g-1", "account": "u-1", "role": "admin"},
     REPORT,
     {"type": "scan", "subject": {"group": "g-1"}, "surface": "group_name", "text": "Pictures"},

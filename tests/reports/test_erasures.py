@@ -37,6 +37,7 @@ from tests.reports.conftest import Platform, problem_of
 pytestmark = pytest.mark.django_db
 MakeReport = Callable[..., dict[str, Any]]
 ACCOUNT = {
+    "scan": False,
     "username": "alex",
     "display_name": "Alex",
     "profile_text": "an invented text",
@@ -50,7 +51,9 @@ ASKED = {"account": "user-1", "reason": "request", "requested_at": "2026-11-27T1
 def told(platform: Platform) -> None:
     for name in ("user-1", "user-2"):
         assert platform.put(f"/accounts/{name}", ACCOUNT).status_code == 200
-    platform.put("/groups/g-1", {"name": "G", "invite_link": "https://chat.example/+x"})
+    platform.put(
+        "/groups/g-1", {"name": "G", "invite_link": "https://chat.example/+x", "scan": False}
+    )
     members = [{"account": name} for name in ("user-1", "user-2")]
     platform.put("/groups/g-1/members", {"members": members})
 
