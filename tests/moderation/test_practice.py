@@ -57,6 +57,7 @@ REPORT = {
     "items": [{"surface": "reported_message", "text": "markerword-alpha", "sender": "user-1"}],
 }
 ACCOUNT = {
+    "scan": False,
     "username": "alex",
     "identifiers": [{"kind": "device", "value": "d-1"}],
     "ip_events": [{"kind": "login", "ip": "203.0.113.7", "at": "2026-11-22T10:31:00Z"}],
@@ -145,17 +146,14 @@ def test_what_a_test_key_cannot_have(source: Source) -> None:
 # ── Apart from what is live ───────────────────────────────────────────────────────────────────
 def test_everything_is_apart_from_what_a_live_key_says(live: Platform, trial: Platform) -> None:
     for platform, name in ((live, "real"), (trial, "tried")):
-        assert platform.put("/accounts/user-1", ACCOUNT | {"username": name}).json() == {
-            "id": str(Account.objects.get(username=name).pk),
-            "external_id": "user-1",
-        }
-        group = {"name": f"group {name}", "invite_link": "https://chat.example/+x"}
+        said = platform.put("/accounts/user-1", ACCOUNT | {"username": name}).json()
+        assert said["id"] == str(Account.objects.get(username=name).pk)
+        assert said["external_id"] == "user-1"
+        group = {"name": f"group {name}", "scan": False, "invite_link": "https://chat.example/+x"}
         assert platform.put("/groups/group-1", group).json()["external_id"] == "group-1"
         members = {"members": [{"account": "user-1", "role": "owner"}]}
-        assert platform.put("/groups/group-1/members", members).json() == {
-            "group": "group-1",
-            "members": 1,
-        }
+        said = platform.put("/groups/group-1/members", members).json()
+        assert (said["group"], said["members"]) == ("group-1", 1)
         answers = [
             platform.post("/reports", REPORT, idempotency_key="key-1"),
             platform.batch(
@@ -324,7 +322,7 @@ def test_old_practice_is_removed_with_lines_and_nothing_else(
     grant_all(reviewer)
     for platform in (live, trial):
         platform.put("/accounts/user-1", ACCOUNT)
-        platform.put("/groups/g", {"name": "G"})
+        platform.put("/groups/g", {"name": "G", "scan": False})
         platform.put("/groups/g/members", {"members": [{"account": "user-1"}]})
         photo = SimpleUploadedFile("a.jpg", jpeg(1, (96, 64)))
         upload = platform.form("/media", {"file": photo}).json()["id"]
@@ -415,7 +413,7 @@ def test_a_live_row_that_is_gone_is_still_found(
     casework: Casework, live: Platform, trial: Platform
 ) -> None:
     for platform in (live, trial):
-        platform.put("/accounts/user-9", {"username": "nine"})
+        platform.put("/accounts/user-9", {"username": "nine", "scan": False})
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
         Account.objects.filter(external_id="user-9").delete()
