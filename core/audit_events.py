@@ -182,6 +182,7 @@ class AuditEvent(StrEnum):
     OVERTURN_MADE = "case.overturn.made"
     OVERTURN_UNDONE = "case.overturn.undone"
     DECISION_OVERTURNED = "case.decision.overturned"
+    DECISION_COUNTERPART = "case.decision.counterpart"
     CLAIM_STARTED = "claim.started"
     CLAIM_EXTENDED = "claim.extended"
     CLAIM_RELEASED = "claim.released"

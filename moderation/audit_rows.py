@@ -119,7 +119,11 @@ def _compare_decision(decision: Decision, lines: Sequence[AuditEntry]) -> Iterat
     if _said(overturned, "overturned_at") != _at(decision.overturned_at):
         yield f"{name}: whether and when it was overturned is not what the log says"
     counterparts = {str(row.pk) for row in decision.enforcements.all() if row.reverses_id}
-    if counterparts != set(_said(overturned, "orders", otherwise=[]) or []):
+    given = set(_said(overturned, "orders", otherwise=[]) or [])
+    for line in lines:
+        if line.event == AuditEvent.DECISION_COUNTERPART:
+            given |= set(line.data.get("orders", []))
+    if counterparts != given:
         yield f"{name}: the orders that take it back are not the ones that were given"
     if begun.actor_id != str(decision.made_by_id):
         yield f"{name}: it names another author than the log"
@@ -173,6 +177,7 @@ KINDS = [
             AuditEvent.DECISION_PUBLISHED,
             AuditEvent.DECISION_UNDONE,
             AuditEvent.DECISION_OVERTURNED,
+            AuditEvent.DECISION_COUNTERPART,
         },
         _decisions,
         _compare_decision,

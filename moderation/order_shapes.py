@@ -50,6 +50,10 @@ class TargetItem(Sparse):
     surface: str = Field(description="Where it stood.")
     sha256: str | None = Field(None, description="Of the bytes that were reported, hex.")
     sender: str | None = Field(None, description="Your id of the account that sent it.")
+    conversation: str | None = Field(
+        None, description="Your id of the conversation in which it stood, where you sent one."
+    )
+    group: str | None = Field(None, description="Your id of the group in which it was written.")
 
 
 class OrderTarget(Sparse):

@@ -1,8 +1,8 @@
 """One thing of the platform, however many reports name it.
 
 Twelve reports of one picture bring twelve items, each with what its sender said; they are one thing to look at and
-one thing to remove. Items are one thing when the platform's id, the surface, whom it belongs to and the bytes or
-words agree. The same file under two ids is two things: each must be removed. What came without an id must also agree
+one thing to remove. Items are one thing when the platform's id, the conversation, the surface, whom it belongs to and the bytes
+or words agree. The same file under two ids is two things: each must be removed. What came without an id must also agree
 in its address and time, and a text without an id is a thing of its own: nobody can say that two of them are one.
 """
 
@@ -24,6 +24,8 @@ _SAME: list[Any] = [
     # Taken in the database, and only where it can matter: a text without an id is alone anyway.
     When_(When(~Q(item__external_id=""), then=MD5("item__text"))),
     *(F(f"item__{field}") for field in ("account", "group", "sender")),
+    # Many a messenger numbers the messages of each chat from 1.
+    *(F(f"item__{field}") for field in ("conversation", "in_group")),
     When_(When(item__external_id="", then=F("item__source_url"))),
     When_(When(item__external_id="", then=F("item__content_at"))),
     When_(When(item__external_id="", item__kind=ItemKind.TEXT, then=F("item__pk"))),
@@ -72,12 +74,16 @@ class Removal(NamedTuple):
     blob: UUID | None
     surface: str
     sender: UUID | None
+    conversation: str
+    in_group: UUID | None
 
 
 def removal_of(item: Item) -> Removal:
     """Return which order to remove an item belongs to."""
     sender = None if item.external_id else item.sender_id
-    return Removal(item.external_id, item.blob_id, item.surface, sender)
+    return Removal(
+        item.external_id, item.blob_id, item.surface, sender, item.conversation, item.in_group_id
+    )
 
 
 def once_each(items: list[Item]) -> list[Item]:

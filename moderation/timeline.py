@@ -44,6 +44,11 @@ SAID: dict[str, tuple[str, str, str]] = {
     E.OVERTURN_UNDONE: ("undo", "took that back: the decision stands", ""),
     E.DECISION_OVERTURNED: ("undo", "The decision does not stand any more", "warn"),
     E.DELIVERY_CONFIRMED: ("delivery", "The platform took an order", "ok"),
+    E.DECISION_COUNTERPART: (
+        "undo",
+        "The platform did carry an order out; it is taken back",
+        "warn",
+    ),
     E.ORDER_ANSWERED: ("delivery", "The platform said what became of an order", ""),
     E.ORDER_GIVEN_ANEW: ("refresh", "gave an order anew", ""),
     E.ORDER_ANSWER_SEEN: ("check", "saw that an order could not be carried out", ""),

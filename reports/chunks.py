@@ -122,12 +122,16 @@ def _take(key: ApiKey, waiting: list[_Read], memory: Memory) -> dict[int, Result
     meanings = {read.number: read.meaning for read in waiting}
     try:
         return results | steadily(lambda: _together(key, checked, known, meanings, memory))
+    except (Invalid, Refused):
+        pass  # One line's own fault, which only writing it showed: each says for itself.
     except DatabaseError as failed:
         if not _is_about_rows(failed):
             raise
     for read in checked:
         try:
             results |= steadily(lambda read=read: _together(key, [read], {}, meanings, memory))  # type: ignore[misc]
+        except (Invalid, Refused) as refusal:
+            results[read.number] = _refused(refusal, read.kind)
         except DatabaseError as failed:
             if not _is_about_rows(failed):
                 raise

@@ -101,7 +101,9 @@ def bring_into_force(
     """
     rows = list(
         Enforcement.objects.select_for_update(of=("self",))
-        .select_related("account", "group", "item__blob", "item__sender", "reverses")
+        .select_related(
+            "account", "group", "item__blob", "item__sender", "item__in_group", "reverses"
+        )
         .filter(pk__in=list(enforcements), sequence=None)
         .order_by("verb", "item__received_at", "pk")
     )
@@ -244,16 +246,27 @@ def _target_of(row: Enforcement) -> Target:
     return Target(
         account=row.account.external_id if row.account else None,
         group=group.external_id if group else None,
-        invite_link=group.invite_link if group and is_about_link else "",
+        invite_link=_link_of(row) if group and is_about_link else "",
         item={
             "external_id": item.external_id,
             "surface": item.surface,
             "sha256": item.blob.sha256 if item.blob else "",
             "sender": item.sender.external_id if item.sender else "",
+            "conversation": item.conversation,
+            "group": item.in_group.external_id if item.in_group else "",
         }
         if item
         else None,
     )
+
+
+def _link_of(row: Enforcement) -> str:
+    """Return the link that an order closes, or opens again: that of the order taken back, not the group's of today."""
+    first = row.reverses.deliveries.order_by("created_at").first() if row.reverses else None
+    if first is not None:
+        told = first.payload.get("data", {}).get("target", {}).get("group", {})
+        return str(told.get("invite_link", ""))
+    return row.group.invite_link if row.group else ""
 
 
 def _name_of(row: dict[str, Any]) -> ReportName:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from accounts.guards import require
@@ -37,6 +37,7 @@ from moderation.models import (
     CaseStatus,
     Decision,
     Delivery,
+    DeliveryAttempt,
     DeliveryState,
     Enforcement,
     EnforcementState,
@@ -51,6 +52,7 @@ __all__ = [
     "overturn_decision",
     "overturns_due",
     "record_overturn_failure",
+    "take_back_late",
     "undo_overturn",
     "what_follows",
 ]
@@ -81,7 +83,11 @@ def what_follows(decision: Decision) -> Consequences:
     tried = set(
         Delivery.objects.filter(enforcement__decision=decision)
         .filter(
-            Q(attempts_made__gt=0) | Q(delivered_at__isnull=False) | Q(replayed_at__isnull=False)
+            # Not the counter alone: a delivery that is sent again begins to count anew.
+            Q(attempts_made__gt=0)
+            | Q(delivered_at__isnull=False)
+            | Q(replayed_at__isnull=False)
+            | Exists(DeliveryAttempt.objects.filter(delivery=OuterRef("pk")))
         )
         .values_list("enforcement", flat=True)
     )
@@ -248,7 +254,32 @@ def _take_orders_back(decision: Decision, orders: Consequences) -> list[UUID]:
     Delivery.objects.filter(
         enforcement__in=[*gone, *orders.reversed], state=DeliveryState.PENDING
     ).update(state=DeliveryState.WITHDRAWN)
-    originals = Enforcement.objects.filter(pk__in=orders.reversed)
+    return _counterparts(decision, Enforcement.objects.filter(pk__in=orders.reversed))
+
+
+def take_back_late(order: Enforcement, *, at: datetime, actor: Actor) -> None:
+    """Give an order its counterpart that is said to be done after its decision was overturned as never done.
+
+    For the caller's transaction, which holds the order's row. Does nothing for any other order, nor twice.
+    """
+    decision = Decision.objects.get(pk=order.decision_id)
+    is_counterpart = order.reverses_id is not None
+    if decision.overturned_at is None or is_counterpart or order.verb not in REVERSALS:
+        return
+    if Enforcement.objects.filter(reverses=order).exists():
+        return
+    made = _counterparts(decision, Enforcement.objects.filter(pk=order.pk))
+    audit.record(
+        AuditEvent.DECISION_COUNTERPART,
+        actor=actor,
+        subject=decision,
+        case=order.decision.case,
+        orders=made,
+    )
+    bring_into_force(decision, made, at=at, decided_at=decision.overturned_at, actor=actor)
+
+
+def _counterparts(decision: Decision, originals: QuerySet[Enforcement]) -> list[UUID]:
     made = Enforcement.objects.bulk_create(
         [
             Enforcement(

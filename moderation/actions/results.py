@@ -20,6 +20,7 @@ from core.audit import Actor, AuditEvent
 from core.errors import Refused
 from core.jobs import enqueue
 from moderation import access
+from moderation.actions.overturns import take_back_late
 from moderation.actions.platform_status import tell_directory
 from moderation.audit_orders import answer_said
 from moderation.enforcement import GIVE_UP_AFTER, Said, Weighed, weigh
@@ -57,8 +58,10 @@ def record_result(
 ) -> OrderResult:
     """Record what the platform says that became of an order; return the answer that it is, new or known.
 
-    The same again is the same row, and one without a time repeats the last of the same words. Of different answers the later one stands, by ``at`` but never later than now,
-    so that a clock that runs ahead does not win for ever. What waits to be sent of an answered order is not sent
+    The same again, with its time, is the same row; one without a time repeats what stands when it says the same. Of
+    different answers the later one stands, by ``at`` but never later than now, so that a clock that runs ahead does not
+    win for ever. What became of the target shows in the directory; what is said to be done although its decision was
+    overturned meanwhile, and has no counterpart, gets one. What waits to be sent of an answered order is not sent
     any more. Raises Refused for an order that was withdrawn (409), and for one that says something else of the
     same moment (409, ``contradicts``). Can be followed by a later answer.
     """
@@ -80,8 +83,8 @@ def record_result(
     now = _now()
     new = Said(state, min(at, now) if at else now)
     same = order.results.filter(state=state, code=code, detail=detail)
-    if at is not None:
-        same = same.filter(at=at)
+    # Without a time only what stands can be meant: before an order was given anew the same words meant another try.
+    same = same.filter(at=at) if at is not None else same.filter(stands=True)
     if (repeated := same.order_by("-received_at", "-pk").first()) is not None:
         return repeated
     standing = order.results.filter(stands=True).first()
@@ -118,8 +121,10 @@ def record_result(
         stands=stands,
         **answer_said(result),
     )
+    if stands and ResultState.DONE in {state, standing.state if standing else ""}:
+        tell_directory(order, source=source, actor=actor)
     if stands and state == ResultState.DONE:
-        tell_directory(order, source=source, at=new.counts_at, actor=actor)
+        take_back_late(order, at=now, actor=actor)
     result.refresh_from_db()
     return result
 

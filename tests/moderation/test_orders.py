@@ -495,10 +495,10 @@ def test_a_lead_sees_what_came_back_and_gives_it_anew(
         .content.decode()
         .split("Looked after lately")[0]
     )
-    # The old answer, sent once more, is the old one; a new one counts.
+    # The same words after that are about the new try: the order comes back once more.
     say(platform, banned, "impossible", code="no_such_account", detail="It was erased in May.")
     banned.refresh_from_db()
-    assert banned.state == EnforcementState.ACKNOWLEDGED
+    assert banned.state == EnforcementState.IMPOSSIBLE
     say(platform, banned, "done")
     banned.refresh_from_db()
     assert banned.state == EnforcementState.DONE
@@ -551,3 +551,34 @@ def test_every_verb_has_a_counterpart() -> None:
     assert set(REVERSALS) == set(Verb.values) - {Verb.NO_ACTION.value}
     assert set(REVERSALS.values()) == set(Reversal.values)
     assert {verb_taken_back(each) for each in REVERSALS.values()} == set(REVERSALS)
+
+
+def test_an_order_that_was_given_anew_can_come_back_with_the_same_words(
+    came_back: OrderResult, lena: User, platform: Platform
+) -> None:
+    order = came_back.enforcement
+    actions.give_order_anew(came_back, actor=lena)
+    words = {"state": came_back.state, "code": came_back.code, "detail": came_back.detail}
+    again = platform.post(f"/enforcements/{order.pk}/result", words).json()
+    assert again["stands"] is True
+    order.refresh_from_db()
+    assert order.state == came_back.state
+
+
+def test_the_last_word_without_a_time_is_the_last_word(
+    banned: Enforcement, platform: Platform
+) -> None:
+    for state in ("done", "impossible", "done"):
+        assert platform.post(f"/enforcements/{banned.pk}/result", {"state": state}).json()["stands"]
+    banned.refresh_from_db()
+    assert banned.state == "done"
+
+
+def test_what_is_not_done_any_more_leaves_no_status(
+    banned: Enforcement, platform: Platform
+) -> None:
+    for state, status in (("done", "banned"), ("impossible", "unknown"), ("done", "banned")):
+        platform.post(f"/enforcements/{banned.pk}/result", {"state": state})
+        assert banned.account is not None
+        banned.account.refresh_from_db()
+        assert banned.account.platform_status == status

@@ -296,6 +296,7 @@ def test_reading_and_overturning_at_once_leave_no_order_without_counterpart(
             assert Enforcement.objects.filter(reverses=row).exists()
 
 
+
 def test_the_log_of_deliveries_says_what_was_withdrawn(
     decided: Decision, lena: User, session_of: Callable[..., Client]
 ) -> None:
@@ -303,3 +304,49 @@ def test_the_log_of_deliveries_says_what_was_withdrawn(
     page = session_of(lena).get(reverse("moderation:deliveries")).content.decode()
     assert page.count("Withdrawn</span>") == 2, page[-3000:]
     assert "Nobody listens" not in page
+
+
+def test_a_late_word_about_an_old_order_undoes_no_newer_one(
+    receiver: Receiver, endpoint: WebhookEndpoint, decided: Decision, lena: User, platform: Platform
+) -> None:
+    delivery_jobs.send_due()
+    assert effect(actions.overturn_decision(decided, reason=WHY, actor=lena))
+    unban = Enforcement.objects.get(verb="unban_account")
+    say(platform, unban, "done")
+    assert unban.reverses is not None
+    say(platform, unban.reverses, "done")
+    assert unban.account is not None
+    unban.account.refresh_from_db()
+    assert unban.account.platform_status == "active"
+
+
+def test_what_is_done_after_all_gets_its_counterpart_once(
+    receiver: Receiver, endpoint: WebhookEndpoint, decided: Decision, lena: User, platform: Platform
+) -> None:
+    delivery_jobs.send_due()
+    ban = decided.enforcements.get(verb="ban_account")
+    say(platform, ban, "impossible")
+    assert effect(actions.overturn_decision(decided, reason=WHY, actor=lena))
+    assert not Enforcement.objects.filter(reverses=ban).exists()
+    for _ in range(2):
+        say(platform, ban, "done")
+    counterpart = Enforcement.objects.get(reverses=ban)
+    assert (counterpart.verb, counterpart.state) == ("unban_account", "pending")
+    assert counterpart.sequence is not None
+    delivery_jobs.send_due()
+    assert receiver.messages[-1]["data"]["reverses"] == str(ban.pk)
+    say(platform, ban, "impossible")
+    say(platform, ban, "done")
+    assert Enforcement.objects.filter(reverses=ban).count() == 1
+    assert list(differences()) == []
+
+
+def test_an_order_that_is_being_sent_again_was_tried_all_the_same(
+    receiver: Receiver, endpoint: WebhookEndpoint, decided: Decision, lena: User
+) -> None:
+    """The receiver may have carried it out before it answered 500, or nothing at all."""
+    receiver.answers = [500, 500]
+    delivery_jobs.send_due()
+    Delivery.objects.update(attempts_made=0)  # What sending it again does to the counter.
+    assert effect(actions.overturn_decision(decided, reason=WHY, actor=lena))
+    assert Enforcement.objects.filter(reverses__decision=decided).count() == 2

@@ -144,7 +144,7 @@ def test_the_decided_case_shows_the_decision_and_offers_no_other(
     page = read(at_work, url("case", held))
     assert "Ready for legal staff to refer" in page
     assert "CS-2 v1" in page
-    assert "never overwritten" in page
+    assert "Leave a note for a lead, who can overturn it." in page
     assert 'id="decide-form"' not in page
 
 

@@ -352,3 +352,25 @@ def test_rows_that_are_there_are_passed_over_and_fields_of_the_database_read_bac
     ]
     with pytest.raises(ValueError, match="keys of their own"):
         bulk.insert(rows[:0] or [IpEvent(account=first)], unless_there=True)
+
+
+def test_a_line_that_names_a_file_is_refused_and_hinders_no_other(platform: Platform) -> None:
+    lines = [
+        {
+            "type": "report",
+            "external_id": f"rep-{number}",
+            "subject": {"account": "u-1"},
+            "reason": "spam",
+            "items": [
+                {"surface": "profile_photo", "file": "p"}
+                if number == 3
+                else {"surface": "profile_name", "text": "markerword-alpha"}
+            ],
+        }
+        for number in range(6)
+    ]
+    results = platform.batch(lines).json()["results"]
+    assert [line["status"] for line in results] == ["accepted"] * 3 + ["rejected"] + [
+        "accepted"
+    ] * 2
+    assert "multipart" in str(results[3]["errors"])
