@@ -67,6 +67,7 @@ class PlatformStatus(models.TextChoices):
     REMOVED = "removed", "Removed"
     CLOSED = "closed", "Closed"
     DELETED = "deleted", "Deleted"
+    UNKNOWN = "unknown", "Unknown"
 
 
 class Surface(models.TextChoices):

@@ -52,6 +52,7 @@ PLATFORM_STATUSES = {
     PlatformStatus.REMOVED: "It was taken away by the platform.",
     PlatformStatus.CLOSED: "Its owner closed it.",
     PlatformStatus.DELETED: "It is gone, and so is what the platform knew of it.",
+    PlatformStatus.UNKNOWN: "What was said of it holds no more: an order was done and then was not.",
 }
 REPORT_STATES = {
     "received": "It is committed and waits for its scan and for routing.",

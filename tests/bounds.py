@@ -29,7 +29,7 @@ BOUNDS = {
     "moderation/actions/orders.py _behind_case": "the kinds of source that there are",
     "moderation/actions/orders.py _behind_things": "a job; the items of one case with the files that are to be removed, streamed",
     "moderation/actions/overturns.py what_follows": "the orders of one decision, streamed",
-    "moderation/actions/overturns.py _take_orders_back": "a job; the orders of one decision. To be cut into batches",
+    "moderation/actions/overturns.py _counterparts": "a job; the orders of one decision. To be cut into batches",
     "hashing/actions/verdicts.py withdraw_verdicts": "a job; the items of one case. To be cut into batches",
     "moderation/actions/results.py give_order_anew": _OF_ONE_ORDER,
     "moderation/actions/results.py record_result": _OF_ONE_ORDER,

@@ -8,13 +8,11 @@ from core.audit import Actor
 from moderation.models import Enforcement, EnforcementState
 from moderation.platform_status import ACCOUNT_STATUS, GROUP_STATUS
 from reports.actions import upsert_account, upsert_group
+from reports.choices import PlatformStatus
 from reports.models import Source
 from reports.payloads import AccountPayload, GroupPayload
 
 __all__ = ["tell_directory"]
-
-
-UNKNOWN = "unknown"
 
 
 def tell_directory(order: Enforcement, *, source: Source, actor: Actor) -> None:
@@ -42,4 +40,4 @@ def _newest(statuses: dict[str, str], **target: Any) -> str:
         .values_list("verb", flat=True)
         .first()
     )
-    return statuses[verb] if verb else UNKNOWN
+    return statuses[verb] if verb else str(PlatformStatus.UNKNOWN)
