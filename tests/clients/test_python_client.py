@@ -6,7 +6,7 @@ import json
 import time
 import typing
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -106,6 +106,13 @@ def test_orders_are_read_and_answered(holdfast: Holdfast, casework: Casework, ro
     assert said[0] == said[1]
     assert holdfast.enforcement(found["id"])["state"] == "impossible"
     assert list(holdfast.enforcements(after_sequence=found["sequence"])) == []
+    appeals = [
+        holdfast.appeal(found["id"], external_id="ap-1", reason="It was not me.") for _ in range(2)
+    ]
+    assert appeals[0] == appeals[1] == holdfast.appeal_state(appeals[0]["id"])
+    assert appeals[0]["state"] == "open"
+    span = holdfast.replay(datetime.now(UTC) - timedelta(hours=1))
+    assert holdfast.replay_state(span["id"])["count"] == span["count"]
 
 
 def test_somebody_is_forgotten(holdfast: Holdfast) -> None:

@@ -211,6 +211,44 @@ class Holdfast:
         """Read where a request to erase stands."""
         return cast("dict[str, Any]", self._get(f"/erasures/{_part(erasure_id)}"))
 
+    # ── Appeals, and messages once more ───────────────────────────────────────────────────────
+    def appeal(
+        self,
+        enforcement_id: str,
+        *,
+        external_id: str,
+        reason: str,
+        received_at: datetime | None = None,
+    ) -> dict[str, Any]:
+        """Hand on an appeal against an order. The same ``external_id`` again is the same appeal."""
+        said: dict[str, Any] = {
+            "enforcement": enforcement_id,
+            "external_id": external_id,
+            "reason": reason,
+        }
+        if received_at is not None:
+            said["received_at"] = _time(received_at)
+        return cast("dict[str, Any]", self._post("/appeals", said, _fresh()))
+
+    def appeal_state(self, appeal_id: str) -> dict[str, Any]:
+        """Read where an appeal stands."""
+        return cast("dict[str, Any]", self._get(f"/appeals/{_part(appeal_id)}"))
+
+    def replay(
+        self, since: datetime, *, until: datetime | None = None, endpoint: str = ""
+    ) -> dict[str, Any]:
+        """Ask for the messages of a span once more, with the ids they had: after an outage, or a restored backup."""
+        said: dict[str, Any] = {"since": _time(since)}
+        if until is not None:
+            said["until"] = _time(until)
+        if endpoint:
+            said["endpoint"] = endpoint
+        return cast("dict[str, Any]", self._post("/deliveries/replay", said, _fresh()))
+
+    def replay_state(self, replay_id: str) -> dict[str, Any]:
+        """Read how far a span is that is sent again."""
+        return cast("dict[str, Any]", self._get(f"/deliveries/replays/{_part(replay_id)}"))
+
     # ── Without a case ────────────────────────────────────────────────────────────────────────
     def match(
         self, *, texts: Sequence[Document] = (), digests: Sequence[Document] = ()
