@@ -6,7 +6,7 @@ from django.db.models import Max
 from django.db.models.functions import Coalesce, Greatest
 
 from core.stages import Stage
-from moderation.actions import attempts, decisions, previews, waiting_routes
+from moderation.actions import attempts, decisions, previews, replays, waiting_routes
 
 __all__ = ["STAGES"]
 
@@ -55,6 +55,15 @@ STAGES = (
         120,
         ("send_due",),
         order_by="next_attempt_at",
+    ),
+    Stage(
+        "replays",
+        "Spans asked for once more → all in line",
+        "Sending a span of deliveries again",
+        replays.waiting_replays,
+        "created_at",
+        900,
+        ("replay_deliveries",),
     ),
     Stage(
         "previews",

@@ -249,7 +249,7 @@ def test_a_status_is_one_of_the_words_that_count(platform: Platform) -> None:
     for path in ("/accounts/u-1", "/groups/g-1"):
         errors = problem_of(platform.put(path, {"platform_status": "on_hold"}), 422)["errors"]
         assert errors["platform_status"] == [
-            "Must be one of active, suspended, banned, disabled, removed, closed, deleted."
+            "Must be one of active, suspended, banned, disabled, removed, closed, deleted, unknown."
         ]
         assert platform.put(path, {"platform_status": "banned"}).status_code == 200
     assert Account.objects.get().platform_status == "banned"
@@ -260,7 +260,7 @@ def test_every_word_of_those_that_are_gone_can_be_sent() -> None:
     from reports.choices import PlatformStatus
     from reports.vocabulary import PLATFORM_STATUSES
 
-    assert set(GONE) == set(PlatformStatus.values) - {"active"}
+    assert set(GONE) == set(PlatformStatus.values) - {"active", "unknown"}
     assert list(PLATFORM_STATUSES) == PlatformStatus.values
 
 
