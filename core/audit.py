@@ -231,7 +231,7 @@ def record_group(
         chain,
         data | {"about": [row.pk for row, _ in about], "rows": [said for _, said in about]},
     )
-    draft.subject_type = about[0][0]._meta.label_lower  # noqa: SLF001
+    draft.subject_type = about[0][0]._meta.label_lower  # noqa: SLF001 — Django's own name
     return _append(connections[DEFAULT_DB_ALIAS], draft)
 
 

@@ -144,7 +144,7 @@ def _ended(kind: Kind, keys: set[str]) -> set[str]:
     if not keys:
         return set()
     ends = AuditEntry.objects.filter(
-        subject_type=kind.model._meta.label_lower,  # noqa: SLF001
+        subject_type=kind.model._meta.label_lower,  # noqa: SLF001 — Django's own name
         subject_id__in=keys,
         event__in=[event.value for event in ENDS],
     )
@@ -183,7 +183,7 @@ def lines_about(
     found: dict[str, list[AuditEntry]] = defaultdict(list)
     names = [event.value for event in events]
     entries = AuditEntry.objects.filter(
-        subject_type=model._meta.label_lower,  # noqa: SLF001
+        subject_type=model._meta.label_lower,  # noqa: SLF001 — Django's own name
         event__in=names,
     )
     for entry in entries.filter(subject_id__in=list(keys)):

@@ -42,7 +42,7 @@ def insert(rows: Sequence[M], *, unless_there: bool = False) -> list[M]:
     back = ", ".join(_name(field) for field in filled)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {_quoted(meta.db_table)} ({names}) SELECT * FROM unnest({columns}) "  # noqa: S608
+            f"INSERT INTO {_quoted(meta.db_table)} ({names}) SELECT * FROM unnest({columns}) "  # noqa: S608 — names of ours; values are parameters
             f"{'ON CONFLICT DO NOTHING ' if unless_there else ''}RETURNING {back}",
             values,
         )
@@ -55,7 +55,7 @@ def insert(rows: Sequence[M], *, unless_there: bool = False) -> list[M]:
         for field, value in zip(filled, said, strict=True):
             setattr(row, field.attname, value)
         row._state.adding = False  # noqa: SLF001 — what Model.from_db does
-        row._state.db = connection.alias  # noqa: SLF001
+        row._state.db = connection.alias  # noqa: SLF001 — Django's own name
     return made
 
 
@@ -63,7 +63,7 @@ def update(rows: Sequence[M], fields: Sequence[str], *, now: str = "") -> None:
     """Write these fields of rows that are there. ``now`` names a field that gets the database's time."""
     if not rows:
         return
-    meta = rows[0]._meta  # noqa: SLF001
+    meta = rows[0]._meta  # noqa: SLF001 — Django's own name
     chosen = [meta.get_field(name) for name in fields]
     _, columns, values = _unfolded(rows, [meta.pk, *chosen])
     given = ", ".join(f"c{number}" for number in range(len(chosen) + 1))

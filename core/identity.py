@@ -28,7 +28,7 @@ from core.models import Blob, InstallationKey
 _TEXT = b"holdfast key check 1"
 _SIGNER = re.compile(r"\b(ssh-[a-z0-9-]+ [A-Za-z0-9+/=]{40,})")
 _RECIPIENT = re.compile(r"\b(age1[a-z0-9]{50,})")
-_TABLE = InstallationKey._meta.db_table  # noqa: SLF001
+_TABLE = InstallationKey._meta.db_table  # noqa: SLF001 — Django's own name
 Kind = InstallationKey.Kind
 
 

@@ -219,7 +219,7 @@ _IDENTIFIERS = (
 _BY_DEVICE = _SHARERS.format(
     mine=_IDENTIFIERS,
     others=(
-        "SELECT a.account_id FROM reports_accountidentifier a WHERE a.kind = 'device' "  # noqa: S608
+        "SELECT a.account_id FROM reports_accountidentifier a WHERE a.kind = 'device' "  # noqa: S608 — names of ours; values are parameters
         "AND a.value = mine.thing AND a.account_id <> mine.account_id " + _LIVE.format("a")
     ),
 )
@@ -229,7 +229,7 @@ _BY_BLOCK = _SHARERS.format(
         "WHERE account_id = ANY(%(ids)s) AND kind = 'phone' AND length(value) > 6"
     ),
     others=(
-        "SELECT a.account_id FROM reports_accountidentifier a WHERE a.kind = 'phone' "  # noqa: S608
+        "SELECT a.account_id FROM reports_accountidentifier a WHERE a.kind = 'phone' "  # noqa: S608 — names of ours; values are parameters
         "AND left(a.value, -3) = mine.thing AND a.account_id <> mine.account_id "
         + _LIVE.format("a")
     ),
@@ -240,7 +240,7 @@ _BY_IP = _SHARERS.format(
         "WHERE account_id = ANY(%(ids)s) AND at >= now() - make_interval(days => %(ip_days)s)"
     ),
     others=(
-        "SELECT DISTINCT e.account_id FROM reports_ipevent e WHERE e.ip = mine.thing "  # noqa: S608
+        "SELECT DISTINCT e.account_id FROM reports_ipevent e WHERE e.ip = mine.thing "  # noqa: S608 — names of ours; values are parameters
         "AND e.at >= now() - make_interval(days => %(ip_days)s) AND e.account_id <> mine.account_id "
         + _LIVE.format("e")
     ),

@@ -125,7 +125,7 @@ def last_told(
     model: type[Account | Group], external_ids: Collection[str]
 ) -> Iterable[tuple[str, str, uuid.UUID]]:
     """Yield id, digest of the line that was told last, and key, of accounts or groups of whom such a line is known."""
-    rows = model._default_manager.filter(external_id__in=external_ids).exclude(told_digest="")  # noqa: SLF001
+    rows = model._default_manager.filter(external_id__in=external_ids).exclude(told_digest="")  # noqa: SLF001 — Django's own name
     return rows.values_list("external_id", "told_digest", "pk") if external_ids else ()
 
 

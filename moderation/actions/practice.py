@@ -95,8 +95,8 @@ def _remove(model: type[models.Model], keys: Iterable[Any]) -> None:
     audit.record_lines(lines, actor=SYSTEM)
     for child in order:
         # Not Django's own delete: that refuses what others point to, and here those go first.
-        rows = child._base_manager.filter(pk__in=found[child])  # noqa: SLF001
-        rows._raw_delete(connections[router.db_for_write(child)].alias)  # noqa: SLF001
+        rows = child._base_manager.filter(pk__in=found[child])  # noqa: SLF001 — Django's own name
+        rows._raw_delete(connections[router.db_for_write(child)].alias)  # noqa: SLF001 — Django's own name
 
 
 def _gather(
@@ -108,12 +108,12 @@ def _gather(
     """Collect rows with everything that points to them; ``order`` has those that others point to last."""
     new = keys - found.setdefault(model, set())
     found[model] |= new
-    for field in model._meta.get_fields(include_hidden=True):  # noqa: SLF001
+    for field in model._meta.get_fields(include_hidden=True):  # noqa: SLF001 — Django's own name
         if not new or not field.auto_created or field.concrete or field.many_to_many:
             continue
         child: type[models.Model] = field.related_model  # type: ignore[assignment]
         name = field.field.name  # type: ignore[union-attr]
-        pointing = child._base_manager.filter(**{f"{name}__in": new})  # noqa: SLF001
+        pointing = child._base_manager.filter(**{f"{name}__in": new})  # noqa: SLF001 — Django's own name
         if below := set(pointing.values_list("pk", flat=True)):
             _gather(child, below, found, order)
     if model in order:

@@ -122,7 +122,7 @@ def record_result(
         **answer_said(result),
     )
     if stands and ResultState.DONE in {state, standing.state if standing else ""}:
-        tell_directory(order, source=source, actor=actor)
+        tell_directory(order, source=source, at=new.counts_at, actor=actor)
     if stands and state == ResultState.DONE:
         take_back_late(order, at=now, actor=actor)
     result.refresh_from_db()

@@ -167,7 +167,7 @@ def locked(model: type[S], external_ids: Iterable[str]) -> tuple[dict[str, S], s
     of them meanwhile does not wait.
     """
     wanted = sorted(set(external_ids))
-    rows = model._default_manager.select_for_update(no_key=True)  # noqa: SLF001
+    rows = model._default_manager.select_for_update(no_key=True)  # noqa: SLF001 — Django's own name
     known = {
         row.external_id: row for row in rows.filter(external_id__in=wanted).order_by("external_id")
     }

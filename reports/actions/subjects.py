@@ -47,7 +47,7 @@ def _keys(model: type[S], external_ids: Iterable[str]) -> dict[str, UUID]:
     wanted = set(external_ids)
     if not wanted:
         return {}
-    rows = model._default_manager.filter(external_id__in=sorted(wanted))  # noqa: SLF001
+    rows = model._default_manager.filter(external_id__in=sorted(wanted))  # noqa: SLF001 — Django's own name
     known = dict(rows.values_list("external_id", "pk"))
     missing = wanted - known.keys()
     return known | {name: row.pk for name, row in _stubs(model, missing).items()}

@@ -202,8 +202,8 @@ def _insert(items: list[Item], source: Source) -> None:
 def _remember_items(report: Report, items: list[Item]) -> None:
     """Let ``report.items.all()`` be what was just written, as ``prefetch_related`` does: the answer needs no question."""
     rows = report.items.all()
-    rows._result_cache = list(items)  # noqa: SLF001
-    report._prefetched_objects_cache = {"items": rows}  # type: ignore[attr-defined]  # noqa: SLF001
+    rows._result_cache = list(items)  # noqa: SLF001 — Django's own name
+    report._prefetched_objects_cache = {"items": rows}  # type: ignore[attr-defined]  # noqa: SLF001 — Django's own name
 
 
 def _waiting(items: Iterable[Item]) -> list[Item]:

@@ -181,7 +181,7 @@ def _shapes(described: Described) -> dict[str, Any]:
         [(shape, "validation") for shape in described.shapes.values()], ref_template=REF
     )
     found: dict[str, Any] = dict(collected.get("$defs", {}))
-    line: Any = Annotated[Union[tuple(LINES.values())], Field(discriminator="type")]  # noqa: UP007
+    line: Any = Annotated[Union[tuple(LINES.values())], Field(discriminator="type")]  # noqa: UP007 — made at run time
     lines = TypeAdapter(line).json_schema(ref_template=REF)
     _add(found, lines.pop("$defs"))
     lines["description"] = "A line of a batch; `type` says what it is."

@@ -215,7 +215,7 @@ def test_what_a_batch_did_not_take_is_sent_as_another() -> None:
 
 def test_a_time_without_an_offset_is_refused() -> None:
     with Network().client() as client, pytest.raises(ValueError, match="offset"):
-        list(client.reports(since=datetime(2026, 1, 1)))  # noqa: DTZ001
+        list(client.reports(since=datetime(2026, 1, 1)))  # noqa: DTZ001 — what is refused
 
 
 # ── Messages ──────────────────────────────────────────────────────────────────────────────────

@@ -295,7 +295,7 @@ Processes and stores
     killed -9 in webhook            faults/test_killed_workers.py::test_killed_while_it_sends_a_webhook
     killed -9 before recording it   moderation/test_deliveries.py::test_a_worker_killed_between_sending_and_recording_loses_nothing
     gone between two batches of a replay  moderation/test_notices.py::test_a_worker_that_dies_between_batches_repeats_none
-    answers about one order that cross  moderation/test_orders.py::test_answers_that_cross_leave_one_that_stands
+    answers about one order that cross  moderation/test_order_results.py::test_answers_that_cross_leave_one_that_stands
     two leads overturn at once      moderation/test_overturning.py::test_two_leads_at_once_overturn_once
     reading while it is overturned  moderation/test_overturning.py::test_reading_and_overturning_at_once_leave_no_order_without_counterpart
     decisions in effect at once     moderation/test_orders.py::test_decisions_that_take_effect_at_once_share_no_number

@@ -23,7 +23,7 @@ from reports.actions import issue_key
 from reports.choices import OWN_PLATFORM_SCOPES
 from reports.models import Scope, Source
 from tests.casework import Casework
-from tests.moderation.test_orders import banned, platform, published
+from tests.moderation.orders import banned, platform, published
 from tests.reports.conftest import Platform, problem_of
 
 __all__ = ["banned", "platform"]

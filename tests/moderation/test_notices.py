@@ -32,8 +32,8 @@ from reports.choices import OWN_PLATFORM_SCOPES
 from reports.models import Report, Scope, Source, SourceKind
 from reports.payloads import ReportPayload
 from tests.casework import Casework
+from tests.moderation.orders import endpoint, platform, published
 from tests.moderation.receiver import Receiver
-from tests.moderation.test_orders import endpoint, platform, published
 from tests.reports.conftest import Platform, problem_of
 
 __all__ = ["endpoint", "platform"]

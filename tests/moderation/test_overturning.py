@@ -36,8 +36,8 @@ from moderation.models import (
 from reports.models import Report
 from tests.casework import Casework, grant_all
 from tests.cast import make_person
+from tests.moderation.orders import endpoint, key_of, orders, platform, published, say
 from tests.moderation.receiver import Receiver
-from tests.moderation.test_orders import endpoint, key_of, orders, platform, published, say
 from tests.reports.conftest import Platform
 
 __all__ = ["endpoint", "platform"]

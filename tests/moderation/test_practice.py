@@ -81,13 +81,13 @@ def live(source: Source) -> Platform:
 
 
 @pytest.fixture
-def test_key(source: Source) -> tuple[ApiKey, str]:
+def trial_key(source: Source) -> tuple[ApiKey, str]:
     return intake.issue_key(source, scopes=SCOPES, rate_per_minute=6000, is_test=True, actor=SYSTEM)
 
 
 @pytest.fixture
-def trial(test_key: tuple[ApiKey, str]) -> Platform:
-    return Platform(test_key[1])
+def trial(trial_key: tuple[ApiKey, str]) -> Platform:
+    return Platform(trial_key[1])
 
 
 def routed(casework: Casework, answer: Any, *findings: Any) -> Case:
@@ -97,9 +97,9 @@ def routed(casework: Casework, answer: Any, *findings: Any) -> Case:
 
 # ── The key ───────────────────────────────────────────────────────────────────────────────────
 def test_a_test_key_shows_what_it_is(
-    source: Source, test_key: tuple[ApiKey, str], trial: Platform, admin_client: Client
+    source: Source, trial_key: tuple[ApiKey, str], trial: Platform, admin_client: Client
 ) -> None:
-    key, text = test_key
+    key, text = trial_key
     assert re.fullmatch(r"hf_test_[0-9a-f]{10}_[\w-]{43}", text)
     said = trial.get("/key").json()
     assert (said["mode"], said["prefix"]) == ("test", f"hf_test_{key.prefix}")

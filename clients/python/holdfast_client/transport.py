@@ -115,7 +115,7 @@ class Transport:
                 if answer.status_code not in AGAIN and said.code != STILL_RUNNING:
                     raise said
                 retry_after = _seconds(answer.headers.get("Retry-After", ""))
-            wait = self.patience.wait(attempt, retry_after, random.random())  # noqa: S311
+            wait = self.patience.wait(attempt, retry_after, random.random())  # noqa: S311 — no secret
             is_over = self._clock() - began + wait > self.patience.altogether
             if attempt >= self.patience.tries or is_over:
                 raise said
