@@ -9,11 +9,16 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 
 from tests.bounds import BOUNDS
 
 ROOMS = ("core", "accounts", "reports", "hashing", "moderation", "referrals", "config")
 """From the room that knows nothing to the one that sees all; imports go to the left only."""
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+_INCLUDE = re.compile(r'{%\s*include "([^"]+)"([^%]*)%}')
 
 Rule = Callable[[str, str], Iterator[str]]
 
@@ -430,6 +435,26 @@ def fragments_have_one_root_with_an_id(path: str, source: str) -> Iterator[str]:
         yield f"{path} does not begin with an element that has an id"
 
 
+def forms_carry_their_token(path: str, source: str) -> Iterator[str]:
+    """``only`` hides the token from what is included: its forms would look whole, and none could be sent."""
+    for found in _INCLUDE.finditer(source):
+        name, given = found.groups()
+        if given.split()[-1:] == ["only"] and "csrf_token=" not in given and _needs_token(name):
+            line = source.count("\n", 0, found.start()) + 1
+            yield f"{path}:{line} includes {name} without csrf_token=csrf_token"
+
+
+@cache
+def _needs_token(name: str) -> bool:
+    source = (TEMPLATES / name).read_text()
+    inner = (
+        name
+        for name, given in _INCLUDE.findall(source)
+        if given.split()[-1:] != ["only"] or "csrf_token=" in given
+    )
+    return "csrf_token" in re.sub(r"csrf_token=", "", source) or any(map(_needs_token, inner))
+
+
 def _keep_lines(found: re.Match[str]) -> str:
     return "\n" * found[0].count("\n")
 
@@ -462,5 +487,6 @@ PYTHON_RULES: tuple[Rule, ...] = (
 TEMPLATE_RULES: tuple[Rule, ...] = (
     templates_hold_no_script_or_style,
     fragments_have_one_root_with_an_id,
+    forms_carry_their_token,
     files_stay_short,
 )

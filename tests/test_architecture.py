@@ -215,6 +215,12 @@ def scan(item, *, actor: Actor): ...
             '<p>text</p><div id="b" hx-get="/"></div>',
             '{% load x %}\n<div class="c" id="b" hx-get="/"></div>',
         ),
+        (
+            rules.forms_carry_their_token,
+            "templates/a.html",
+            '{% include "moderation/_appeals.html" with rows=rows only %}',
+            '{% include "moderation/_appeals.html" with csrf_token=csrf_token only %}',
+        ),
     ],
 )
 def test_the_rule_catches_what_it_forbids_and_nothing_else(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -58,6 +59,23 @@ def test_an_appeal_waits_for_a_lead_who_did_not_decide(
     assert (now["state"], now["decided_at"] is not None) == ("upheld", True)
     assert STANDS not in str(now)
     assert list(differences()) == []
+
+
+def test_the_form_on_the_page_can_be_sent(
+    banned: Enforcement, platform: Platform, lena: User, session_of: Callable[..., Client]
+) -> None:
+    appeal(platform, banned)
+    browser = session_of(lena)
+    browser.handler.enforce_csrf_checks = True
+    page = browser.get(reverse("moderation:case", args=[banned.decision.case_id])).content.decode()
+    address = reverse("moderation:appeal_uphold", args=[Appeal.objects.get().pk])
+    form = page[page.index(f'action="{address}"') :].partition("</form>")[0]
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form)
+    assert token
+    sent = {"csrfmiddlewaretoken": token[1], "reason": STANDS}
+    assert browser.post(address, {"reason": STANDS}).status_code == 403
+    assert browser.post(address, sent).status_code == 303
+    assert Appeal.objects.get().state == "upheld"
 
 
 def test_overturning_decides_the_appeals_that_wait(
