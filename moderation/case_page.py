@@ -309,7 +309,7 @@ def _day(at: Any) -> str:
 
 def _own_lists(user: User, case: Case, decision: Decision | None) -> list[HashList]:
     """Return the lists that the media of a confirmed case may be put on, for whoever may do that."""
-    if decision is None or decision.published_at is None:
+    if decision is None or decision.published_at is None or case.is_practice:
         return []
     if decision.outcome == Outcome.NOT_VIOLATING or not access.may_work(user, case):
         return []

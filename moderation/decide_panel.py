@@ -71,7 +71,7 @@ def context(
         "idempotency_key": form.fresh_key() if form.is_bound else form.initial["idempotency_key"],
         "case_version": case.version,
         "shortest_reason": workflow.SHORTEST_REASON,
-        "consequence": _consequence(draft.outcome, picked, chosen, fitting),
+        "consequence": _consequence(case, draft.outcome, picked, chosen, fitting),
     }
 
 
@@ -79,7 +79,8 @@ def consequence(case: Case, sent: QueryDict) -> str:
     """Return the sentence below the form: what it would do as it stands, or why it cannot be recorded."""
     draft = Draft(policy=sent.get("policy", ""), outcome=sent.get("outcome", ""))
     chosen = _chosen_policy(draft, access.policies_for(case))
-    return _consequence(draft.outcome, sent.getlist("enforcements"), chosen, _fitting(case, chosen))
+    verbs = sent.getlist("enforcements")
+    return _consequence(case, draft.outcome, verbs, chosen, _fitting(case, chosen))
 
 
 def _sent(form: DecideForm) -> Draft:
@@ -138,7 +139,7 @@ def _rules(policy: PolicyVersion | None, fitting: list[str]) -> str:
 
 
 def _consequence(
-    outcome: str, verbs: list[str], policy: PolicyVersion | None, fitting: list[str]
+    case: Case, outcome: str, verbs: list[str], policy: PolicyVersion | None, fitting: list[str]
 ) -> str:
     if outcome not in Outcome.values:
         return "Choose what you found; what follows is said here before you confirm."
@@ -153,4 +154,9 @@ def _consequence(
         said = [sentence for sentences in problems.values() for sentence in sentences]
         return f"This cannot be recorded. {said[0]}"
     labels = [Verb(verb).label for verb in verbs if verb != Verb.NO_ACTION]
-    return workflow.consequence(outcome, labels, undo_seconds=settings.HOLDFAST_UNDO_SECONDS)
+    return workflow.consequence(
+        outcome,
+        labels,
+        undo_seconds=settings.HOLDFAST_UNDO_SECONDS,
+        is_practice=case.is_practice,
+    )

@@ -127,11 +127,16 @@ def contradictions_of(
     return problems
 
 
-def consequence(outcome: str, labels: Iterable[str], *, undo_seconds: int) -> str:
+def consequence(
+    outcome: str, labels: Iterable[str], *, undo_seconds: int, is_practice: bool = False
+) -> str:
     """Return the sentence that tells a reviewer what the decision will do.
 
     ``labels`` are the measures in words, without "No action".
     """
+    undo = f"You can undo this for {undo_seconds} seconds."
+    if is_practice:
+        return f"This is practice: the platform is told nothing and nothing is referred; the case is closed. {undo}"
     named = list(labels)
     told = "The platform is told: " + ", ".join(label.lower() for label in named)
     if not named:
@@ -143,4 +148,4 @@ def consequence(outcome: str, labels: Iterable[str], *, undo_seconds: int) -> st
             follows += ", and on the platform everything stays as it is"
     elif outcome == CONFIRM and not named:
         follows = "the case is closed without any measure"
-    return f"{told}; {follows}. You can undo this for {undo_seconds} seconds."
+    return f"{told}; {follows}. {undo}"

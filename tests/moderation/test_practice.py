@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, transaction
 from django.db.utils import DatabaseError
 from django.test import Client
+from django.urls import reverse
 from pytest_django import Settings
 
 from accounts.models import User
@@ -20,7 +21,7 @@ from core.models import AuditEntry
 from hashing import actions as hashing
 from hashing import examples
 from hashing.access import flags_of_list
-from hashing.models import Flag, RiskScore, Verdict
+from hashing.models import Flag, HashEntry, HashList, RiskScore, Verdict
 from moderation import access, actions
 from moderation.actions.practice import remove_old_practice
 from moderation.models import Case, Decision, Delivery, EnforcementState, Queue
@@ -420,3 +421,27 @@ def test_a_live_row_that_is_gone_is_still_found(
         cursor.execute("SET session_replication_role = origin")
     [found] = check(rows=True).breaks
     assert "its row is gone" in found.what
+
+
+def test_pages_of_practice_promise_nothing(
+    casework: Casework, trial: Platform, lead: User, client: Client
+) -> None:
+    own = HashList.objects.create(name="Own", kind="own", category="csam_known")
+    grant_all(lead)
+    browser = signed_in(client, lead)
+    case = routed(casework, trial.post("/reports", REPORT), hash_finding())
+    actions.claim(case, actor=lead)
+    case.refresh_from_db()
+    said = {"outcome": "confirm_refer", "enforcements": ["ban_account"]}
+    said["policy"] = verdict(case)["policy"]
+    sentence = browser.get(reverse("moderation:consequence", args=[case.pk]), said).content.decode()
+    assert "the platform is told nothing and nothing is referred" in sentence
+    chosen = verdict(case) | {"enforcements": ["ban_account"]}
+    decision = actions.send_now(actions.decide(case, actor=lead, **chosen), actor=lead)
+    assert actions.publish_decision(decision)
+    page = browser.get(reverse("moderation:case", args=[case.pk])).content.decode()
+    assert "Practice: nobody was told" in page
+    assert "Ready for legal staff" not in page
+    assert "Put its media on this list" not in page
+    browser.post(reverse("moderation:list_digests", args=[case.pk]), {"list": str(own.pk)})
+    assert not HashEntry.objects.filter(hash_list=own).exists()
