@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 
-from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Now
 from django.http import Http404
 
@@ -21,6 +21,8 @@ from moderation.models import (
     Delivery,
     DeliveryAttempt,
     DeliveryState,
+    NoticeKind,
+    OrderResult,
     Replay,
     WebhookEndpoint,
 )
@@ -32,13 +34,16 @@ WAITS_FOR_ENDPOINT = "no_endpoint"
 def deliveries_for(
     user: User, *, state: str = "", verb: str = "", endpoint: str = ""
 ) -> QuerySet[Delivery]:
-    """Return deliveries, newest first, narrowed by state, verb and endpoint.
+    """Return deliveries, newest first, narrowed by state, verb (or kind of message) and endpoint.
 
     ``state`` may also be ``no_endpoint``: what waits because nobody listens.
     """
     if not user.may(Permission.DELIVERIES_VIEW):
         return Delivery.objects.none()
     last = DeliveryAttempt.objects.filter(delivery=OuterRef("pk")).order_by("-pk")
+    said = OrderResult.objects.filter(enforcement=OuterRef("enforcement"), stands=True)
+    # The platform's own words may say anything: they are for people who see cases.
+    sees_cases = user.may(Permission.CASES_VIEW)
     found = (
         Delivery.objects.select_related(
             "endpoint", "enforcement__decision__case", "notice__decision__case"
@@ -47,6 +52,8 @@ def deliveries_for(
         .annotate(
             last_status=Subquery(last.values("status")[:1]),
             last_error=Subquery(last.values("error")[:1]),
+            said_state=Subquery(said.values("state")[:1]),
+            said_code=Subquery(said.values("code")[:1]) if sees_cases else Value(""),
             is_being_sent=Q(locked_until__gt=Now()),
             is_due=Q(next_attempt_at__lte=Now()),
             held_until=Case(
@@ -58,7 +65,7 @@ def deliveries_for(
         .order_by("-created_at", "pk")
     )
     # Who works cases sees what became of their own; who looks after the line sees all of it.
-    if user.may(Permission.CASES_VIEW):
+    if sees_cases:
         seen = cases_for(user)
         found = found.filter(
             Q(enforcement__decision__case__in=seen) | Q(notice__decision__case__in=seen)
@@ -67,7 +74,9 @@ def deliveries_for(
         found = found.filter(state=DeliveryState.PENDING, endpoint=None)
     elif state:
         found = found.filter(state=state)
-    if verb:
+    if verb in NoticeKind.values:
+        found = found.filter(notice__kind=verb)
+    elif verb:
         found = found.filter(enforcement__verb=verb)
     if endpoint:
         try:
@@ -114,7 +123,7 @@ def endpoints_for(user: User) -> QuerySet[WebhookEndpoint]:
         has_two_secrets=Q(previous_until__gt=Now()),
         is_held=Q(breaker__open_until__gt=Now()),
     )
-    return found.select_related("breaker").order_by("name", "created_at")
+    return found.select_related("breaker", "source").order_by("name", "created_at")
 
 
 def get_endpoint_for(user: User, id: uuid.UUID) -> WebhookEndpoint:

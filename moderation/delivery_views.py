@@ -22,8 +22,9 @@ from core.audit_events import AuditEvent
 from core.errors import Invalid
 from moderation import actions, delivery_access, webhooks
 from moderation.actions import deliveries
+from moderation.endpoint_words import what_it_hears
 from moderation.enforcement import body_of, trial_message
-from moderation.models import DeliveryState, NoticeKind, Verb, WebhookEndpoint
+from moderation.models import DeliveryState, NoticeKind, Reversal, Verb, WebhookEndpoint
 
 VIEW, REPLAY = Permission.DELIVERIES_VIEW, Permission.DELIVERIES_REPLAY
 MANAGE = Permission.WEBHOOKS_MANAGE
@@ -36,13 +37,19 @@ STATES = [
     (delivery_access.WAITS_FOR_ENDPOINT, "No endpoint"),
 ]
 VERBS = [(verb, label) for verb, label in Verb.choices if verb in deliveries.SENDABLE]
+SENT: list[Any] = [
+    ("", "Everything"),
+    ("Orders", VERBS),
+    ("Taken back", Reversal.choices),
+    ("Messages", NoticeKind.choices),
+]
 
 
 class FilterForm(forms.Form):
     """Narrows the log."""
 
     state = forms.ChoiceField(choices=STATES, required=False)
-    verb = forms.ChoiceField(choices=[("", "Any order"), *VERBS], required=False, label="Order")
+    verb = forms.ChoiceField(choices=SENT, required=False, label="Order or message")
     endpoint = forms.ChoiceField(required=False)
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
@@ -74,7 +81,7 @@ class EndpointForm(forms.Form):
         label="Messages",
         choices=NoticeKind.choices,
         required=False,
-        help_text="None chosen: orders only. What came of a report, as its source is told.",
+        help_text="None chosen: orders only. A message says what came of a report, as its source is told.",
         widget=forms.CheckboxSelectMultiple,
     )
     source: forms.ModelChoiceField[Any] = forms.ModelChoiceField(
@@ -82,7 +89,7 @@ class EndpointForm(forms.Form):
         queryset=None,
         required=False,
         empty_label="The platform itself",
-        help_text="Another source's endpoint hears of that source's own reports, and of orders only if it is the platform's own.",
+        help_text="Of a source that is not the platform itself: it hears of its own reports, if a message is chosen, and of no orders.",
     )
     is_active = forms.BooleanField(
         label="Send", required=False, help_text="Off: orders wait until it is switched on again."
@@ -149,7 +156,8 @@ def endpoints(request: HttpRequest) -> HttpResponse:
     """List the endpoints, and say how a message is checked."""
     user = person_of(request)
     audit.record_apart(AuditEvent.WEBHOOK_VIEWED, actor=user)
-    context = {"endpoints": delivery_access.endpoints_for(user)}
+    rows = [(row, what_it_hears(row)) for row in delivery_access.endpoints_for(user)]
+    context = {"endpoints": rows}
     return render(request, "moderation/delivery_endpoints.html", context)
 
 

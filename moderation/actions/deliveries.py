@@ -141,10 +141,10 @@ def create_endpoint(
     only where the source is the platform's own.
 
     What waited for an endpoint that takes its verb goes out with the next sweeps. Can be undone by pausing it. Raises
-    Invalid for an address that may not be contacted.
+    Invalid for an address that may not be contacted, and for a source that would hear nothing.
     """
     require(actor, Permission.WEBHOOKS_MANAGE)
-    _check_endpoint(url, verbs, events)
+    _check_endpoint(url, verbs, events, source)
     endpoint = WebhookEndpoint(
         name=name,
         url=url,
@@ -182,7 +182,8 @@ def change_endpoint(
 ) -> WebhookEndpoint:
     """Change, pause or resume an endpoint. What waited while it was paused is tried for two days anew."""
     require(actor, Permission.WEBHOOKS_MANAGE)
-    _check_endpoint(url, verbs, events)
+    # One that hears nothing can still be paused.
+    _check_endpoint(url, verbs, events, source if is_active else None)
     endpoint = WebhookEndpoint.objects.select_for_update().get(pk=endpoint.pk)
     new = {
         "name": name,
@@ -284,7 +285,9 @@ def _secret_context(endpoint: WebhookEndpoint) -> str:
     return f"webhook:{endpoint.pk}"
 
 
-def _check_endpoint(url: str, verbs: list[str], events: Sequence[str]) -> None:
+def _check_endpoint(
+    url: str, verbs: list[str], events: Sequence[str], source: Source | None
+) -> None:
     errors: dict[str, list[str]] = {}
     if refused := check_url(url):
         errors["url"] = [refused]
@@ -292,5 +295,14 @@ def _check_endpoint(url: str, verbs: list[str], events: Sequence[str]) -> None:
         errors["verbs"] = ["Choose from the listed verbs."]
     if set(events) - set(NoticeKind.values):
         errors["events"] = ["Choose from the listed messages."]
+    if source is not None and not source.is_own_platform:
+        if verbs:
+            errors["verbs"] = [
+                f"Orders go to the platform alone, and {source.name} is not the platform: choose none."
+            ]
+        if not events:
+            errors["events"] = [
+                f"No orders go to {source.name}, which is not the platform. Choose a message, or it would hear nothing."
+            ]
     if errors:
         raise Invalid(errors)

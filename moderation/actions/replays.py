@@ -32,6 +32,7 @@ from reports.models import Source
 __all__ = [
     "REPLAYABLE",
     "ask_replay",
+    "check_span",
     "deliveries_in",
     "replay_some",
     "waiting_replays",
@@ -63,6 +64,19 @@ def deliveries_in(
     return found if endpoint is None else found.filter(endpoint=endpoint)
 
 
+def check_span(*, since: datetime, until: datetime, states: Collection[str]) -> None:
+    """Raise Invalid for a span that is empty, longer than 31 days or has another state than delivered or failed."""
+    errors: dict[str, list[str]] = {}
+    if until <= since:
+        errors["until"] = ["Must be later than when the span begins."]
+    elif until - since > LONGEST_SPAN:
+        errors["until"] = ["At most 31 days at a time: ask for the rest afterwards."]
+    if not states or set(states) - set(REPLAYABLE):
+        errors["states"] = ["Must be delivered, failed or both."]
+    if errors:
+        raise Invalid(errors)
+
+
 @transaction.atomic
 def ask_replay(
     *,
@@ -75,20 +89,12 @@ def ask_replay(
 ) -> Replay:
     """Ask for a span of deliveries to be sent again, with the same ids; workers do it in batches.
 
-    Asked for twice while it is not finished, it is the same one. Raises Invalid for a span that is empty, longer
-    than 31 days or has another state than delivered or failed. Cannot be undone: a receiver that has a message drops it by its id.
+    Asked for twice while it is not finished, it is the same one. Raises Invalid as ``check_span``.
+    Cannot be undone: a receiver that has a message drops it by its id.
     """
     require(actor, Permission.DELIVERIES_REPLAY)
-    errors: dict[str, list[str]] = {}
-    if until <= since:
-        errors["until"] = ["Must be later than `since`."]
-    elif until - since > LONGEST_SPAN:
-        errors["until"] = ["At most 31 days at a time: ask for the rest afterwards."]
+    check_span(since=since, until=until, states=states)
     wanted = sorted(set(states))
-    if not wanted or set(wanted) - set(REPLAYABLE):
-        errors["states"] = ["Must be delivered, failed or both."]
-    if errors:
-        raise Invalid(errors)
     # One at a time asks: two who press at once get the same row.
     WebhookEndpoint.objects.select_for_update().order_by("pk").first()
     running = Replay.objects.filter(

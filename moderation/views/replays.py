@@ -60,24 +60,40 @@ class ReplayForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 @requires(Permission.DELIVERIES_REPLAY)
 def replay_span(request: HttpRequest) -> HttpResponse:
-    """Count the deliveries of a span, and send them again."""
+    """Count the deliveries of a span, and send again those that were counted and no others."""
     user = person_of(request)
     form = ReplayForm(request.POST if request.method == "POST" else None, user=user)
-    count = None
+    context: dict[str, Any] = {"form": form, "replays": delivery_access.replays_for(user)[:10]}
     if request.method == "POST" and form.is_valid():
         said: dict[str, Any] = form.cleaned_data | {
             name: form.cleaned_data[name].replace(tzinfo=UTC) for name in ("since", "until")
         }
-        if request.POST.get("then") == "count":
-            count = replays.deliveries_in(**said).count()
-        else:
-            try:
+        try:
+            count = _count(said)
+            counted = f"{_span(said)}: {count}"
+            is_send = request.POST.get("then") == "send"
+            if is_send and request.POST.get("counted") == counted:
                 replay = actions.ask_replay(**said, actor=user)
-            except Invalid as invalid:
-                add_errors(form, invalid)
-            else:
                 messages.success(request, f"{replay.count} are sent again, with the same ids.")
                 return see(reverse("moderation:replay_span"))
-    context = {"form": form, "count": count, "replays": delivery_access.replays_for(user)[:10]}
-    is_bad = request.method == "POST" and count is None
+        except Invalid as invalid:
+            add_errors(form, invalid)
+        else:
+            # Sending what was never counted so is counting: nobody sends more than the button said.
+            context |= {"count": count, "counted": counted, "is_changed": is_send}
+    is_bad = request.method == "POST" and "count" not in context
     return render(request, "moderation/replays.html", context, status=422 if is_bad else 200)
+
+
+def _count(said: dict[str, Any]) -> int:
+    replays.check_span(**{name: said[name] for name in ("since", "until", "states")})
+    return replays.deliveries_in(**said).count()
+
+
+def _span(said: dict[str, Any]) -> str:
+    """Return a span as a text that is the same for the same deliveries."""
+    endpoint = said["endpoint"].pk if said["endpoint"] else "all"
+    return (
+        f"{said['since']:%Y-%m-%dT%H:%M:%S} {said['until']:%Y-%m-%dT%H:%M:%S}"
+        f" {endpoint} {' '.join(sorted(said['states']))}"
+    )

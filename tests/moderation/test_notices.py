@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -159,6 +160,46 @@ def test_an_administrator_binds_an_endpoint(
     assert (made.events, made.source) == (["report.closed"], source)
 
 
+def test_an_endpoint_that_would_hear_nothing_is_refused(
+    admin: User, receiver: Receiver, session_of: Callable[..., Client]
+) -> None:
+    hotline = create_source(
+        slug="hotline", name="Hotline", kind=SourceKind.TRUSTED_FLAGGER, actor=SYSTEM
+    )
+    browser, address = session_of(admin), reverse("moderation:webhook_new")
+    said: dict[str, Any] = {"name": "Theirs", "url": receiver.url, "source": str(hotline.pk)}
+    answer = browser.post(address, said)
+    assert answer.status_code == 422
+    assert "No orders go to Hotline, which is not the platform" in answer.content.decode()
+    said["events"] = ["report.closed"]
+    answer = browser.post(address, said | {"verbs": ["ban_account"]})
+    assert answer.status_code == 422
+    assert "Orders go to the platform alone" in answer.content.decode()
+    assert not WebhookEndpoint.objects.exists()
+    assert browser.post(address, said).status_code == 200
+    made = WebhookEndpoint.objects.get()
+    page = browser.get(reverse("moderation:webhooks")).content.decode()
+    assert "none: Hotline is not the platform" in page
+    assert "A report was decided (reports of Hotline)" in page
+    assert "Hears nothing" not in page
+    # One that became deaf, as when its source stopped being the platform, says so and can be paused.
+    WebhookEndpoint.objects.update(events=[])
+    assert "Hears nothing" in browser.get(reverse("moderation:webhooks")).content.decode()
+    change = reverse("moderation:webhook", args=[made.pk])
+    del said["events"]
+    assert browser.post(change, said | {"is_active": "on"}).status_code == 422
+    assert browser.post(change, said).status_code == 302
+
+
+def test_the_list_of_endpoints_says_orders_in_words(
+    admin: User, endpoint: WebhookEndpoint, session_of: Callable[..., Client]
+) -> None:
+    WebhookEndpoint.objects.update(verbs=["ban_account", "remove_media"])
+    page = session_of(admin).get(reverse("moderation:webhooks")).content.decode()
+    assert "Ban account, Remove media" in page
+    assert "remove_media" not in page
+
+
 # ── Spans that are sent again ─────────────────────────────────────────────────────────────────
 @pytest.fixture
 def five(
@@ -280,11 +321,41 @@ def test_a_lead_counts_a_span_and_sends_it_again(
         "until": f"{now + timedelta(hours=1):%Y-%m-%dT%H:%M}",
         "states": ["delivered", "failed"],
     }
-    counted = browser.post(address, said | {"then": "count"})
-    assert "5 deliveries are in this span" in counted.content.decode()
+    page = browser.post(address, said | {"then": "count"}).content.decode()
+    assert "5 deliveries are in this span" in page
+    counted = re.search(r'name="counted" value="([^"]+)"', page)
+    assert counted
+    shown = said | {"counted": counted[1], "then": "send"}
+    # Another span than the counted one is counted, not sent; so is one that holds others meanwhile.
+    for changes in ({"states": ["failed"]}, {"since": "2026-01-01T00:00"}, {"counted": ""}):
+        answer = browser.post(address, shown | {"until": said["until"]} | changes)
+        assert answer.status_code in {200, 422}
+    one = Delivery.objects.filter(pk=five[0].pk)
+    one.update(created_at=Now() - timedelta(hours=2))
+    changed = browser.post(address, shown).content.decode()
+    assert "Nothing was sent" in changed
+    assert "4 deliveries are in this span" in changed
+    one.update(created_at=Now())
     assert not Replay.objects.exists()
-    assert browser.post(address, said | {"then": "send"}).status_code == 303
+    assert browser.post(address, shown).status_code == 303
     delivery_jobs.replay_deliveries()
     delivery_jobs.send_due()
     assert len(receiver.ids) == 10
-    assert "5 of 5" in browser.get(address).content.decode()
+    assert "5 of 5 queued" in browser.get(address).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "sentence"),
+    [
+        ("2026-11-02T10:00", "2026-11-02T09:00", "Must be later than when the span begins"),
+        ("2026-09-01T00:00", "2026-11-28T00:00", "At most 31 days at a time"),
+    ],
+)
+def test_a_span_is_counted_as_strictly_as_it_is_sent(
+    lena: User, session_of: Callable[..., Client], since: str, until: str, sentence: str
+) -> None:
+    said = {"since": since, "until": until, "states": ["failed"], "then": "count"}
+    answer = session_of(lena).post(reverse("moderation:replay_span"), said)
+    assert answer.status_code == 422
+    assert sentence in answer.content.decode()
+    assert "in this span" not in answer.content.decode()

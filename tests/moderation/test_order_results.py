@@ -208,6 +208,31 @@ def test_a_lead_sees_what_came_back_and_gives_it_anew(
     assert list(differences()) == []
 
 
+def test_the_log_of_deliveries_says_what_the_platform_says(
+    banned: Enforcement,
+    platform: Platform,
+    lena: User,
+    admin: User,
+    session_of: Callable[..., Client],
+) -> None:
+    say(platform, banned, "refused", code="legal_hold")
+    delivery = Delivery.objects.get()
+    assert delivery.state == DeliveryState.ANSWERED
+    addresses = (
+        reverse("moderation:deliveries"),
+        reverse("moderation:delivery", args=[delivery.pk]),
+    )
+    for address in addresses:
+        page = session_of(lena).get(address).content.decode()
+        assert "Refused</span>" in page
+        assert "legal_hold" in page
+        assert "none yet" not in page
+        # Whoever sees no cases reads that it came back, and none of the platform's own words.
+        page = session_of(admin).get(address).content.decode()
+        assert "Refused</span>" in page
+        assert "legal_hold" not in page
+
+
 def test_a_lead_marks_it_as_seen(
     came_back: OrderResult, lena: User, session_of: Callable[..., Client]
 ) -> None:

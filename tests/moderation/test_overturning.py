@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -303,6 +304,25 @@ def test_the_log_of_deliveries_says_what_was_withdrawn(
     page = session_of(lena).get(reverse("moderation:deliveries")).content.decode()
     assert page.count("Withdrawn</span>") == 2, page[-3000:]
     assert "Nobody listens" not in page
+
+
+def test_the_log_of_deliveries_is_narrowed_to_counterparts(
+    receiver: Receiver,
+    endpoint: WebhookEndpoint,
+    decided: Decision,
+    lena: User,
+    session_of: Callable[..., Client],
+) -> None:
+    delivery_jobs.send_due()
+    assert effect(actions.overturn_decision(decided, reason=WHY, actor=lena))
+    address, browser = reverse("moderation:deliveries"), session_of(lena)
+    page = browser.get(address, {"verb": "restore_media"}).content.decode()
+    restored = Delivery.objects.get(enforcement__verb="restore_media")
+    rows = re.findall(r'class="row-link" href="/deliveries/([0-9a-f-]+)/"', page)
+    assert rows == [str(restored.pk)]
+    page = browser.get(address, {"verb": "report.closed"}).content.decode()
+    assert "No delivery matches this filter" in page
+    assert "A report was decided" in page
 
 
 def test_a_late_word_about_an_old_order_undoes_no_newer_one(
