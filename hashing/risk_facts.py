@@ -54,16 +54,27 @@ _LAST = """
 _NEWEST = f"v.id = {_LAST.format(field='id', item='v.item_id')}"
 _STANDS = f"{_LAST.format(field='is_violation', item='i.id')} IS NOT FALSE"
 
+# A finding stands on a surface of its own, or in what was reported of it; a reporter's words are neither.
+_WHERE = ("own", "sent")
+_TEXT = "max(score) FILTER (WHERE place = '{place}' AND is_text AND kind = ANY(%(texts)s))"
+_PHOTO = (
+    "max(score) FILTER (WHERE place = '{place}' AND NOT is_text "
+    "AND (kind = 'classifier' OR (kind = 'note' AND is_priority)))"
+)
+_SUREST = ", ".join(each.format(place=place) for each in (_TEXT, _PHOTO) for place in _WHERE)
+_FOUND = f"""
+    i.id AS item, i.kind = 'text' AS is_text, f.score, f.kind,
+    CASE i.surface WHEN 'reported_message' THEN 'sent' WHEN 'report_description' THEN '' ELSE 'own' END AS place,
+    f.evidence @> '{{"priority": true}}' AS is_priority, {_HIT} AS is_hit
+"""
+
 _GROUP_FLAGS = f"""
-    SELECT i.group_id,
-        max(f.score) FILTER (WHERE f.kind = ANY(%(texts)s) AND i.kind = 'text'
-            AND i.surface <> 'report_description'),
-        max(f.score) FILTER (WHERE i.kind <> 'text' AND (f.kind = 'classifier'
-            OR (f.kind = 'note' AND f.evidence @> '{{"priority": true}}'))),
-        count(DISTINCT i.id) FILTER (WHERE {_HIT})
-    FROM reports_item i JOIN hashing_flag f ON f.item_id = i.id AND f.superseded_at IS NULL
-    WHERE i.group_id = ANY(%(ids)s) AND {_STANDS}
-    GROUP BY i.group_id
+    SELECT owner, {_SUREST}, count(DISTINCT item) FILTER (WHERE is_hit)
+    FROM (
+        SELECT i.group_id AS owner, {_FOUND}
+        FROM reports_item i JOIN hashing_flag f ON f.item_id = i.id AND f.superseded_at IS NULL
+        WHERE i.group_id = ANY(%(ids)s) AND {_STANDS}
+    ) found GROUP BY owner
 """  # noqa: S608 — constants of this module
 
 _MEMBERS = f"""
@@ -165,19 +176,15 @@ _SAME_BLOCK = f"""
 """  # noqa: S608
 
 _ACCOUNT_FLAGS = f"""
-    SELECT owner,
-        max(score) FILTER (WHERE kind = ANY(%(texts)s) AND item_kind = 'text' AND is_own),
-        max(score) FILTER (WHERE item_kind <> 'text' AND is_own AND (kind = 'classifier'
-            OR (kind = 'note' AND is_priority))),
-        count(DISTINCT item) FILTER (WHERE is_hit)
+    SELECT owner, {_SUREST}, count(DISTINCT item) FILTER (WHERE is_hit)
     FROM (
-        SELECT i.account_id AS owner, i.id AS item, i.kind AS item_kind, f.score, f.kind,
-            i.surface <> 'report_description' AS is_own,
-            f.evidence @> '{{"priority": true}}' AS is_priority, {_HIT} AS is_hit
+        SELECT i.account_id AS owner, {_FOUND}
         FROM reports_item i JOIN hashing_flag f ON f.item_id = i.id AND f.superseded_at IS NULL
         WHERE i.account_id = ANY(%(ids)s) AND {_STANDS}
+            -- A report tells what others sent, too: that is not the accused's.
+            AND (i.sender_id IS NULL OR i.sender_id = i.account_id)
         UNION ALL
-        SELECT i.sender_id, i.id, i.kind, f.score, f.kind, FALSE, FALSE, {_HIT}
+        SELECT i.sender_id, i.id, FALSE, f.score, f.kind, '', FALSE, {_HIT}
         FROM reports_item i JOIN hashing_flag f ON f.item_id = i.id AND f.superseded_at IS NULL
         WHERE i.sender_id = ANY(%(ids)s) AND i.surface <> 'report_description' AND {_STANDS}
     ) found GROUP BY owner
@@ -279,13 +286,15 @@ def group_facts(ids: Sequence[UUID], *, limit: int) -> dict[UUID, GroupFacts]:
     told = ask("SELECT id, coalesce(member_count, 0) FROM reports_group WHERE id = ANY(%(ids)s)")
     found = {}
     for key in ids:
-        text, photo, known = flags.get(key, (None, None, 0))
+        text, text_sent, photo, photo_sent, known = flags.get(key, (None, None, None, None, 0))
         count, banned, reported, hits, linked, joined, left = members.get(key, (0,) * 7)
         found[key] = GroupFacts(
             members=max(count, told.get(key, (0,))[0]),
             limit=limit,
             text_score=text or 0.0,
+            text_sent=text_sent or 0.0,
             photo_score=photo or 0.0,
+            photo_sent=photo_sent or 0.0,
             known_media=known,
             banned=banned,
             reported=reported,
@@ -312,11 +321,13 @@ def account_facts(ids: Sequence[UUID]) -> dict[UUID, AccountFacts]:
     device, ip, block = ask(_BY_DEVICE), ask(_BY_IP), ask(_BY_BLOCK)
     found = {}
     for key in ids:
-        text, photo, known = flags.get(key, (None, None, 0))
+        text, text_sent, photo, photo_sent, known = flags.get(key, (None, None, None, None, 0))
         member, runs = groups.get(key, (0, 0))
         found[key] = AccountFacts(
             text_score=text or 0.0,
+            text_sent=text_sent or 0.0,
             photo_score=photo or 0.0,
+            photo_sent=photo_sent or 0.0,
             known_media=known,
             confirmed=confirmed.get(key, (0,))[0],
             reporters=reporters.get(key, (0,))[0],

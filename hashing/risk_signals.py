@@ -35,8 +35,12 @@ class GroupFacts:
     """The most members that a group may have on the platform."""
     text_score: float = 0.0
     """The surest finding in its name, description or links."""
+    text_sent: float = 0.0
+    """The surest finding in the texts of reported messages."""
     photo_score: float = 0.0
     """The surest finding of an image classifier on its picture."""
+    photo_sent: float = 0.0
+    """The surest finding of an image classifier on files of reported messages."""
     known_media: int = 0
     """Items of the group that are known material."""
     banned: int = 0
@@ -70,7 +74,11 @@ class AccountFacts:
     """What is known of an account. Counts are 0 or more; scores 0 to 1."""
 
     text_score: float = 0.0
+    """The surest finding in its name or profile."""
+    text_sent: float = 0.0
+    """The surest finding in messages that were reported of it, but for those that others sent."""
     photo_score: float = 0.0
+    photo_sent: float = 0.0
     known_media: int = 0
     """Items of the account, or sent by it, that are known material."""
     confirmed: int = 0
@@ -121,6 +129,19 @@ def _share(count: int, facts: GroupFacts) -> float:
 
 def _of_members(count: int, facts: GroupFacts, what: str) -> str:
     return f"{count:,} of {max(facts.members, count):,} members {what}"
+
+
+def _text_in(facts: Facts, surfaces: str) -> str:
+    """Say where the surest finding stands: on a surface of its own, or in what was reported of it."""
+    if facts.text_score >= facts.text_sent:
+        return f"a finding of {facts.text_score:.0%} in its {surfaces}"
+    return f"a finding of {facts.text_sent:.0%} in a reported message"
+
+
+def _classified(facts: Facts) -> str:
+    if facts.photo_score >= facts.photo_sent:
+        return f"a classifier gives its picture {facts.photo_score:.0%}"
+    return f"a classifier gives a file of a reported message {facts.photo_sent:.0%}"
 
 
 def _many(count: int, one: str, more: str) -> str:
@@ -177,10 +198,10 @@ GROUP_SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         "text_score",
-        "Name and description",
+        "Name, description and messages",
         Weight(20, 0.9),
-        lambda f: f.text_score,
-        lambda f: f"a finding of {f.text_score:.0%} in its name or description",
+        lambda f: max(f.text_score, f.text_sent),
+        lambda f: _text_in(f, "name or description"),
         "Open names are how these groups are found.",
         "score",
     ),
@@ -196,10 +217,10 @@ GROUP_SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         "photo_score",
-        "Classifier on the picture",
+        "Classifier on pictures",
         Weight(10, 0.9),
-        lambda f: f.photo_score,
-        lambda f: f"a classifier gives its picture {f.photo_score:.0%}",
+        lambda f: max(f.photo_score, f.photo_sent),
+        _classified,
         "A weak sign: classifiers err more than hashes.",
         "score",
     ),
@@ -324,19 +345,19 @@ ACCOUNT_SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         "text_score",
-        "Name and profile",
+        "Name, profile and messages",
         Weight(15, 0.9),
-        lambda f: f.text_score,
-        lambda f: f"a finding of {f.text_score:.0%} in its name or profile",
+        lambda f: max(f.text_score, f.text_sent),
+        lambda f: _text_in(f, "name or profile"),
         "Open names and profiles advertise.",
         "score",
     ),
     Signal(
         "photo_score",
-        "Classifier on the picture",
+        "Classifier on pictures",
         Weight(10, 0.9),
-        lambda f: f.photo_score,
-        lambda f: f"a classifier gives its picture {f.photo_score:.0%}",
+        lambda f: max(f.photo_score, f.photo_sent),
+        _classified,
         "A weak sign: classifiers err more than hashes.",
         "score",
     ),

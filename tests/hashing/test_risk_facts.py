@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from django.utils import timezone
 from core.audit import SYSTEM
 from hashing import actions, jobs, risk_facts
 from hashing.link_files import LinkRow
-from hashing.models import Flag, RiskScore, Verdict
+from hashing.models import Flag, FlagKind, RiskScore, Verdict
 from reports.actions import (
     submit_report,
     upsert_memberships,
@@ -28,6 +29,7 @@ from reports.payloads import (
 )
 from tests.casework import hash_finding, term_finding
 from tests.hashing.risk_world import AN_HOUR_AGO, World, said_of, score
+from tests.pictures import jpeg
 
 pytestmark = pytest.mark.django_db
 
@@ -322,3 +324,40 @@ def test_a_group_that_was_flooded_is_rated_whatever_was_measured_before(world: W
     assert report.group_id is not None
     facts = risk_facts.group_facts([report.group_id], limit=100)
     assert facts[report.group_id].known_media == 0
+
+
+@pytest.mark.parametrize("kind", ["account", "group"])
+def test_a_finding_is_said_to_stand_where_it_stands(world: World, kind: str) -> None:
+    """A message is neither a name nor a profile, and what another account sent is not the accused's."""
+    subject = world.account("accused") if kind == "account" else world.group("accused", ["m1"])
+    media = world.casework.upload(world.source, jpeg(3, (96, 64)), "image/jpeg")
+    message: dict[str, Any] = {"surface": "reported_message", "sender": "accused"}
+    if kind == "group":
+        message["sender"] = "m1"
+    said = {
+        "subject": {kind: "accused"},
+        "reason": "grooming",
+        "reporter": {"account": "victim"},
+        "items": [
+            message | {"text": "an invented text"},
+            message | {"media": media},
+            message | {"text": "an answer", "sender": "victim", "role": "context"},
+        ],
+    }
+    report = submit_report(world.source, payload=ReportPayload.model_validate(said), actor=SYSTEM)
+    text, picture, answer = report.items.order_by("pk")
+    world.casework.scanned(answer, term_finding((0, 2)))
+    world.settle()
+    assert ("text_score" in said_of(subject)) is (kind == "group")
+    world.casework.scanned(text, term_finding((0, 2)))
+    opinion = replace(term_finding((0, 2)), kind=FlagKind.CLASSIFIER, score=0.7, evidence={})
+    world.casework.scanned(picture, opinion)
+    world.settle()
+    shown = said_of(subject)
+    assert shown["text_score"] == "a finding of 60% in a reported message"
+    assert shown["photo_score"] == "a classifier gives a file of a reported message 70%"
+    surface = "profile_text" if kind == "account" else "group_description"
+    world.item({kind: "accused"}, surface, term_finding((0, 2)))
+    world.settle()
+    own = "profile" if kind == "account" else "description"
+    assert said_of(subject)["text_score"] == f"a finding of 60% in its name or {own}"
