@@ -26,6 +26,13 @@ KEPT_WORDS = {
 }
 
 
+REASON_WORDS = {
+    "request": "The person asked",
+    "account_closed": "The account was closed",
+}
+"""Reasons that have words; others are the platform's own codes, shown as they are."""
+
+
 class Erasure(models.Model):
     """Somebody asked to be forgotten, or an account is closed. What was asked stays; what was done is noted on it."""
 
@@ -72,6 +79,11 @@ class Erasure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subject_id.strip()}"
+
+    @property
+    def reason_in_words(self) -> str:
+        """Why, for people; empty for a code of the platform's own."""
+        return REASON_WORDS.get(self.reason, "")
 
     @property
     def in_words(self) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
+from django.utils.html import format_html
 
 from core.errors import Invalid
 from reports.actions.sources import MAX_RATE
@@ -241,7 +242,12 @@ class KeyForm(forms.Form):
         "and is deleted after some weeks. Begins with hf_test_.",
     )
     scopes = forms.MultipleChoiceField(
-        label="May", choices=Scope.choices, widget=forms.CheckboxSelectMultiple
+        label="May",
+        choices=[
+            (scope.value, format_html("{} <code>{}</code>", scope.label, scope.value))
+            for scope in Scope
+        ],
+        widget=forms.CheckboxSelectMultiple,
     )
     rate_per_minute = forms.IntegerField(
         label="Requests per minute", min_value=1, max_value=MAX_RATE, initial=600

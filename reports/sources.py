@@ -7,7 +7,7 @@ import uuid
 from django.db import models
 from django.db.models.functions import Now
 
-from reports.choices import SourceKind, TrustLevel
+from reports.choices import Scope, SourceKind, TrustLevel
 
 
 class Source(models.Model):
@@ -79,3 +79,9 @@ class ApiKey(models.Model):
     def beginning(self) -> str:
         """How the written key begins: no secret, and a test key says that it is one."""
         return f"hf_test_{self.prefix}" if self.source.is_practice else f"hf_{self.prefix}"
+
+    @property
+    def scopes_in_words(self) -> list[tuple[str, str]]:
+        """What it may do: each scope as integrators write it, and in words."""
+        words = dict(Scope.choices)
+        return [(scope, str(words.get(scope, ""))) for scope in self.scopes]

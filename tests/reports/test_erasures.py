@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -142,6 +143,21 @@ def test_whoever_was_named_in_a_report_or_case_waits_visibly(
         assert "1 request waits" in page
         assert "Kept whole: named in a report, a case or a referral." in page
     intact()
+
+
+def test_reasons_are_words_and_codes_of_the_platform_stay_codes(
+    platform: Platform, admin: User
+) -> None:
+    for number, reason in enumerate(("request", "account_closed", "own_code")):
+        asked = ASKED | {"account": f"nobody-{number}", "reason": reason}
+        assert platform.post("/erasures", asked).status_code == 202
+    page = signed_in(Client(), admin).get("/erasures/").content.decode()
+    cells = re.findall(r'data-label="Reason">(.*?)</td>', page)
+    assert [re.sub(r"<[^>]+>", "", cell) for cell in cells] == [
+        "own_code",
+        "The account was closed",
+        "The person asked",
+    ]
 
 
 def test_a_scan_alone_is_kept_and_named_and_places_in_reported_groups_too(

@@ -111,3 +111,31 @@ def test_issuing_a_key_asks_for_fresh_proof(client: Client, admin: User) -> None
     answer = client.post("/sources/hotline/keys/", KEY)
     assert "hf_" not in answer.content.decode()
     assert not ApiKey.objects.exists()
+
+
+def test_scopes_stand_with_their_code_and_their_words_wherever_people_meet_them(
+    admin_client: Client,
+) -> None:
+    admin_client.post("/sources/new/", SOURCE | {"is_own_platform": "on"})
+    form = admin_client.get("/sources/hotline/").content.decode()
+    for scope in Scope:
+        assert f"{scope.label} <code>{scope.value}</code>" in form
+    given = KEY | {"scopes": [Scope.REPORTS_WRITE, Scope.LINKS_WRITE]}
+    issued = admin_client.post("/sources/hotline/keys/", given).content.decode()
+    listed = admin_client.get("/sources/hotline/").content.decode()
+    for scope in (Scope.REPORTS_WRITE, Scope.LINKS_WRITE):
+        assert f"<code>{scope.value}</code> {scope.label}" in issued
+        assert f'<li title="{scope.label}"><code>{scope.value}</code></li>' in listed
+
+
+def test_a_source_says_whether_it_is_the_platform_itself(admin_client: Client) -> None:
+    def fact() -> str:
+        page = admin_client.get("/sources/hotline/").content.decode()
+        return page.partition("<dt>The platform itself</dt><dd>")[2].partition(":")[0]
+
+    admin_client.post("/sources/new/", SOURCE)
+    assert fact() == "no"
+    assert "The platform itself" not in admin_client.get("/sources/").content.decode()
+    Source.objects.update(is_own_platform=True)
+    assert fact() == "yes"
+    assert "The platform itself" in admin_client.get("/sources/").content.decode()
