@@ -5,6 +5,7 @@ No text is read here until somebody asks for it; lines say how long a text is an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -54,7 +55,7 @@ class Message:
     """What the sender is to the case, in words; empty for anybody else."""
     at: datetime | None
     day: date | None
-    """The day of it, where it is another one than that of the line before."""
+    """The day of it, where it is another one than that of the line before, or the first of a stretch."""
     what: str
     icon: str
     not_sent: str
@@ -67,6 +68,9 @@ class Message:
     """The id of its card among the evidence, if the card is on the page."""
     text_url: str = ""
     pieces: list[evidence.Piece] = field(default_factory=list)
+    is_same_day: bool = False
+    """The day stands once more only because what is before it is folded."""
+    takes_focus: bool = False
 
 
 @dataclass(slots=True)
@@ -115,7 +119,8 @@ class Conversation:
     total: int
     title: str
     where: str
-    count: int
+    count: str
+    """How many messages it has, in words: versions of one message are one."""
     is_told: bool
     """Its sender said that it is a conversation; others are messages that one report lists."""
     stretches: list[Stretch]
@@ -158,8 +163,8 @@ def conversation_of(
     key = keys[number - 1]
     lines = _lines(case, user, found[key], set(cards))
     part = _part(lines, asked)
-    shown = lines[part.start : part.stop]
-    _mark_days(shown)
+    stretches = _folded(lines[part.start : part.stop])
+    _mark_days([stretch.lines for stretch in stretches])
     first = next((line.item for line in lines if isinstance(line, Message)), None)
     groups = {
         str(line.item.in_group)
@@ -171,9 +176,9 @@ def conversation_of(
         total=len(keys),
         title=key[1] if key[0] != "report" else f"Messages of {key[1]}",
         where=", ".join(sorted(groups)[:3]),
-        count=sum(isinstance(line, Message) for line in lines),
+        count=_counted(lines),
         is_told=any(row.is_told for row in found[key]) and first is not None,
-        stretches=_folded(shown),
+        stretches=stretches,
         window=part,
         is_cut=is_cut,
     )
@@ -193,8 +198,12 @@ def uncovered(case: Case, user: User, *, first: str, last: str) -> Stretch | Non
             if not places:
                 return None
             shown = lines[places[0] : places[-1] + 1][:ON_A_PAGE]
-            _mark_days(shown)
+            _mark_days([lines[: places[0]], shown])
             _uncover(shown)
+            for line in shown:
+                if isinstance(line, Message) and line.pieces:
+                    line.takes_focus = True  # The button that had it is gone.
+                    break
             return Stretch(shown)
     return None
 
@@ -384,16 +393,38 @@ def _part(lines: Sequence[Message | Missing], asked: Mapping[str, str]) -> Windo
         )
         asked = {"messages": str(first // ON_A_PAGE + 1)}
     return window(
-        "messages", asked, size=ON_A_PAGE, total=len(lines), order="in the conversation's order"
+        "messages",
+        asked,
+        size=ON_A_PAGE,
+        total=len(lines),
+        order="in the conversation's order",
+        called="lines of the conversation",
     )
 
 
-def _mark_days(lines: Iterable[Message | Missing]) -> None:
+def _counted(lines: Iterable[Message | Missing]) -> str:
+    """Return how many messages lines tell, for people: what is told in two versions is one message."""
+    versions = Counter(
+        line.item.external_id or str(line.item.pk) for line in lines if isinstance(line, Message)
+    )
+    said = f"{len(versions):,} message{'' if len(versions) == 1 else 's'}"
+    for number, several in sorted(Counter(versions.values()).items()):
+        if number > 1:
+            said += f", {several:,} in {number} versions"
+    return said
+
+
+def _mark_days(stretches: Iterable[Iterable[Message | Missing]]) -> None:
+    """Let each stretch begin with its day, and each day in it: what is before it may be folded."""
     before: date | None = None
-    for line in lines:
-        if isinstance(line, Message) and line.at is not None:
-            line.day = line.at.date() if line.at.date() != before else None
-            before = line.at.date()
+    for lines in stretches:
+        is_first = True
+        for line in lines:
+            if isinstance(line, Message) and line.at is not None:
+                day = line.at.date()
+                line.is_same_day = day == before
+                line.day = day if is_first or not line.is_same_day else None
+                before, is_first = day, False
 
 
 def _folded(lines: Sequence[Message | Missing]) -> list[Stretch]:
@@ -414,5 +445,5 @@ def _folded(lines: Sequence[Message | Missing]) -> list[Stretch]:
         elif is_open:
             joined.append(Stretch(stretch.lines))
         else:
-            joined.append(Stretch(stretch.lines, f"{len(stretch.lines)} messages more"))
+            joined.append(Stretch(stretch.lines, f"{_counted(stretch.lines)} more"))
     return joined

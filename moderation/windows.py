@@ -17,6 +17,8 @@ class Window:
     total: int
     order: str
     """The words for the order of the rows, like "the gravest first"."""
+    called: str = ""
+    """What the rows are called in the sentence, where that is not the word in the address."""
 
     @property
     def start(self) -> int:
@@ -44,14 +46,16 @@ class Window:
         last = min(self.stop, self.total)
         shown = f"{last:,}" if self.number == 1 else f"{self.start + 1:,} to {last:,}"
         return (
-            f"{shown} of {self.total:,} {self.name} are shown, {self.order}; "
+            f"{shown} of {self.total:,} {self.called or self.name} are shown, {self.order}; "
             "all of them are part of the case."
         )
 
 
-def window(name: str, asked: Mapping[str, str], *, size: int, total: int, order: str) -> Window:
+def window(
+    name: str, asked: Mapping[str, str], *, size: int, total: int, order: str, called: str = ""
+) -> Window:
     """Return the part that an address asks for; the nearest there is when it asks for none of them."""
     text = asked.get(name, "")
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 1
     last = max(1, -(-total // size))
-    return Window(name, min(max(number, 1), last), size, total, order)
+    return Window(name, min(max(number, 1), last), size, total, order, called)

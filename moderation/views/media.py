@@ -65,6 +65,7 @@ def text(request: HttpRequest, id: uuid.UUID, item_id: uuid.UUID) -> HttpRespons
         "name": "said" if request.GET.get("in") == "conversation" else "text",
         "card_id": str(item.pk),
         "pieces": evidence.pieces(item.text, evidence.spans_of(flags)),
+        "takes_focus": True,  # It stands in the place of the link that was followed.
     }
     return render(request, "moderation/_text.html", context)
 

@@ -251,7 +251,7 @@
     }
     if (!purpose) {
       const select = $("[data-reveal-purpose]", card);
-      say(card, "Choose first why you need to look. It is recorded.");
+      say(card, `Choose first why you need to ${"sound" in card.dataset ? "listen" : "look"}. It is recorded.`);
       if (select) select.focus();
       return;
     }
@@ -618,7 +618,7 @@
       .filter((node) => usable(node))
       .flatMap((node) => keysOf(node).map((key) => [key, keyLabel(node)]));
     if ($("[data-reveal-url]")) {
-      rows.push(["v", "Hold to view the original"], ["shift+v", "View for 5 seconds"], ["escape", "Cover everything at once, or leave a field"], ["g", "Grey or colour"]);
+      rows.push(["v", "Hold to view or hear the original"], ["shift+v", "View or hear it for 5 seconds"], ["escape", "Cover everything at once, or leave a field"], ["g", "Grey or colour"]);
     }
     if ($$("[data-evidence-set] [data-evidence]").length > 1) rows.push(["a", "Previous file"], ["d", "Next file"]);
     if ($("textarea, select, input")) rows.push(["escape", "Leave a field"]);

@@ -81,6 +81,7 @@ def test_it_is_read_by_keyboard_and_covered_until_asked_for(
     page.keyboard.press("Enter")
     expect(pane).to_contain_text("markerword 20")
     expect(pane).not_to_contain_text("markerword 30")
+    expect(page.locator(".message:focus")).to_contain_text("markerword 16")
     # A picture is looked at on its card: the link goes there, focus and all.
     pane.get_by_role("link", name="Go to its card").first.press("Enter")
     card = page.locator("[data-evidence][data-active]")

@@ -329,7 +329,7 @@ def test_a_case_is_found_and_decided_with_the_keyboard_alone(
     page.wait_for_url(f"**/cases/{case.pk}/")
     page.keyboard.press("?")
     keys = page.locator("#keys-dialog")
-    expect(keys).to_contain_text("Hold to view the original")
+    expect(keys).to_contain_text("Hold to view or hear the original")
     page.keyboard.press("Escape")
     expect(keys).not_to_be_visible()
     decide_by_keyboard(page)

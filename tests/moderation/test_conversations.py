@@ -158,6 +158,57 @@ def test_long_runs_far_from_what_is_reported_are_folded(
     assert order(html) == [f"m-{n}" for n in range(40)]
 
 
+def test_each_stretch_begins_with_its_day(casework: Casework, at_work: Client) -> None:
+    """What is in sight has a date, whatever is folded before it, and never the same one twice in a row."""
+    items = [
+        said(
+            f"m-{n}",
+            n,
+            role="reported" if n == 20 else "context",
+            content_at=f"2026-11-{22 + n // 30}T10:00:00Z",
+        )
+        for n in range(40)
+    ]
+    case = told(casework, *items)
+    html = pane(at_work, case)
+    stretches = html.split('class="talk__stretch"')[1:]
+    days = [re.findall(r'class="talk__day(.*?)"><span>(\d+ \w+)', stretch) for stretch in stretches]
+    assert days == [
+        [("", "22 November")],
+        [(" talk__day--again", "22 November")],
+        [(" talk__day--again", "22 November"), ("", "23 November")],
+    ]
+    keys = {item.external_id: str(item.pk) for item in Item.objects.all()}
+    where = reverse("moderation:conversation", kwargs={"id": case.pk})
+    shown = at_work.get(where, {"from": keys["m-15"], "to": keys["m-25"]}).content.decode()
+    assert 'class="talk__day talk__day--again"><span>22 November' in shown
+
+
+def test_messages_are_counted_and_not_their_versions_or_gaps(
+    casework: Casework, at_work: Client
+) -> None:
+    case = told(casework, *(said(f"m-{n}", n, role="reported") for n in (1, 2, 4)))
+    told(casework, said("m-1", 1, text="other words", role="reported"))
+    assert "3 messages, 1 in 2 versions" in words(pane(at_work, case))
+
+
+def test_focus_goes_to_what_was_uncovered(casework: Casework, at_work: Client) -> None:
+    """The button or link that had it is gone."""
+    case = told(
+        casework,
+        said("m-1", 1, text=None, not_sent="deleted"),
+        said("m-2", 2, role="reported"),
+        said("m-3", 3),
+    )
+    assert "autofocus" not in pane(at_work, case)
+    keys = {item.external_id: str(item.pk) for item in Item.objects.all()}
+    where = reverse("moderation:conversation", kwargs={"id": case.pk})
+    html = at_work.get(where, {"from": keys["m-1"], "to": keys["m-3"]}).content.decode()
+    assert re.findall(r'id="message-(\S+)" tabindex="-1" autofocus', html) == [keys["m-2"]]
+    one = reverse("moderation:text", kwargs={"id": case.pk, "item_id": keys["m-3"]})
+    assert 'tabindex="-1" autofocus' in at_work.get(one).content.decode()
+
+
 def test_texts_are_uncovered_together_and_each_is_recorded(
     casework: Casework, at_work: Client, script: Client
 ) -> None:
@@ -210,6 +261,10 @@ def test_a_voice_message_is_played_by_the_rules_of_reveals(
     actions.claim(case, actor=robin)
     page = at_work.get(url("case", case)).content.decode()
     assert "Hold to listen" in page
+    assert "Why do you need to listen?" in page
+    assert "need to look" not in page
+    hold = page.partition("data-reveal-hold")[2].partition("</button>")[0]
+    assert "#audio" in hold
     item = Item.objects.get(external_id="m-1")
     where = reverse("moderation:reveal", kwargs={"id": case.pk, "item_id": item.pk})
     issued = at_work.post(where, {"purpose": "assess"}).json()
