@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from accounts.models import User
 from accounts.permissions import Permission
 from core import audit
 from core.audit_events import AuditEvent
+from core.audit_words import subject_in_words, words_of
 from core.foreign import plain_dashes
 from core.models import AuditEntry
 from core.tables import csv_line
@@ -95,6 +96,35 @@ def case_meant(text: str) -> str:
     return ""
 
 
+def _row_of(entry: AuditEntry) -> tuple[str, str]:
+    """Return the kind and id of the row that leads from a line to a case: its chain's, else its subject's."""
+    kind, _, key = entry.chain.partition(":")
+    if kind in {"case", "item"}:
+        return kind, key
+    return entry.subject_type.rpartition(".")[2], entry.subject_id
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An entry as a page shows it: what happened and of what, in words, and the case that it belongs to."""
+
+    entry: AuditEntry
+    words: str
+    subject: str
+    case: str
+    """``C-000010``; empty where no case knows the row."""
+
+
+def lines_of(entries: Sequence[AuditEntry]) -> list[Line]:
+    """Return entries in words. One look for the numbers of all their cases (``settings.HOLDFAST_CASES_OF_ROWS``)."""
+    rows = [_row_of(entry) for entry in entries]
+    cases = import_string(settings.HOLDFAST_CASES_OF_ROWS)(rows)
+    return [
+        Line(entry, words_of(entry), subject_in_words(entry), cases.get(row, ""))
+        for entry, row in zip(entries, rows, strict=True)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """Some entries, and where older and newer ones are. No counting: the log may hold millions."""
@@ -102,6 +132,11 @@ class Slice:
     entries: list[AuditEntry]
     older: int | None
     newer: int | None
+
+    @property
+    def lines(self) -> list[Line]:
+        """The entries in words."""
+        return lines_of(self.entries)
 
 
 def slice_of(

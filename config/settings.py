@@ -231,6 +231,8 @@ HOLDFAST_JOBS = {
 HOLDFAST_SUBJECTS_SEEN = "moderation.access.subjects_seen"
 # Who knows which case a number means: ``function(text) -> id or None``, for the filter of the audit log.
 HOLDFAST_CASE_NUMBERS = ["moderation.access.case_of_number", "referrals.access.case_of_number"]
+# Who knows the number of the case that a row belongs to: ``function([("item", id), …]) -> {("item", id): "C-000010"}``.
+HOLDFAST_CASES_OF_ROWS = "moderation.case_numbers.of_rows"
 # Who knows what waits for a person: ``function(user) -> [Waiting, …]``, for the first page.
 HOLDFAST_WAITING = [
     "accounts.access.waiting_for",

@@ -1,6 +1,7 @@
 """Every event the audit log knows. A closed list: an event that is not here cannot be recorded.
 
-Names read ``area.thing.verb`` or ``area.verb``. A name that was ever recorded is never reused or removed.
+Names read ``area.thing.verb`` or ``area.verb``, the area in the singular; ``core.audit_words`` says each in words. A name that was
+ever recorded is never reused or removed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class AuditEvent(StrEnum):
     ANCHOR_TOLD = "audit.anchor.told"
     ANCHORS_VERIFIED = "audit.anchor.verified"
     AUDIT_ENTRY_VIEWED = "audit.entry.viewed"
-    JOBS_VIEWED = "jobs.viewed"
+    JOBS_VIEWED = "job.viewed"
 
     # accounts
     SIGNED_IN = "person.signed_in"
@@ -59,7 +60,7 @@ class AuditEvent(StrEnum):
     ACCOUNT_REQUEST_CONFIRMED = "account.request.confirmed"
     ACCOUNT_REQUEST_CANCELLED = "account.request.cancelled"
     SET_UP_LINK_ISSUED = "set_up.link_issued"
-    PEOPLE_VIEWED = "people.viewed"
+    PEOPLE_VIEWED = "person.viewed"
     PERMISSION_REFUSED = "permission.refused"
 
     # reports
@@ -73,20 +74,20 @@ class AuditEvent(StrEnum):
     ACCOUNT_UPSERTED = "directory.account.upserted"
     GROUP_UPSERTED = "directory.group.upserted"
     MEMBERS_UPSERTED = "directory.members.upserted"
-    REPORTS_SUBMITTED = "reports.submitted"
-    SCANS_SUBMITTED = "scans.submitted"
+    REPORTS_SUBMITTED = "report.batch.submitted"
+    SCANS_SUBMITTED = "scan.batch.submitted"
     ACCOUNTS_UPSERTED = "directory.accounts.upserted"
     GROUPS_UPSERTED = "directory.groups.upserted"
     MEMBERSHIPS_UPSERTED = "directory.memberships.upserted"
     DIRECTORY_SEARCHED = "directory.searched"
     ERASURE_ASKED = "erasure.asked"
-    ERASURES_VIEWED = "erasures.viewed"
+    ERASURES_VIEWED = "erasure.viewed"
     ACCOUNT_ERASED = "directory.account.erased"
     GROUP_ERASED = "directory.group.erased"
     PRACTICE_REMOVED = "practice.removed"
     SOURCE_CREATED = "source.created"
     SOURCE_CHANGED = "source.changed"
-    SOURCES_VIEWED = "sources.viewed"
+    SOURCES_VIEWED = "source.viewed"
     API_KEY_ISSUED = "api_key.issued"
     API_KEY_ROTATED = "api_key.rotated"
     API_KEY_REVOKED = "api_key.revoked"
@@ -208,14 +209,14 @@ class AuditEvent(StrEnum):
     DELIVERY_REPLAYED = "delivery.replayed"
     REPLAY_ASKED = "delivery.replay.asked"
     DELIVERIES_REPLAYED = "delivery.replay.batch"
-    ORDERS_VIEWED = "orders.viewed"
+    ORDERS_VIEWED = "order.viewed"
     APPEAL_RECEIVED = "appeal.received"
     APPEAL_DECIDED = "appeal.decided"
-    APPEALS_VIEWED = "appeals.viewed"
+    APPEALS_VIEWED = "appeal.viewed"
     ORDER_ANSWERED = "order.answered"
     ORDER_ANSWER_SEEN = "order.answer.seen"
     ORDER_GIVEN_ANEW = "order.given_anew"
-    DELIVERIES_VIEWED = "deliveries.viewed"
+    DELIVERIES_VIEWED = "delivery.viewed"
     WEBHOOK_CREATED = "webhook.created"
     WEBHOOK_CHANGED = "webhook.changed"
     WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated"  # noqa: S105 — an event, not a secret

@@ -12,13 +12,22 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import person_of, requires
-from accounts.audit_log import as_csv, as_ndjson, case_meant, entries_for, get_entry_for, slice_of
+from accounts.audit_log import (
+    as_csv,
+    as_ndjson,
+    case_meant,
+    entries_for,
+    get_entry_for,
+    lines_of,
+    slice_of,
+)
 from accounts.destinations import is_htmx
 from accounts.permissions import Permission
 from accounts.searches import searched, stored_search
 from core import audit
 from core.audit_events import AuditEvent
 from core.audit_job import last_check, request_check
+from core.audit_words import SAID, facts_of
 from core.foreign import plain_dashes
 
 _ID = forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"})
@@ -34,8 +43,16 @@ def _areas() -> list[tuple[str, str]]:
     return [("", "All"), *((name, name.replace("_", " ")) for name in names)]
 
 
-def _events() -> list[tuple[str, str]]:
-    return [("", "All"), *((name, name) for name in sorted(AuditEvent))]
+def _events() -> list[Any]:
+    """Return every event in words, grouped by its area."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for event in AuditEvent:
+        area = event.value.partition(".")[0]
+        groups.setdefault(area, []).append((event.value, SAID[event]))
+    return [
+        ("", "All"),
+        *((area.replace("_", " ").capitalize(), groups[area]) for area in sorted(groups)),
+    ]
 
 
 _KINDS = {"C": "case", "R": "report", "ESC": "referral"}
@@ -138,10 +155,13 @@ def entry(request: HttpRequest, id: int) -> HttpResponse:
     detail = get_entry_for(user, id)
     audit.record_apart(AuditEvent.AUDIT_ENTRY_VIEWED, actor=user, entry=detail.entry.pk)
     shown = detail.entry
+    (line,) = lines_of([shown])
     facts = [
+        ("Event", shown.event),
+        ("Case", line.case or "–"),
         ("Who", f"{shown.actor_label} ({shown.actor_kind})"),
         ("Actor id", shown.actor_id or "–"),
-        ("Subject", f"{shown.subject_type} {shown.subject_id}".strip() or "–"),
+        ("Subject", f"{line.subject.capitalize()} {shown.subject_id}".strip() or "–"),
         ("IP address", shown.ip or "–"),
         ("Request", shown.request_id or "–"),
         ("Client", shown.user_agent or "–"),
@@ -151,8 +171,8 @@ def entry(request: HttpRequest, id: int) -> HttpResponse:
             f"Administrators let somebody in anew as {shown.actor_label} at "
             f"{mark[:16].replace('T', ' ')} UTC. For 30 days it may be somebody else who acts here."
         )
-        facts.insert(1, ("After a reset", said))
-    context = {"detail": detail, "facts": facts, "data": sorted(shown.data.items())}
+        facts.insert(3, ("After a reset", said))
+    context = {"detail": detail, "line": line, "facts": facts, "data": facts_of(shown.data)}
     return render(request, "accounts/audit_entry.html", context)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -70,6 +71,50 @@ class TestWho:
         find(desk, reverse("accounts:audit"), {"ip": "203.0.113.9"})
         entry = AuditEntry.objects.filter(event=AuditEvent.AUDIT_VIEWED).latest("id")
         assert entry.data == {"filters": {"ip": "203.0.113.9"}}
+
+
+class TestWords:
+    def test_a_line_says_what_happened_and_in_which_case(
+        self, desk: Client, casework: Casework
+    ) -> None:
+        case = casework.case()
+        report = case.case_reports.get().report
+        item = case.case_items.all()[0].item
+        page = desk.get(reverse("accounts:audit")).content.decode()
+
+        def row(event: str, subject: Any) -> str:
+            entry = AuditEntry.objects.get(event=event, subject_id=str(subject.pk))
+            return page.partition(reverse("accounts:audit_entry", args=[entry.pk]))[2].partition(
+                "</tr>"
+            )[0]
+
+        for event, subject, words, what in (
+            (AuditEvent.CASE_OPENED, case, "Opened a case", "Case"),
+            (AuditEvent.REPORT_SUBMITTED, report, "Submitted a report", "Report"),
+            (
+                AuditEvent.SCAN_STATE_RECORDED,
+                item,
+                "Recorded how far an item was scanned",
+                "Item",
+            ),
+        ):
+            line = row(event, subject)
+            assert f"<div>{words}</div>" in line
+            assert f'<div class="mono small muted">{event.value}</div>' in line
+            assert f'class="anywhere">{what} ' in line
+            assert f'<div class="nowrap">{case}</div>' in line, event
+
+    def test_an_entry_is_said_in_words_too(self, desk: Client, casework: Casework) -> None:
+        case = casework.case()
+        entry = audit.record(
+            AuditEvent.OVERTURN_MADE, actor=SYSTEM, case=case, subject=case, is_reopened=True
+        )
+        page = desk.get(reverse("accounts:audit_entry", args=[entry.pk])).content.decode()
+        assert "Overturned a decision" in page.partition("<h1")[2].partition("</h1>")[0]
+        facts = re.sub(r"<[^>]+>|\s+", " ", page)
+        assert " ".join(f"Event case.overturn.made Case {case}".split()) in " ".join(facts.split())
+        assert "Is reopened yes" in " ".join(facts.split())
+        assert "is_reopened" in page  # The hashed line stays as it is.
 
 
 class TestFilters:

@@ -107,8 +107,8 @@ def test_kinds_in_turns_are_taken_together_and_the_log_names_each_row(platform: 
         "directory.accounts.upserted",
         "directory.groups.upserted",
         "directory.memberships.upserted",
-        "reports.submitted",
-        "scans.submitted",
+        "report.batch.submitted",
+        "scan.batch.submitted",
     }
     entry = said["directory.accounts.upserted"]
     known = Account.objects.get(external_id="u-1")
@@ -119,7 +119,7 @@ def test_kinds_in_turns_are_taken_together_and_the_log_names_each_row(platform: 
     entry = said["directory.memberships.upserted"]
     joined = [one for told in entry.data["rows"] for one in told["joined"]]
     assert [str(known.pk), "member", None, None] in joined
-    entry = said["reports.submitted"]
+    entry = said["report.batch.submitted"]
     first = Report.objects.get(external_id="r-0")
     told = entry.data["rows"][entry.data["about"].index(str(first.pk))]
     assert told["items"] == [str(first.items.get().pk)]
