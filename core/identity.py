@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from core import crypto
 from core.models import Blob, InstallationKey
@@ -63,12 +63,20 @@ def check_start() -> None:
 
     Costs two small queries. Raises database errors when the database cannot be reached.
     """
+    try:
+        _refuse(differences(), but=set())
+    except DatabaseError:
+        _check_secret_lasts()  # That much is known without the database.
+        raise
+    _check_secret_lasts()
+
+
+def _check_secret_lasts() -> None:
     if not has_lasting_secret() and not settings.TESTING:
         raise WrongKeys(
             f"There is no SECRET_KEY that lasts: each process would have its own, and sign-ins would fail. Run "
             f"manage.py prepare, which makes {secret_file()}, or set SECRET_KEY or SECRET_KEY_FILE."
         )
-    _refuse(differences(), but=set())
 
 
 def _refuse(found: Iterator[Difference], *, but: set[About]) -> None:
@@ -88,7 +96,13 @@ def differences() -> Iterator[Difference]:
     elif Blob.objects.filter(wrapped_key__isnull=False).exists():
         yield from _unnoted()
     sessions = [row.check_value for row in noted if row.kind == Kind.SESSION]
-    if sessions and has_lasting_secret() and check_value(_session_secret()) != sessions[-1]:
+    if sessions and not has_lasting_secret():
+        yield Difference(
+            About.SESSION,
+            f"This installation has a SECRET_KEY, and this host has none. Bring {secret_file()} from a host that works, "
+            "or set SECRET_KEY or SECRET_KEY_FILE; none is made here.",
+        )
+    elif sessions and check_value(_session_secret()) != sessions[-1]:
         yield Difference(
             About.SESSION,
             "SECRET_KEY here is not the installation's: people would be signed out whenever another host answers. "

@@ -380,6 +380,17 @@ class Item(Message):
             models.Index(
                 fields=["scan_due_at"], condition=Q(scan_state="waiting"), name="items_to_scan"
             ),
+            # Sources take turns, and within one what people reported with what it sent by itself.
+            models.Index(
+                fields=["source", "scan_due_at"],
+                condition=Q(scan_state="waiting", report__isnull=False),
+                name="items_reported_to_scan",
+            ),
+            models.Index(
+                fields=["source", "scan_due_at"],
+                condition=Q(scan_state="waiting", report=None),
+                name="items_alone_to_scan",
+            ),
             models.Index(
                 F("received_at"),
                 condition=Q(route_state__in=["not_yet", "waiting", "failed"]),

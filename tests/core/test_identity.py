@@ -168,6 +168,11 @@ class TestTwoHosts:
         assert "Holdfast does not start" in started.stderr
 
         self.bring(first, second, "masterkeys.json")
+        refused = second.run("prepare", "--no-static")
+        assert refused.returncode != 0
+        assert "Bring" in refused.stderr
+        assert "secret_key" in refused.stderr
+        assert second.made() == {"masterkeys.json"}
         refused = second.run("prepare", "--no-static", SECRET_KEY=secrets.token_urlsafe(50))
         assert "SECRET_KEY here is not the installation's" in refused.stderr
         self.bring(first, second, "secret_key")
@@ -184,7 +189,7 @@ class TestTwoHosts:
         os.remove(second.var / "keys" / "secret_key")  # noqa: PTH107
         started = second.run("rqworker", "scan")
         assert started.returncode != 0
-        assert "no SECRET_KEY that lasts" in started.stderr
+        assert "this host has none. Bring" in started.stderr
 
     def an_upgrade_makes_no_signing_key_where_it_was_taken_away(self, host: Host) -> None:
         (host.var / "keys" / "signing_key").unlink()

@@ -331,6 +331,7 @@ Processes and stores
     a video that calls itself sound hashing/test_captions_and_voices.py::test_a_video_that_calls_itself_sound_is_named
     the reporter's own pictures     moderation/test_context.py::test_orders_name_what_is_reported_and_nothing_else
     a leave event, nothing else     reports/test_stays.py::test_a_leave_keeps_who_it_was_and_since_when
+    a source that floods            reports/test_scan_turns.py::test_another_sources_report_is_taken_up_with_the_next_batch
     a second host, literally        core/test_identity.py::test_a_second_host_makes_nothing_says_what_to_bring_and_works_with_it
     another key of the same name    core/test_identity.py::test_another_key_of_the_same_name_is_told_from_the_real_one
     an old ring after a rotation    core/test_identity.py::test_a_host_that_still_has_the_old_ring_after_a_rotation_does_not_start
