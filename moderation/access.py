@@ -353,7 +353,6 @@ def outcomes_for(user: User) -> QuerySet[Decision]:
     return (
         Decision.objects.filter(made_by=user, published_at__isnull=False, case__in=cases_for(user))
         .select_related("case", "policy_version__policy")
-        .prefetch_related("enforcements")
         .order_by("-published_at")
     )
 

@@ -7,6 +7,7 @@ import uuid
 from datetime import datetime
 
 from django.db.models import F, Prefetch, Q, QuerySet
+from django.db.models.functions import Least
 from django.http import Http404
 from django.urls import reverse
 
@@ -189,8 +190,15 @@ def appeals_for(user: User) -> QuerySet[Appeal]:
         Appeal.objects.filter(
             state=AppealState.OPEN, enforcement__decision__case__in=cases_for(user)
         )
-        .select_related("enforcement__decision__case", "enforcement__decision__made_by")
-        .order_by("received_at", "pk")
+        .select_related(
+            "enforcement__decision__case",
+            "enforcement__decision__made_by",
+            "enforcement__account",
+            "enforcement__group",
+        )
+        # When the platform had it; never after it was received, whatever its clock says.
+        .annotate(made_at=Least("appealed_at", "received_at"))
+        .order_by("made_at", "pk")
     )
 
 

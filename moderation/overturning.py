@@ -20,9 +20,8 @@ from moderation.models import (
     Decision,
     Enforcement,
     Overturn,
-    Reversal,
-    Verb,
 )
+from moderation.orders_shown import in_words
 
 
 def why_not(decision: Decision, user: User) -> str:
@@ -67,11 +66,11 @@ def preview(decision: Decision) -> dict[str, Any]:
     blobs = case.case_items.filter(item__blob__isnull=False).values("item__blob")
     return {
         "sent": [
-            (Verb(verb).label, Reversal(REVERSALS[verb]).label, count)
+            (in_words(verb, count), in_words(REVERSALS[verb], count))
             for verb, count in _by_verb(follows.reversed)
         ],
-        "withdrawn": [(Verb(verb).label, count) for verb, count in _by_verb(follows.withdrawn)],
-        "never_done": [(Verb(verb).label, count) for verb, count in _by_verb(follows.never_done)],
+        "withdrawn": [in_words(verb, count) for verb, count in _by_verb(follows.withdrawn)],
+        "never_done": [in_words(verb, count) for verb, count in _by_verb(follows.never_done)],
         "reports": case.case_reports.filter(case_version__lte=decision.case_version).count(),
         "labels": Verdict.objects.filter(decision=decision.pk).count(),
         "joins": others.first(),

@@ -12,7 +12,20 @@ from typing import Any, NamedTuple
 
 from core.audit_events import AuditEvent as E
 from core.models import AuditEntry
-from moderation.models import Case, Decision, Note, Outcome, ResultState, Verb
+from moderation.models import (
+    Appeal,
+    Case,
+    Decision,
+    Delivery,
+    Enforcement,
+    Note,
+    NoticeKind,
+    OrderResult,
+    Outcome,
+    ResultState,
+    Verb,
+)
+from moderation.orders_shown import in_words
 from moderation.windows import Window, window
 
 MOST_ENTRIES = 200
@@ -75,7 +88,9 @@ def timeline(case: Case, asked: Mapping[str, str]) -> tuple[list[Event], Window]
         for decision in case.decisions.select_related("policy_version__policy")
     }
     # Each kind could fill the whole part, hence as many of both as lie before its end.
-    events = [_event(entry, decisions) for entry in log.order_by("-seq")[: part.stop]]
+    entries = list(log.order_by("-seq")[: part.stop])
+    orders = _orders(entries)
+    events = [_event(entry, decisions, orders.get(entry.pk, "")) for entry in entries]
     events += [
         Event(note.created_at, "note", note.author.pseudonym, "wrote", note.text)
         for note in notes.order_by("-created_at", "-pk")[: part.stop]
@@ -84,8 +99,47 @@ def timeline(case: Case, asked: Mapping[str, str]) -> tuple[list[Event], Window]
     return events[part.start : part.stop], part
 
 
-def _event(entry: AuditEntry, decisions: dict[str, Decision]) -> Event:
+_MESSAGES = {label.lower() for label in NoticeKind.labels}
+_SUBJECTS: dict[str, Any] = {
+    E.DELIVERY_CONFIRMED: Delivery,
+    E.DELIVERY_GAVE_UP: Delivery,
+    E.DELIVERY_REPLAYED: Delivery,
+    E.ORDER_ANSWER_SEEN: OrderResult,
+    E.APPEAL_DECIDED: Appeal,
+}
+"""Lines whose subject belongs to an order. Others name the order itself, or the counterparts that it got."""
+
+
+def _orders(entries: list[AuditEntry]) -> dict[int, str]:
+    """Return by entry of which order, or message, it speaks, in words."""
+    asked: dict[Any, dict[int, str]] = {Enforcement: {}}
+    for entry in entries:
+        if kind := _SUBJECTS.get(entry.event):
+            asked.setdefault(kind, {})[entry.pk] = entry.subject_id
+        elif entry.event in {E.ORDER_ANSWERED, E.ORDER_GIVEN_ANEW, E.APPEAL_RECEIVED}:
+            asked[Enforcement][entry.pk] = str(entry.data["enforcement"])
+        elif entry.event == E.DECISION_COUNTERPART and entry.data["orders"]:
+            asked[Enforcement][entry.pk] = str(entry.data["orders"][0])
+    found: dict[int, str] = {}
+    for kind, keys in asked.items():
+        rows = kind.objects.filter(pk__in=set(keys.values()))
+        verb = "verb" if kind is Enforcement else "enforcement__verb"
+        words = {
+            str(key): in_words(said).lower() for key, said in rows.values_list("pk", verb) if said
+        }
+        if kind is Delivery:
+            notices = rows.filter(notice__isnull=False).values_list("pk", "notice__kind")
+            words |= {str(key): NoticeKind(said).label.lower() for key, said in notices}
+        found |= {entry: words[key] for entry, key in keys.items() if key in words}
+    return found
+
+
+def _event(entry: AuditEntry, decisions: dict[str, Decision], order: str) -> Event:
     icon, text, tone = SAID[entry.event]
+    if order in _MESSAGES and entry.event == E.DELIVERY_CONFIRMED:
+        text = "A message was taken"
+    if order:
+        text = f"{text}: {order}"
     # What the system did by itself reads as a fact, not as somebody's deed.
     is_fact = text[0].isupper()
     who = "" if is_fact else entry.actor_label

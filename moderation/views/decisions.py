@@ -14,9 +14,9 @@ from accounts.access import person_of, requires, sign_in_of
 from accounts.permissions import Permission
 from core.errors import Invalid, Refused, problem
 from core.views import wants_problem
-from moderation import access, actions, case_page, decide_panel
+from moderation import access, actions, case_page, decide_panel, outcomes
 from moderation.forms import DecideForm, add_errors, checked
-from moderation.models import Case, Outcome
+from moderation.models import Case
 from moderation.views.answers import see
 
 
@@ -112,12 +112,9 @@ def send_now(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
 @require_safe
 @requires(Permission.CASES_DECIDE)
 def undo_bar(request: HttpRequest) -> HttpResponse:
-    """Return the bar with the person's decisions that can still be undone, newest first, else nothing."""
-    pending = list(access.pending_decisions_of(person_of(request)))
-    if not pending:
-        return HttpResponse("")
-    rows = [(decision, Outcome(decision.outcome).label.lower()) for decision in pending]
-    return render(request, "ui/undo.html", {"rows": rows})
+    """Return the bar with what the person decided or overturned and can still undo, newest first, else nothing."""
+    rows = outcomes.undoable_of(person_of(request))
+    return render(request, "ui/undo.html", {"rows": rows}) if rows else HttpResponse("")
 
 
 @require_safe

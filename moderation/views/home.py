@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import all_waiting_for, person_of, requires
 from accounts.models import User
 from accounts.permissions import Permission
-from moderation import access, case_page
+from moderation import access, case_page, outcomes
 
 
 @require_safe
@@ -33,7 +33,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "notices": _notices(user) if works else [],
         "waiting": all_waiting_for(user),
         "rooms": [] if works else _rooms(user),
-        "outcomes": access.outcomes_for(user)[:5] if works else [],
+        "outcomes": outcomes.latest_of(user) if works else [],
         "unrouted": unrouted,
         "unrouted_text": f"{unrouted} could not be routed. They are kept as they were received and tried again.",
         "unpublished": unpublished,

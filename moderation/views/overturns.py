@@ -37,7 +37,7 @@ def overturn(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
         except Refused as refused:
             return refused_page(request, decision.case, refused)
         else:
-            messages.success(request, "The decision is overturned when the undo window is over.")
+            # The bar says so, with its undo.
             return see(case_page.case_url(decision.case))
     elif refusal := overturning.why_not(decision, user):
         return refused_page(request, decision.case, Refused(refusal))

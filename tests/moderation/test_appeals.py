@@ -78,6 +78,32 @@ def test_the_form_on_the_page_can_be_sent(
     assert Appeal.objects.get().state == "upheld"
 
 
+def test_the_list_says_who_appeals_against_what_and_since_when(
+    banned: Enforcement,
+    platform: Platform,
+    casework: Casework,
+    robin: User,
+    lena: User,
+    session_of: Callable[..., Client],
+) -> None:
+    other = published(casework.case("user-2"), robin).enforcements.get()
+    appeal(platform, other, received_at="2026-11-23T08:00:00Z", reason="Nobody asked me.")
+    # Handed on later, and made before.
+    words = "It was my brother. " * 40
+    appeal(
+        platform, banned, external_id="appeal-2", received_at="2026-11-20T08:00:00Z", reason=words
+    )
+    browser = session_of(lena)
+    address = reverse("moderation:appeals")
+    assert address in browser.get(reverse("moderation:queues")).content.decode()
+    page = browser.get(address).content.decode()
+    assert 0 < page.index("user-9") < page.index("user-2")
+    assert page.index("It was my brother.") < page.index("Nobody asked me.")
+    assert page.count("It was my brother.") < 10
+    assert page.index("2026-11-20") < page.index("2026-11-23")
+    assert session_of(robin).get(reverse("moderation:queues")).content.decode().count(address) == 0
+
+
 def test_overturning_decides_the_appeals_that_wait(
     banned: Enforcement, platform: Platform, lena: User
 ) -> None:

@@ -39,6 +39,7 @@ from tests.casework import Casework, grant_all
 from tests.cast import make_person
 from tests.moderation.orders import endpoint, key_of, orders, platform, published, say
 from tests.moderation.receiver import Receiver
+from tests.pictures import jpeg
 from tests.reports.conftest import Platform
 
 __all__ = ["endpoint", "platform"]
@@ -212,6 +213,77 @@ def test_within_the_undo_window_it_can_be_taken_back(
     again = actions.overturn_decision(decided, reason=WHY, actor=lena)
     assert again != overturn
     assert list(differences()) == []
+
+
+def test_the_bar_offers_to_undo_it_and_the_case_says_so(
+    casework: Casework, robin: User, lena: User, session_of: Callable[..., Client]
+) -> None:
+    decision = published(
+        casework.case("user-9"), robin, outcome="confirm_refer", enforcements=["ban_account"]
+    )
+    browser, bar = session_of(lena), reverse("moderation:undo_bar")
+    page = browser.get(reverse("moderation:case", args=[decision.case_id])).content.decode()
+    assert "Ready for legal staff to refer." in page
+    answer = browser.post(reverse("moderation:overturn", args=[decision.pk]), {"reason": WHY})
+    assert answer.status_code == 303
+    overturn = Overturn.objects.get()
+    undo = reverse("moderation:overturn_undo", args=[overturn.pk])
+    shown = browser.get(bar).content.decode()
+    assert f"{decision.case}: decision overturned" in shown
+    assert undo in shown
+    assert 'data-key="z"' in shown
+    for person in (lena, robin):
+        page = session_of(person).get(reverse("moderation:case", args=[decision.case_id]))
+        said = page.content.decode()
+        assert "Being overturned" in said
+        assert 0 < said.index("overturns this decision") < said.index("What the platform should do")
+        for untrue in ("Ready for legal staff", "You see this differently", "In effect</span>"):
+            assert untrue not in said, (person, untrue)
+    assert session_of(robin).get(bar).content == b""
+    assert browser.post(undo).status_code == 303
+    assert browser.get(bar).content == b""
+
+
+def test_whoever_decided_reads_who_overturned_it(
+    casework: Casework, robin: User, lena: User, session_of: Callable[..., Client]
+) -> None:
+    old = published(casework.case("user-9"), robin, enforcements=["ban_account", "remove_media"])
+    later = [published(casework.case(f"user-{number}"), robin) for number in range(5)]
+    home, browser = reverse("moderation:home"), session_of(robin)
+    assert str(old.case) not in browser.get(home).content.decode()  # Five are newer.
+    overturn = actions.overturn_decision(old, reason=WHY, actor=lena)
+    assert "overturned it" not in browser.get(home).content.decode()
+    assert effect(overturn)
+    page = browser.get(home).content.decode()
+    assert f"{lena.pseudonym} overturned it: {WHY}" in page
+    assert page.index(str(old.case)) < page.index(str(later[-1].case))
+
+
+def test_two_files_are_two_items_and_the_timeline_names_each_order(
+    receiver: Receiver,
+    endpoint: WebhookEndpoint,
+    casework: Casework,
+    robin: User,
+    lena: User,
+    platform: Platform,
+    session_of: Callable[..., Client],
+) -> None:
+    case = casework.case("user-9", pictures=[jpeg(1, (96, 64)), jpeg(2, (96, 64))])
+    decision = published(case, robin, enforcements=["ban_account", "remove_media"])
+    delivery_jobs.send_due()
+    order = decision.enforcements.get(verb="ban_account")
+    say(platform, order, "done")
+    browser = session_of(lena)
+    page = browser.get(reverse("moderation:case", args=[case.pk])).content.decode()
+    assert "Remove media of 2 items: taken by the platform" in re.sub(r"\s+", " ", page)
+    assert "times)" not in page
+    assert page.count("The platform took an order: remove media") == 2
+    assert page.count("The platform took an order: ban account") == 1
+    assert "The platform said what became of an order: ban account" in page
+    preview = browser.get(reverse("moderation:overturn", args=[decision.pk])).content.decode()
+    assert "Restore media of 2 items" in preview
+    home = session_of(robin).get(reverse("moderation:home")).content.decode()
+    assert "Remove media of 2 items: taken by the platform" in home
 
 
 def test_nobody_overturns_their_own_decision_or_without_the_right(
