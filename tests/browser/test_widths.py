@@ -47,6 +47,9 @@ def test_the_table_of_keys_stays_in_its_card_and_its_badge_beside_the_name(
         assert name
         assert at
         assert 0 <= at["x"] - (name["x"] + name["width"]) < 16, width
+        below = row.get_by_text("hf_test_").bounding_box()
+        assert below
+        assert (below["x"], below["y"] > name["y"]) == (name["x"], True), width
 
 
 def test_what_to_type_in_the_search_is_not_cut(window: Window, tap: object) -> None:
