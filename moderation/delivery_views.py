@@ -74,7 +74,7 @@ class EndpointForm(forms.Form):
         label="Orders",
         choices=VERBS,
         required=False,
-        help_text="None chosen: all of them, also ones added later.",
+        help_text="For the platform itself. None chosen: all of them, also ones added later.",
         widget=forms.CheckboxSelectMultiple,
     )
     events = forms.MultipleChoiceField(
@@ -89,7 +89,7 @@ class EndpointForm(forms.Form):
         queryset=None,
         required=False,
         empty_label="The platform itself",
-        help_text="Of a source that is not the platform itself: it hears of its own reports, if a message is chosen, and of no orders.",
+        help_text="Any other source hears of its own reports only, if a message is chosen, and of no orders.",
     )
     is_active = forms.BooleanField(
         label="Send", required=False, help_text="Off: orders wait until it is switched on again."

@@ -28,6 +28,8 @@ from moderation.models import (
 from reports.models import Source
 
 _CASE_NUMBER = re.compile(r"C-?0*(\d{1,15})", re.IGNORECASE)
+_MADE_AT = Least("appealed_at", "received_at")
+"""When the platform had an appeal; never after it was received, whatever its clock says."""
 CAME_BACK = (ResultState.IMPOSSIBLE, ResultState.REFUSED)
 
 
@@ -196,8 +198,7 @@ def appeals_for(user: User) -> QuerySet[Appeal]:
             "enforcement__account",
             "enforcement__group",
         )
-        # When the platform had it; never after it was received, whatever its clock says.
-        .annotate(made_at=Least("appealed_at", "received_at"))
+        .annotate(made_at=_MADE_AT)
         .order_by("made_at", "pk")
     )
 
@@ -216,5 +217,5 @@ def get_appeal_for(user: User, id: uuid.UUID) -> Appeal:
 
 def appeals_on(case: Case) -> QuerySet[Appeal]:
     """Return the latest appeals on a case that the person was shown, the newest first."""
-    rows = Appeal.objects.filter(enforcement__decision__case=case)
-    return rows.select_related("enforcement__decision", "decided_by").order_by("-received_at")[:20]
+    rows = Appeal.objects.filter(enforcement__decision__case=case).annotate(made_at=_MADE_AT)
+    return rows.select_related("enforcement__decision", "decided_by").order_by("-made_at")[:20]

@@ -65,7 +65,7 @@ def undoable_of(user: User) -> list[Undoable]:
     found += [
         Undoable(
             row.decision.case,
-            "decision overturned",
+            "overturned",
             row.made_at,
             row.publish_at,
             reverse("moderation:overturn_undo", args=[row.pk]),

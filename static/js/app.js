@@ -1332,6 +1332,11 @@
     if (detail.text || typeof detail.value === "string") toast(detail.text || detail.value, detail.tone);
   });
 
+  // What was counted for other values than a form holds by now is not offered any more.
+  on("input", (event) => {
+    if (event.target.form) for (const node of $$("[data-if-unchanged]", event.target.form)) node.hidden = true;
+  });
+
   // Another tab may have undone it meanwhile.
   on("visibilitychange", () => {
     if (!document.hidden && $("#undo-bar [data-undo]")) document.body.dispatchEvent(new CustomEvent("holdfast:undo"));

@@ -299,6 +299,9 @@ Processes and stores
     two leads overturn at once      moderation/test_overturning.py::test_two_leads_at_once_overturn_once
     reading while it is overturned  moderation/test_overturning.py::test_reading_and_overturning_at_once_leave_no_order_without_counterpart
     decisions in effect at once     moderation/test_orders.py::test_decisions_that_take_effect_at_once_share_no_number
+    a form without its token        moderation/test_appeals.py::test_the_form_on_the_page_can_be_sent
+    an endpoint that hears nothing  moderation/test_notices.py::test_an_endpoint_that_would_hear_nothing_is_refused
+    a span changed after its count  moderation/test_notices.py::test_a_lead_counts_a_span_and_sends_it_again
     the same appeal at once         moderation/test_appeals.py::test_the_same_appeal_at_once_is_one
     a report that kills workers     faults/test_deadly_rows.py::test_a_report_that_kills_whoever_places_it_is_given_up_and_the_others_are_placed
     a decision that kills workers   faults/test_deadly_rows.py::test_a_decision_that_kills_whoever_publishes_it_is_given_up_and_the_others_take_effect

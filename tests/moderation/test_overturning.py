@@ -229,12 +229,12 @@ def test_the_bar_offers_to_undo_it_and_the_case_says_so(
     overturn = Overturn.objects.get()
     undo = reverse("moderation:overturn_undo", args=[overturn.pk])
     shown = browser.get(bar).content.decode()
-    assert f"{decision.case}: decision overturned" in shown
+    assert f"{decision.case}: overturned. Takes effect in" in shown
     assert undo in shown
     assert 'data-key="z"' in shown
     for person in (lena, robin):
-        page = session_of(person).get(reverse("moderation:case", args=[decision.case_id]))
-        said = page.content.decode()
+        answer = session_of(person).get(reverse("moderation:case", args=[decision.case_id]))
+        said = answer.content.decode()
         assert "Being overturned" in said
         assert 0 < said.index("overturns this decision") < said.index("What the platform should do")
         for untrue in ("Ready for legal staff", "You see this differently", "In effect</span>"):
