@@ -240,6 +240,7 @@ class AuditEvent(StrEnum):
     PACKAGE_RETRIED = "package.build.retried"
     PACKAGE_SEALED = "package.sealed"
     PACKAGE_DOWNLOADED = "package.downloaded"
+    OVERTURN_NOTED = "package.overturn.noted"
     REGISTRY_DOWNLOADED = "package.registry.downloaded"
     RECIPIENT_CREATED = "recipient.created"
     RECIPIENT_CHANGED = "recipient.changed"

@@ -234,6 +234,7 @@ SAID: dict[AuditEvent, str] = {
     E.PACKAGE_RETRIED: "Had a package built again",
     E.PACKAGE_SEALED: "Sealed a package",
     E.PACKAGE_DOWNLOADED: "Downloaded a package",
+    E.OVERTURN_NOTED: "Noted what was done about a package whose decision was overturned",
     E.REGISTRY_DOWNLOADED: "Downloaded the registry of packages",
     E.RECIPIENT_CREATED: "Created an agency",
     E.RECIPIENT_CHANGED: "Changed an agency",

@@ -71,6 +71,10 @@ def preview(decision: Decision) -> dict[str, Any]:
         ],
         "withdrawn": [in_words(verb, count) for verb, count in _by_verb(follows.withdrawn)],
         "never_done": [in_words(verb, count) for verb, count in _by_verb(follows.never_done)],
+        # Their application knows this one, not the other way: asked for by name.
+        "referrals": case.referrals.annotate(fetched=Count("package__downloads")).order_by(
+            "number", "revision"
+        ),
         "reports": case.case_reports.filter(case_version__lte=decision.case_version).count(),
         "labels": Verdict.objects.filter(decision=decision.pk).count(),
         "joins": others.first(),

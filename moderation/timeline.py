@@ -74,6 +74,7 @@ SAID: dict[str, tuple[str, str, str]] = {
     E.PACKAGE_SEALED: ("package", "The package was sealed", "ok"),
     E.PACKAGE_BUILD_FAILED: ("alert", "The package could not be built", "danger"),
     E.PACKAGE_DOWNLOADED: ("download", "downloaded the package", ""),
+    E.OVERTURN_NOTED: ("note", "noted what was done about the sealed package", ""),
 }
 
 

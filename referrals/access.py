@@ -30,6 +30,7 @@ from referrals.models import (
     ReferralAccount,
     ReferralState,
 )
+from referrals.standing import only_fallen, to_tell
 from reports.access import former_memberships
 from reports.models import AccountIdentifier, Group, IpEvent, Membership, Report
 
@@ -40,6 +41,8 @@ TABS = {
     "build_failed": ("Build failed", [ReferralState.BUILD_FAILED]),
     "sealed": ("Sealed", [ReferralState.SEALED]),
 }
+OVERTURNED = "overturned"
+"""A tab beside those: referrals of any state whose decision was overturned."""
 """The list's tabs: key, label and the states behind it."""
 
 
@@ -97,11 +100,18 @@ def waiting_counts(user: User) -> dict[str, int]:
     return {row["state"]: row["n"] for row in rows}
 
 
+def count_overturned(user: User) -> int:
+    """Return how many visible referrals rest on a decision that was overturned."""
+    return only_fallen(referrals_for(user)).count()
+
+
 def search_referrals(user: User, *, state: str, text: str) -> QuerySet[Referral]:
     """Return visible referrals by state and by reference, case number or recipient."""
     found = referrals_for(user)
     if state in TABS:
         found = found.filter(state__in=TABS[state][1])
+    elif state == OVERTURNED:
+        found = only_fallen(found)
     if text:
         tail = text.split("-r", maxsplit=1)[0].rsplit("-", 1)[-1]
         digits = "".join(ch for ch in tail if ch.isdigit())
@@ -200,6 +210,8 @@ def waiting_for(user: User) -> list[Waiting]:
     if user.may(Permission.REFERRALS_APPROVE):
         asked = referrals_for(user).filter(state=ReferralState.AWAITING_APPROVAL)
         mine = asked.exclude(drafted_by=user).exclude(requested_by=user).exclude(edited_by=user)
+        # Nobody can approve those.
+        mine = mine.exclude(pk__in=only_fallen(asked).order_by().values("pk"))
         url = f"{open_url}?state=awaiting_approval"
         found.append(Waiting("Referrals that wait for a second person", mine.count(), url))
     if user.may(Permission.RECIPIENTS_MANAGE):
@@ -207,6 +219,9 @@ def waiting_for(user: User) -> list[Waiting]:
         count = keys.exclude(entered_by=user).count()
         found.append(Waiting("Keys of agencies to confirm", count, reverse("referrals:recipients")))
     if user.may(Permission.REFERRALS_DRAFT):
+        told = to_tell(referrals_for(user)).count()
+        url = f"{open_url}?state={OVERTURNED}"
+        found.append(Waiting("Sealed packages whose decision was overturned", told, url))
         failed = referrals_for(user).filter(state=ReferralState.BUILD_FAILED).count()
         found.append(
             Waiting("Packages whose build failed", failed, f"{open_url}?state=build_failed")

@@ -132,7 +132,7 @@ def measure(facts: Facts) -> Meter:
                 must,
                 UNCONFIRMED["incident_at"]
                 if "incident_at" in facts.incident_proposed
-                else "Give the time in UTC; the newest content time is a good start.",
+                else "Give the time in UTC; the newest reported content is a good start.",
             ),
             Point(
                 "narrative",

@@ -21,9 +21,16 @@ ORDER = (
 
 def messages_jsonl(spec: PackageSpec, conversation: Conversation) -> bytes:
     """One JSON object per message; the first line describes the conversation."""
+    counts = conversation.counts
     head = {
-        "conversation": conversation.id,
-        "messages": len(conversation.messages),
+        # The id that its messages name; what its sender gave no id is called by what it is.
+        "conversation": conversation.told_id or conversation.id,
+        "messages": counts.messages,
+        "lines": len(conversation.messages),
+        "in_several_versions": counts.in_versions,
+        "not_sent": counts.not_sent,
+        "left_out": counts.left_out,
+        "gaps": list(counts.gaps),
         "order": ORDER,
         "package": spec.package_id,
         "title": conversation.title,

@@ -117,6 +117,7 @@ def _exhibit(original: Original) -> dict[str, Any]:
             "path": original.path,
             "original_name": exhibit.original_name,
             "media_type": exhibit.media_type,
+            "recognised_as": exhibit.recognised_as,
             "size": exhibit.size,
             "md5": exhibit.md5.lower(),
             "sha1": original.sha1,

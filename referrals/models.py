@@ -344,3 +344,22 @@ class PackageDownload(models.Model):
     user = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField(db_default=Now(), editable=False)
     is_complete = models.BooleanField(default=False)
+    reason = models.TextField(
+        blank=True, help_text="Why it was fetched although its decision was overturned."
+    )
+
+
+class OverturnNotice(models.Model):
+    """What legal staff did after the decision behind a sealed package was overturned. Rows stay as they were written."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    referral = models.ForeignKey(Referral, on_delete=models.PROTECT, related_name="notices")
+    overturn = models.ForeignKey("moderation.Overturn", on_delete=models.PROTECT, related_name="+")
+    words = models.TextField(help_text="Whom they told, how and when; or that it never left.")
+    told_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    noted_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["referral", "overturn"], name="overturn_noted_once")
+        ]

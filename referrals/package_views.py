@@ -10,16 +10,20 @@ from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import storages
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import person_of, requires
 from accounts.permissions import Permission
 from core.errors import Refused
 from referrals import access, actions
+from referrals.forms import ReasonForm
 from referrals.models import PackageDownload
 from referrals.package import IssuedPackage
 from referrals.package import registry as registry_of
+from referrals.standing import fallen_one
 
 CHUNK = 1 << 18
 
@@ -30,10 +34,27 @@ def _attachment(response: HttpResponse | StreamingHttpResponse, name: str) -> No
 
 
 @requires(Permission.REFERRALS_EXPORT, recent_login=True)
-@require_safe
-def download(request: HttpRequest, referral_id: uuid.UUID) -> StreamingHttpResponse:
-    """Stream the sealed package. It is encrypted; only the agency and the escrow key open it."""
+@require_http_methods(["GET", "HEAD", "POST"])
+def download(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponseBase:
+    """Stream the sealed package. It is encrypted; only the agency and the escrow key open it.
+
+    When the decision behind it was overturned, it says so and asks why it is fetched all the same.
+    """
     package = access.get_package_for(person_of(request), referral_id)
+    reason = ""
+    if (overturned := fallen_one(package.referral)) is not None:
+        form = ReasonForm(
+            request.POST if request.method == "POST" else None,
+            what="Why you fetch it all the same",
+        )
+        if not form.is_valid():
+            return render(
+                request,
+                "referrals/fetch_overturned.html",
+                {"referral": package.referral, "overturned": overturned, "form": form},
+                status=422 if request.method == "POST" else 409,
+            )
+        reason = str(form.cleaned_data["reason"])
     try:
         stream = storages["packages"].open(package.storage_name, "rb")
     except OSError:
@@ -41,7 +62,7 @@ def download(request: HttpRequest, referral_id: uuid.UUID) -> StreamingHttpRespo
     if stream.size != package.size:
         stream.close()
         raise _unreadable()
-    record = actions.record_download(package, actor=person_of(request))
+    record = actions.record_download(package, actor=person_of(request), reason=reason)
     response = StreamingHttpResponse(
         _stream(stream, record, package.size), content_type="application/octet-stream"
     )

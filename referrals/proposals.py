@@ -13,9 +13,10 @@ from uuid import UUID
 
 from django.db.models import F
 
+from core.foreign import spelt
 from moderation.models import Case
 from referrals.models import AccountRole, Referral
-from reports.models import Item, Membership
+from reports.models import Item, ItemRole, Membership, Report
 
 SHOWN = 3
 """Reports that a reason names; of more it says how many."""
@@ -44,10 +45,35 @@ def proposals(referral: Referral, accounts: Sequence[UUID]) -> dict[UUID, Propos
     return found
 
 
-def newest_content(case: Case) -> datetime | None:
-    """Return the newest time that a sender gave for content of the case, the proposed time of the incident."""
-    items = Item.objects.filter(case_items__case=case, content_at__isnull=False)
-    return items.order_by("-content_at").values_list("content_at", flat=True).first()
+@dataclass(frozen=True, slots=True)
+class When:
+    """A proposed time of the incident, and what it was taken from, as the end of a sentence that begins with “The time is that”."""
+
+    at: datetime
+    of: str
+
+
+def incident_time(case: Case) -> When | None:
+    """Return the time of the newest content that was reported, else the newest that a report says, else nothing.
+
+    What only helps to understand what is reported happened around it, not at its time.
+    """
+    items = Item.objects.filter(
+        case_items__case=case, content_at__isnull=False, role=ItemRole.REPORTED
+    )
+    item = items.select_related("report").defer("text").order_by("-content_at", "pk").first()
+    if item is not None and item.content_at is not None:
+        name = f" {spelt(item.external_id)}" if item.external_id else ""
+        within = f" in {item.report}" if item.report else ""
+        what = item.get_surface_display().lower()
+        return When(
+            item.content_at, f"of the newest content that was reported: {what}{name}{within}"
+        )
+    said = Report.objects.filter(case_reports__case=case, occurred_at__isnull=False)
+    report = said.defer("description").order_by("-occurred_at", "pk").first()
+    if report is not None and report.occurred_at is not None:
+        return When(report.occurred_at, f"which {report} says; no reported content has one")
+    return None
 
 
 def incident_words(referral: Referral) -> list[str]:
@@ -59,10 +85,9 @@ def incident_words(referral: Referral) -> list[str]:
             "The type is the category of the case." if is_category else f"The type {_UNSIGNED}"
         )
     if "incident_at" in referral.incident_proposed:
-        is_newest = referral.incident_at == newest_content(case)
-        found.append(
-            "The time is that of the newest content." if is_newest else f"The time {_UNSIGNED}"
-        )
+        when = incident_time(case)
+        is_it = when is not None and referral.incident_at == when.at
+        found.append(f"The time is that {when.of}." if when and is_it else f"The time {_UNSIGNED}")
     return found
 
 

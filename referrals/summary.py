@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typst
 
 from referrals import summary_parts
-from referrals.summary_parts import TEXT, Words, digest, moment, place, rows, said_by
+from referrals.summary_parts import TEXT, Words, called, digest, moment, place, rows, said_by
 
 if TYPE_CHECKING:
     from referrals.package.description import PackageSpec
@@ -31,6 +31,7 @@ MOST_PARAGRAPHS = 200
 MOST_REPORTS = 100
 MOST_ACCOUNTS = 200
 MOST_GROUPS = 50
+MOST_CONVERSATIONS = 50
 
 
 def summary_pdf(spec: PackageSpec) -> bytes:
@@ -65,9 +66,10 @@ def content(spec: PackageSpec, words: Words) -> dict[str, Any]:
             "at": moment(message.sent_at),
             "text": _quoted(message, words),
             "exhibits": ", ".join(message.exhibits),
-            "place": _place(message, words),
+            "place": _place(message, words, versions.get(message.id, 1)),
         }
         for conversation in spec.conversations
+        for versions in [conversation.versions]
         for message in conversation.messages
         if message.is_reported or message.is_left_out
     ]
@@ -107,7 +109,7 @@ def content(spec: PackageSpec, words: Words) -> dict[str, Any]:
             ("Subject", words(case.subject)),
             (
                 "When opened",
-                words.all([f"{name}: {said}" for name, said in case.subject_when_opened.items()]),
+                called(case.subject_when_opened, words, "case.json"),
             ),
             ("Severity", words(case.severity)),
             ("Our reference", words(case.id)),
@@ -131,8 +133,11 @@ def content(spec: PackageSpec, words: Words) -> dict[str, Any]:
         "more_groups": max(0, len(spec.groups) - MOST_GROUPS),
         "quotes": quotes[:MOST_QUOTES],
         "more_quotes": max(0, len(quotes) - MOST_QUOTES),
-        "conversations": len(spec.conversations),
-        "messages": sum(len(conversation.messages) for conversation in spec.conversations),
+        "conversations": [
+            [words(each.title), words(each.size_in_words, TEXT)]
+            for each in spec.conversations[:MOST_CONVERSATIONS]
+        ],
+        "more_conversations": max(0, len(spec.conversations) - MOST_CONVERSATIONS),
         "exhibits": [
             summary_parts.exhibit(exhibit, words) for exhibit in spec.exhibits[:MOST_EXHIBITS]
         ],
@@ -148,8 +153,9 @@ def content(spec: PackageSpec, words: Words) -> dict[str, Any]:
     }
 
 
-def _place(message: Message, words: Words) -> str:
-    said = [("Group", message.group_id), *place(message.place)]
+def _place(message: Message, words: Words, versions: int) -> str:
+    wordings = f"one of {versions:,} of this message" if versions > 1 else ""
+    said = [("Group", message.group_id), *place(message.place), ("Version", wordings)]
     return " · ".join(f"{label}: {words(text)}" for label, text in said if text)
 
 

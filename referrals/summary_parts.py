@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,7 @@ def report(found: Report, words: Words) -> dict[str, Any]:
             ("Entered by", words(found.entered_by)),
             ("About", words(found.about)),
             ("In group", words(found.in_group)),
-            ("Called then", _named(found.about_then, words, "reports.json")),
+            ("Called then", called(found.about_then, words, "reports.json")),
             ("What it says", words(found.description, TEXT)),
         ),
     }
@@ -195,8 +196,44 @@ def _earlier(changes: Iterable[Earlier], words: Words, where: str) -> str:
     )
 
 
-def _named(said: Mapping[str, str], words: Words, where: str) -> str:
-    return words.all([f"{name}: {value}" for name, value in said.items()], where, 600)
+def called(said: Mapping[str, str], words: Words, where: str) -> str:
+    """Return what an account or a group was called at some time: fields and times in words."""
+    return words.all(
+        [f"{FIELDS.get(name, name)}: {_value(value)}" for name, value in said.items()], where, 600
+    )
+
+
+FIELDS = {
+    "kind": "Kind",
+    "external_id": "Id",
+    "username": "User name",
+    "display_name": "Display name",
+    "profile_text": "Profile text",
+    "profile_url": "Profile",
+    "country": "Country",
+    "language": "Language",
+    "platform_status": "Status",
+    "joined_at": "Joined",
+    "name": "Name",
+    "description": "Description",
+    "invite_link": "Invite link",
+    "member_count": "Members",
+    "created_on_platform_at": "Created",
+}
+"""What the fields of an account or a group are called in the document for people."""
+
+
+def _value(value: str) -> str:
+    """Return a stored value as people read it: a time like every other time of the document."""
+    if not _TIME.match(value):
+        return value
+    try:
+        return moment(datetime.fromisoformat(value))
+    except ValueError:
+        return value
+
+
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}.*(Z|[+-]\d{2}:\d{2})\Z", re.ASCII)
 
 
 def exhibit(found: Exhibit, words: Words) -> dict[str, Any]:
@@ -209,7 +246,7 @@ def exhibit(found: Exhibit, words: Words) -> dict[str, Any]:
         "is_viewed": found.was_viewed,
         "facts": rows(
             ("Original name", words(found.original_name)),
-            ("Type and size", f"{words(found.media_type)}, {found.size:,} bytes"),
+            ("Type and size", f"{words(_type(found))}, {found.size:,} bytes"),
             ("Surface", words(found.surface)),
             ("Part", words(found.role)),
             ("Platform's id", words(found.platform_id)),
@@ -228,6 +265,15 @@ def exhibit(found: Exhibit, words: Words) -> dict[str, Any]:
         ),
         "sha256": digest(found.sha256.lower()),
     }
+
+
+def _type(found: Exhibit) -> str:
+    """Return what a file is by its bytes, and what its sender called it."""
+    is_said = found.media_type != "application/octet-stream"
+    if not found.recognised_as:
+        return found.media_type
+    said = f"sent as {found.media_type}" if is_said else "the sender said no type"
+    return f"{found.recognised_as} ({said})"
 
 
 def _reports(found: Exhibit) -> list[str]:

@@ -17,6 +17,7 @@ urlpatterns = [
     path("referrals/<uuid:referral_id>/return/", views.send_back, name="return"),
     path("referrals/<uuid:referral_id>/build-again/", views.build_again, name="build_again"),
     path("referrals/<uuid:referral_id>/revise/", views.revise, name="revise"),
+    path("referrals/<uuid:referral_id>/overturned/", views.note_overturn, name="note_overturn"),
     path("referrals/<uuid:referral_id>/package/", package_views.download, name="package"),
     path("referrals/<uuid:referral_id>/package.sha256", package_views.checksum, name="checksum"),
     path("referrals/allowed-signers", package_views.allowed_signers, name="allowed_signers"),

@@ -24,13 +24,16 @@ from core.errors import Invalid
 from moderation.viewing import Seen, most_seen, seen_in_words
 from referrals import access, actions
 from referrals.completeness import measure
+from referrals.contents import places_of, talks_of
 from referrals.describing import exhibit_name, left_out
 from referrals.forms import Draft, ExhibitForm, FilterForm, OpenForm, ReasonForm
 from referrals.models import Exhibit, Referral, ReferralState
 from referrals.proposals import incident_words, places, proposals
+from referrals.standing import NOTHING_LEAVES, Fallen, fallen, fallen_one, may_leave
 from referrals.workflow import Step, steps_shown, why_not
 
 PER_PAGE = 25
+NOTICE = "Whom you told, how and when; or that it never left"
 WAITING = 20
 """Decided cases without a referral, and downloads, that a page shows; it says how many more there are."""
 LISTS = ("exhibits", "accounts")
@@ -56,6 +59,8 @@ def listing(request: HttpRequest) -> HttpResponse:
     tabs = [_tab("", "All", sum(counts.values()), state)]
     for key, (label, states) in access.TABS.items():
         tabs.append(_tab(key, label, sum(counts.get(name, 0) for name in states), state))
+    if overturned := access.count_overturned(person_of(request)):
+        tabs.append(_tab(access.OVERTURNED, "Decision overturned", overturned, state))
     found = access.search_referrals(person_of(request), state=state, text=text)
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     if text:
@@ -69,6 +74,7 @@ def listing(request: HttpRequest) -> HttpResponse:
         "referrals/list.html",
         {
             "page": page,
+            "lines": _lines(page),
             "tabs": tabs,
             "state": state,
             "filter_form": FilterForm(typed or None),
@@ -76,6 +82,11 @@ def listing(request: HttpRequest) -> HttpResponse:
             "waiting_count": unreferred.count(),
         },
     )
+
+
+def _lines(page: Page[Referral]) -> list[tuple[Referral, Fallen | None]]:
+    overturned = fallen(page)
+    return [(referral, overturned.get(referral.pk)) for referral in page]
 
 
 def _tab(key: str, label: str, count: int, current: str) -> dict[str, Any]:
@@ -148,7 +159,7 @@ def save(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     if asked == "request":
         try:
             actions.request_approval(referral, version=referral.version, actor=person_of(request))
-        except actions.NotComplete as refused:
+        except (actions.NotComplete, actions.Overturned) as refused:
             draft = _saved(request, referral)
             return _page(request, referral, draft=draft, incomplete=refused.message, status=409)
         messages.success(request, "Approval was asked for. A second person will look at it.")
@@ -207,7 +218,8 @@ def _page(
         Step.EDIT, referral.state
     )
     draft = draft or _draft(request, referral)
-    seen = access.looks_at_exhibits(referral, [row for row, _ in draft.exhibits])
+    rows = [row for row, _ in draft.exhibits]
+    seen, where = access.looks_at_exhibits(referral, rows), places_of(referral.case, rows)
     return render(
         request,
         "referrals/detail.html",
@@ -219,25 +231,32 @@ def _page(
             "incomplete": incomplete,
             "may_edit": may_edit,
             "incident_words": incident_words(referral),
-            "exhibits": [_exhibit(row, seen, form) for row, form in draft.exhibits],
+            "exhibits": [_exhibit(row, seen, where, form) for row, form in draft.exhibits],
             "exhibit_page": draft.exhibit_page,
             "account_lines": _account_lines(referral, draft),
             "page_without_part": _page_without_part(referral) if incomplete else "",
             **_contents(request, referral),
             "return_form": ReasonForm(),
+            "notice_form": ReasonForm(what=NOTICE, id="notice"),
             "revise_form": ReasonForm(what="What the correction is", id="revise"),
         },
         status=status,
     )
 
 
-def _exhibit(row: Exhibit, seen: dict[Any, Any], form: ExhibitForm | None = None) -> dict[str, Any]:
+def _exhibit(
+    row: Exhibit,
+    seen: dict[Any, Any],
+    where: dict[Any, list[str]],
+    form: ExhibitForm | None = None,
+) -> dict[str, Any]:
     looks = seen.get(row.item.blob_id, [])
     return {
         "row": row,
         "form": form,
         "name": exhibit_name(row.position),
         "viewed": seen_in_words(looks),
+        "places": where.get(row.item.blob_id, []),
         "is_viewed": most_seen(looks) == Seen.VIEWED,
     }
 
@@ -282,17 +301,23 @@ def _contents(request: HttpRequest, referral: Referral) -> dict[str, Any]:
         "left_out": left_out(referral),
         "many_without_part": facts.accounts_without_part > MANY,
         "text_count": facts.messages,
+        "talks": talks_of(referral),
+        "case_url": reverse("moderation:case", args=[referral.case_id]),
     }
 
 
 def _state_context(request: HttpRequest, referral: Referral) -> dict[str, Any]:
     package = getattr(referral, "package", None) if referral.state == "sealed" else None
     person = person_of(request)
+    overturned = fallen_one(referral)
     # Who may approve is said as long as somebody has to.
     waits = referral.state in {ReferralState.DRAFT, ReferralState.AWAITING_APPROVAL}
+    waits = waits and overturned is None
     approvers = access.possible_approvers(referral) if waits else []
     return {
         "referral": referral,
+        "overturned": overturned,
+        "may_revise": referral.state == ReferralState.SEALED and may_leave(referral.case),
         "case": referral.case,
         "package": package,
         "downloads": package.downloads.select_related("user").order_by("-at")[:WAITING]
@@ -386,17 +411,18 @@ def approve(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
         return _back(referral)
     _record_view(request, referral)
     page = _exhibits(request, referral)
-    seen = access.looks_at_exhibits(referral, page)
+    seen, where = access.looks_at_exhibits(referral, page), places_of(referral.case, page)
     return render(
         request,
         "referrals/approve.html",
         {
             **_state_context(request, referral),
             "return_form": ReasonForm(),
-            "exhibits": [_exhibit(row, seen) for row in page],
+            "exhibits": [_exhibit(row, seen, where) for row in page],
             "exhibit_page": page,
             **_contents(request, referral),
-            "refusal": why_not(Step.APPROVE, referral.state),
+            "refusal": why_not(Step.APPROVE, referral.state)
+            or ("" if may_leave(referral.case) else NOTHING_LEAVES),
         },
     )
 
@@ -418,6 +444,16 @@ def build_again(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
     referral = access.get_referral_for(person_of(request), referral_id)
     actions.build_again(referral, actor=person_of(request))
     messages.info(request, "The package is being built again.")
+    return _back(referral)
+
+
+@requires(Permission.REFERRALS_DRAFT)
+@require_POST
+def note_overturn(request: HttpRequest, referral_id: uuid.UUID) -> HttpResponse:
+    """Note what was done about a sealed package whose decision was overturned."""
+    referral = access.get_referral_for(person_of(request), referral_id)
+    actions.note_overturn(referral, words=_reason(request), actor=person_of(request))
+    messages.success(request, "Noted. It stays on this page.")
     return _back(referral)
 
 

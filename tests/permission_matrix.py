@@ -175,7 +175,8 @@ REFERRALS = (
     Row("referrals:return", only(LEGAL), post=404),
     Row("referrals:build_again", only(LEGAL), post=404),
     Row("referrals:revise", only(LEGAL), post=404),
-    Row("referrals:package", only(LEGAL), get=404),
+    Row("referrals:note_overturn", only(LEGAL), post=404),
+    Row("referrals:package", only(LEGAL), get=404, post=404),
     Row("referrals:checksum", only(LEGAL), get=404),
     Row("referrals:allowed_signers", only(LEGAL), get=404),  # No key is configured here.
     Row("referrals:registry", only(LEGAL), get=200),

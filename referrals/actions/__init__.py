@@ -5,6 +5,7 @@ from referrals.actions.building import (
     beat,
     complete_download,
     fail_build,
+    note_overturn,
     note_waiting,
     put_back_build,
     record_built,
@@ -29,6 +30,7 @@ from referrals.actions.keys import confirm_key, enter_keys, withdraw_key
 from referrals.actions.recipients import change_recipient, create_recipient
 from referrals.actions.steps import (
     NotComplete,
+    Overturned,
     and_list,
     approve,
     build_again,
@@ -45,6 +47,7 @@ __all__ = [
     "DraftChanges",
     "ExhibitChange",
     "NotComplete",
+    "Overturned",
     "and_list",
     "approve",
     "beat",
@@ -55,6 +58,7 @@ __all__ = [
     "create_recipient",
     "enter_keys",
     "fail_build",
+    "note_overturn",
     "note_waiting",
     "open_referral",
     "open_revision",

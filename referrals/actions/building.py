@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
@@ -14,8 +15,12 @@ from accounts.models import User
 from accounts.permissions import Permission
 from core import audit
 from core.audit_events import AuditEvent
+from core.audit_rows import digest
+from core.errors import Invalid, Refused
+from referrals.actions.drafting import REASON_MINIMUM
 from referrals.audit_rows import facts_of_package
-from referrals.models import Package, PackageDownload, Referral, ReferralState
+from referrals.models import OverturnNotice, Package, PackageDownload, Referral, ReferralState
+from referrals.standing import Fallen, fallen_one
 
 STALE = timedelta(seconds=45)
 """Without a sign of life for this long, a build is taken to be dead and may start again."""
@@ -182,22 +187,65 @@ def record_built(
 
 
 @transaction.atomic
-def record_download(package: Package, *, actor: User) -> PackageDownload:
-    """Record who fetches a package before its first byte leaves. Cannot be undone."""
+def record_download(package: Package, *, actor: User, reason: str = "") -> PackageDownload:
+    """Record who fetches a package before its first byte leaves. Cannot be undone.
+
+    Raises Invalid without a ``reason`` of ten characters when its decision was overturned.
+    """
     require(actor, Permission.REFERRALS_EXPORT)
-    download = PackageDownload.objects.create(package=package, user=actor)
-    _record_download(package, actor, "package")
+    overturned = fallen_one(package.referral)
+    reason = reason.strip() if overturned is not None else ""
+    if overturned is not None and len(reason) < REASON_MINIMUM:
+        raise Invalid({"reason": ["Say why it is fetched although its decision was overturned."]})
+    download = PackageDownload.objects.create(package=package, user=actor, reason=reason)
+    _record_download(package, actor, "package", overturned)
     return download
+
+
+@transaction.atomic
+def note_overturn(referral: Referral, *, words: str, actor: User) -> OverturnNotice:
+    """Note what was done after the decision behind a sealed package was overturned. Noted twice, the first stays.
+
+    Whom one told, how and when; or that the package never left. Cannot be undone. Raises Invalid without words, Refused
+    when the decision stands or nothing was sealed.
+    """
+    require(actor, Permission.REFERRALS_DRAFT)
+    referral = Referral.objects.select_for_update(of=("self",)).get(pk=referral.pk)
+    overturned = fallen_one(referral)
+    if overturned is None or referral.state != ReferralState.SEALED:
+        raise Refused("There is nothing to note: the decision stands.", code="not_overturned")
+    if len(words.strip()) < REASON_MINIMUM:
+        raise Invalid({"reason": ["Say in a sentence whom you told, how and when."]})
+    if overturned.notice is not None:
+        return overturned.notice
+    notice = OverturnNotice.objects.create(
+        referral=referral, overturn=overturned.overturn, words=words.strip(), told_by=actor
+    )
+    audit.record(
+        AuditEvent.OVERTURN_NOTED,
+        actor=actor,
+        subject=referral,
+        case=referral.case,
+        referral=str(referral),
+        overturn=overturned.overturn.pk,
+        # The words are the staff's own; the log goes along in packages.
+        words_digest=digest({"notice": notice.pk, "words": notice.words}),
+    )
+    notice.refresh_from_db()
+    return notice
 
 
 @transaction.atomic
 def record_checksum_download(package: Package, *, actor: User) -> None:
     """Record who fetches a package's checksum. Cannot be undone."""
     require(actor, Permission.REFERRALS_EXPORT)
-    _record_download(package, actor, "checksum")
+    _record_download(package, actor, "checksum", fallen_one(package.referral))
 
 
-def _record_download(package: Package, actor: User, what: str) -> None:
+def _record_download(package: Package, actor: User, what: str, overturned: Fallen | None) -> None:
+    behind: dict[str, Any] = {}
+    if overturned is not None:
+        behind["overturned"] = overturned.overturn.pk
     audit.record(
         AuditEvent.PACKAGE_DOWNLOADED,
         actor=actor,
@@ -205,6 +253,7 @@ def _record_download(package: Package, actor: User, what: str) -> None:
         case=package.referral.case,
         package=package.file_name,
         what=what,
+        **behind,
     )
 
 

@@ -28,7 +28,8 @@ from referrals.models import (
     Referral,
     ReferralState,
 )
-from referrals.proposals import newest_content
+from referrals.proposals import incident_time
+from referrals.standing import NOTHING_LEAVES, may_leave
 from referrals.workflow import Step, why_not
 from reports.models import AccountIdentifier, IdentifierKind, IpEvent, Item
 
@@ -144,8 +145,8 @@ def open_referral(case: Case, *, recipient: Recipient, actor: User) -> Referral:
         ) from None
     filling.add_accounts(referral)
     filling.add_exhibits(referral)
-    if referral.incident_at is None:
-        referral.incident_at = newest_content(case)
+    if referral.incident_at is None and (when := incident_time(case)) is not None:
+        referral.incident_at = when.at
         referral.save(update_fields=["incident_at"])
     audit.record(
         AuditEvent.REFERRAL_OPENED,
@@ -162,13 +163,20 @@ def open_referral(case: Case, *, recipient: Recipient, actor: User) -> Referral:
 def open_revision(referral: Referral, *, reason: str, actor: User) -> Referral:
     """Start ``-r2`` of a sealed package. The sent one is never changed. Cannot be undone.
 
-    Raises Refused when it is not sealed or a later revision exists.
+    Raises Refused when it is not sealed, a later revision exists, or the decision was overturned and not made anew:
+    a correction describes the case as it was decided, and could never be approved.
     """
     require(actor, Permission.REFERRALS_DRAFT)
     reason = reason.strip()
     if len(reason) < REASON_MINIMUM:
         raise Invalid({"reason": ["Say in a sentence what the correction is."]})
     old = locked(referral, step=Step.REVISE)
+    if not may_leave(old.case):
+        raise Refused(
+            f"{NOTHING_LEAVES} No correction of {old} can be made until then. Tell {old.recipient} yourself that the "
+            f"decision behind {old} was overturned, and note it on the page of {old}.",
+            code="overturned",
+        )
     try:
         with transaction.atomic():
             new = Referral.objects.create(

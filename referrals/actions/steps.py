@@ -15,11 +15,11 @@ from core import audit
 from core.audit_events import AuditEvent
 from core.errors import Invalid, Refused
 from core.jobs import enqueue
-from moderation.access import confirming_decisions
 from referrals.actions.drafting import REASON_MINIMUM, locked, read_facts
 from referrals.audit_rows import content_digest
 from referrals.completeness import Point, measure
 from referrals.models import Referral, ReferralState
+from referrals.standing import NOTHING_LEAVES, RESTED_ON_ANOTHER, decision_of, may_leave
 from referrals.workflow import Step
 
 
@@ -30,14 +30,28 @@ class NotComplete(Refused):
         super().__init__(sentence + " ".join(point.hint for point in blockers), code="incomplete")
 
 
+class Overturned(Refused):
+    """The decision that the referral rests on was overturned."""
+
+    def __init__(self, sentence: str = NOTHING_LEAVES) -> None:
+        super().__init__(sentence, code="overturned")
+
+
+def _require_standing(referral: Referral) -> None:
+    if not may_leave(referral.case):
+        raise Overturned
+
+
 @transaction.atomic
 def request_approval(referral: Referral, *, version: int, actor: User) -> Referral:
     """Ask a second person to approve the draft as it stands. Can be undone by ``withdraw_request``.
 
-    Raises DraftChanged when the draft changed since it was looked at, NotComplete when a required point is missing.
+    Raises DraftChanged when the draft changed since it was looked at, NotComplete when a required point is missing,
+    Overturned when the decision does not stand any more.
     """
     require(actor, Permission.REFERRALS_DRAFT)
     referral = locked(referral, step=Step.REQUEST, version=version)
+    _require_standing(referral)
     blockers = measure(read_facts(referral)).blockers
     if blockers:
         raise NotComplete("Approval cannot be asked for yet. ", blockers)
@@ -135,11 +149,7 @@ def approve(referral: Referral, *, version: int, actor: User) -> Referral:
         raise Refused(
             f"A second person must approve. You {and_list(against)}.", code="approver_is_author"
         )
-    if not confirming_decisions().filter(case=referral.case_id).exists():
-        raise Refused(
-            "The decision on this case was overturned. Nothing of it may leave until it is decided anew.",
-            code="overturned",
-        )
+    _require_standing(referral)
     blockers = measure(read_facts(referral)).blockers
     if blockers:
         raise NotComplete(
@@ -173,6 +183,8 @@ def build_again(referral: Referral, *, actor: User) -> Referral:
     """Try a failed build once more, on the approval that was given. Can be undone by returning it."""
     require(actor, Permission.REFERRALS_APPROVE)
     referral = locked(referral, step=Step.RETRY)
+    if decision_of(referral) is None:
+        raise Overturned(RESTED_ON_ANOTHER)
     referral.state = ReferralState.APPROVED
     referral.build_error, referral.build_progress, referral.build_attempts = "", 0, 0
     referral.build_token = referral.build_beat_at = None

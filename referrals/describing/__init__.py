@@ -24,8 +24,9 @@ from referrals.describing.groups import describe_groups
 from referrals.describing.left_out import left_out
 from referrals.describing.words import describe_conversations
 from referrals.models import Referral
+from referrals.standing import RESTED_ON_ANOTHER, decision_of
 
-__all__ = ["Watch", "custody_of", "describe", "exhibit_name", "latest_decision", "left_out"]
+__all__ = ["Watch", "custody_of", "deciding", "describe", "exhibit_name", "left_out"]
 
 
 def describe(
@@ -41,7 +42,7 @@ def describe(
     The custody log goes as far as ``anchor`` saw it, and is proved to stand in the anchor's list.
     """
     case = referral.case
-    decision = latest_decision(case)
+    decision = deciding(referral)
     exhibits = list(
         referral.exhibits.filter(is_included=True)
         .select_related(
@@ -94,16 +95,10 @@ def describe(
     )
 
 
-def latest_decision(case: Case) -> Decision:
-    """Return the decision that stands: the last one published."""
-    decision = (
-        case.decisions.filter(published_at__isnull=False, overturned_at=None)
-        .select_related("policy_version__policy", "made_by")
-        .order_by("-published_at")
-        .first()
-    )
-    if decision is None:
-        raise package.PackageRefused("The case has no decision that stands.")
+def deciding(referral: Referral) -> Decision:
+    """Return the decision that was approved to be referred. Raises PackageRefused when it stands no more."""
+    if (decision := decision_of(referral)) is None:
+        raise package.PackageRefused(RESTED_ON_ANOTHER)
     return decision
 
 

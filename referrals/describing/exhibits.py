@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from core import vault
+from core.errors import VaultDamage, VaultDestroyed
+from core.media_types import HEAD_BYTES, sniff
+from core.models import Blob
 from hashing.models import Flag
 from moderation.looks import look_of, reveals_of
 from referrals import package
@@ -40,6 +43,16 @@ class Watched:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def recognised(blob: Blob) -> str:
+    """Return what the bytes of an original are, such as “PNG picture”, or nothing. Damage is the build's to tell."""
+    try:
+        with vault.open(blob) as stream:
+            found = sniff(stream.read(HEAD_BYTES))
+    except (VaultDamage, VaultDestroyed):
+        return ""
+    return found.words.split(" ", 1)[-1] if found is not None else ""
 
 
 def group_of(item: Item) -> str:
@@ -83,6 +96,7 @@ def describe_exhibit(row: Exhibit, referral: Referral, watch: Watch) -> package.
         id=exhibit_name(row.position),
         original_name=item.original_name,
         media_type=blob.media_type or "application/octet-stream",
+        recognised_as=recognised(blob),
         size=blob.size,
         sha256=blob.sha256,
         md5=blob.md5,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from moderation.models import Case
 from referrals import package
@@ -32,36 +32,61 @@ def describe_conversations(
         return []
     # The same bytes are one exhibit, in however many messages they stand.
     names = {row.item.blob_id: exhibit_name(row.position) for row in exhibits}
+    return conversations_of(referral.case, names)
+
+
+def conversations_of(
+    case: Case, names: dict[UUID | None, str], *, keys: Sequence[UUID] | None = None
+) -> list[package.Conversation]:
+    """Return the conversations, other texts and reporters' words of a case. ``names``: of its exhibits, by their blobs.
+
+    ``keys`` are those of all items of the case, where the caller knows them: few are found faster by them than by the case.
+    """
+    of_case = Q(case_items__case=case) if keys is None else Q(pk__in=keys)
     items = (
-        Item.objects.filter(case_items__case=referral.case)
+        Item.objects.filter(of_case)
         .exclude(surface__in=NOT_SENT)  # The reporters' own words follow as such.
         .select_related("report", "source", "sender", "account", "group", "in_group")
         # What was found by scanning has no report, and no order but that of its arrival.
         .order_by(F("report__number").asc(nulls_last=True), "received_at", "pk")
     )
-    threads: dict[tuple[str, str], list[Item]] = {}
+    threads: dict[_Thread, list[Item]] = {}
     for item in items:
         # A picture with neither words nor a place is an exhibit outside of a conversation.
         if (key := _thread_of(item)) is not None:
             threads.setdefault(key, []).append(item)
     found = [
-        package.Conversation(id=key, title=title, messages=tuple(_messages(told, names)))
-        for (key, title), told in threads.items()
+        package.Conversation(
+            id=thread.key,
+            title=thread.title,
+            messages=tuple(_messages(told, names)),
+            told_id=thread.told_id,
+            noun=thread.noun,
+        )
+        for thread, told in threads.items()
     ]
-    return [*found, *_reporters_words(referral.case)]
+    return [*found, *_reporters_words(case)]
 
 
-def _thread_of(item: Item) -> tuple[str, str] | None:
-    """Return id and title of the conversation that an item belongs to. Chats of partners do not mix with the platform's."""
+class _Thread(NamedTuple):
+    key: str
+    title: str
+    told_id: str = ""
+    noun: str = "message"
+
+
+def _thread_of(item: Item) -> _Thread | None:
+    """Return the conversation that an item belongs to. Chats of partners do not mix with the platform's."""
     if item.conversation:
         source = "" if item.source.is_own_platform else f"{item.source.slug}:"
         where = "" if item.source.is_own_platform else f" of {item.source.name}"
-        return f"chat-{source}{item.conversation}", f"Conversation {item.conversation}{where}"
+        title = f"Conversation {item.conversation}{where}"
+        return _Thread(f"chat-{source}{item.conversation}", title, item.conversation)
     if item.surface == Surface.REPORTED_MESSAGE:
         label = str(item.report or "scan")
-        return f"report-{label}".lower(), f"Messages of report {label}"
+        return _Thread(f"report-{label}".lower(), f"Messages of report {label}")
     if item.text or item.kind in WITHOUT_FILE:
-        return "texts", "Names, descriptions and other texts"
+        return _Thread("texts", "Names, descriptions and other texts", noun="text")
     return None
 
 
@@ -171,4 +196,4 @@ def _reporters_words(case: Case) -> list[package.Conversation]:
         )
     if not messages:
         return []
-    return [package.Conversation("reports", "What the reports say", tuple(messages))]
+    return [package.Conversation("reports", "What the reports say", tuple(messages), noun="text")]

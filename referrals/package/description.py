@@ -138,7 +138,9 @@ class Exhibit:
 
     id: str  # EX-0001
     original_name: str
-    media_type: str
+    media_type: (
+        str  # as its sender declared it; without a word of the sender, application/octet-stream
+    )
     size: int
     sha256: str
     md5: str
@@ -167,6 +169,9 @@ class Exhibit:
     reveals: tuple[Reveal, ...] = ()
     also: tuple[Appearance, ...] = ()
     place: Place = NOWHERE
+    recognised_as: str = (
+        ""  # what its bytes are, such as “PNG picture”; empty: nothing that we know
+    )
 
     @property
     def looks(self) -> list[Look]:

@@ -297,6 +297,7 @@ Processes and stores
     gone between two batches of a replay  moderation/test_notices.py::test_a_worker_that_dies_between_batches_repeats_none
     answers about one order that cross  moderation/test_order_results.py::test_answers_that_cross_leave_one_that_stands
     two leads overturn at once      moderation/test_overturning.py::test_two_leads_at_once_overturn_once
+    overturned after the approval   referrals/test_referral_overturned.py::test_only_the_decision_that_was_approved_is_sealed
     reading while it is overturned  moderation/test_overturning.py::test_reading_and_overturning_at_once_leave_no_order_without_counterpart
     decisions in effect at once     moderation/test_orders.py::test_decisions_that_take_effect_at_once_share_no_number
     a form without its token        moderation/test_appeals.py::test_the_form_on_the_page_can_be_sent

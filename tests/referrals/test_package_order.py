@@ -17,7 +17,7 @@ from moderation import actions as moderation
 from moderation.models import Case
 from referrals import actions, package
 from referrals.custody import utc_text
-from referrals.describing import latest_decision
+from referrals.describing import deciding
 from referrals.describing.cases import describe_case, describe_reports
 from referrals.describing.groups import describe_groups
 from referrals.describing.words import describe_conversations
@@ -96,7 +96,7 @@ def test_a_report_was_received_when_it_came_and_not_when_it_joined_the_case(desk
     referral = actions.open_referral(case, recipient=desk.agency, actor=desk.author)
     report = Report.objects.get()
     assert case.case_reports.get().joined_at > report.received_at
-    timeline = describe_case(referral, latest_decision(case)).timeline
+    timeline = describe_case(referral, deciding(referral)).timeline
     (received,) = [entry.at for entry in timeline if "received" in entry.text]
     assert received == report.received_at
 
@@ -211,7 +211,10 @@ def test_whatever_the_summary_cuts_it_says_how_many_more_there_are() -> None:
                 *(package.Group(f"h-{number}") for number in range(60)),
             ),
             reports=(*facts.reports, *facts.reports) * 60,
-            conversations=(package.Conversation("c", "t", (message,) * 45),),
+            conversations=(
+                package.Conversation("c", "t", (message,) * 45),
+                *(package.Conversation(f"c-{number}", "t", ()) for number in range(54)),
+            ),
             case=replace(
                 facts.case,
                 timeline=(entry,) * 205,
@@ -228,6 +231,7 @@ def test_whatever_the_summary_cuts_it_says_how_many_more_there_are() -> None:
         "more_groups": 11,
         "more_reports": 20,
         "more_quotes": 5,
+        "more_conversations": 5,
         "more_timeline": 5,
         "more_paragraphs": 10,
     }

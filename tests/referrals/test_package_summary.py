@@ -162,3 +162,29 @@ def test_the_timeline_is_kept_in_order() -> None:
     text = text_of(summary_pdf(spec(case=replace(spec().case, timeline=entries))))
     positions = [text.index(f"event-{number:02d}") for number in range(20)]
     assert positions == sorted(positions)
+
+
+def test_what_the_document_says_of_types_names_and_times_is_in_words() -> None:
+    facts = {
+        "kind": "account",
+        "username": "alex",
+        "joined_at": "2026-01-02T03:04:05+00:00",
+    }
+    files = (
+        exhibit(1, NOTE, media_type="application/octet-stream", recognised_as="PNG picture"),
+        exhibit(2, NOTE, media_type="image/png", recognised_as="JPEG picture"),
+        exhibit(3, NOTE, media_type="application/octet-stream"),
+    )
+    report = package.Report("R-9", "Members", "Users", "csam", BAGGED_AT, about_then=facts)
+    made = spec(
+        exhibits=files,
+        conversations=(),
+        reports=(report,),
+        case=replace(spec().case, subject_when_opened=facts),
+    )
+    text = " ".join(text_of(summary_pdf(made)).split())
+    assert text.count("Kind: account, User name: alex, Joined: 2026-01-02 03:04:05 UTC") == 2
+    assert "+00:00" not in text
+    assert "PNG picture (the sender said no type)" in text
+    assert "JPEG picture (sent as image/png)" in text
+    assert "application/octet-stream, " in text

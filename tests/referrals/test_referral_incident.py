@@ -68,7 +68,10 @@ def test_what_a_draft_fills_in_is_a_proposal_and_no_approval_is_asked_for_on_it(
     referral = proposed(desk)
     assert said_by(referral) == [None, None]
     shown = text_of(author.get(page("detail", referral)))
-    assert "The type is the category of the case. The time is that of the newest content." in shown
+    assert (
+        "The type is the category of the case. The time is that of the newest content that was reported: reported message in R-"
+        in shown
+    )
     assert BOX in shown
     answer = author.post(page("detail", referral), sent(referral, next="request"))
     assert answer.status_code == 409
@@ -78,6 +81,35 @@ def test_what_a_draft_fills_in_is_a_proposal_and_no_approval_is_asked_for_on_it(
     referral.refresh_from_db()
     assert referral.state == "draft"
     assert said_by(referral) == [None, None]
+
+
+@pytest.mark.parametrize("has_time", [True, False])
+def test_context_gives_no_time_and_the_page_says_which_item_did(
+    desk: Desk, author: Client, has_time: bool
+) -> None:
+    line = {"surface": "reported_message", "sender": "subject-one", "conversation": "chat-5"}
+    reported = line | {"external_id": "m-1", "text": "A line."}
+    if has_time:
+        reported["content_at"] = "2026-03-02T10:17:00Z"
+    after = line | {"external_id": "m-2", "text": "Later.", "role": "context"}
+    document = {
+        "subject": {"account": "subject-one"},
+        "reason": "csam",
+        "occurred_at": "2026-03-02T10:40:00Z",
+        "items": [reported, after | {"content_at": "2026-03-02T10:21:00Z"}],
+    }
+    payload = ReportPayload.model_validate(document)
+    report = submit_report(desk.casework.source(), payload=payload, actor=SYSTEM)
+    case = decided(desk, desk.casework.routed(report, hash_finding()))
+    referral = actions.open_referral(case, recipient=desk.agency, actor=desk.author)
+    assert referral.incident_at is not None
+    assert f"{referral.incident_at:%H:%M}" == ("10:17" if has_time else "10:40")
+    of = (
+        f"of the newest content that was reported: reported message m-1 in {report}."
+        if has_time
+        else f"which {report} says; no reported content has one."
+    )
+    assert f"The time is that {of}" in text_of(author.get(page("detail", referral)))
 
 
 def test_who_confirms_it_is_kept_shown_and_handed_over(
