@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from accounts.models import User
 from moderation.models import Decision
-from moderation.orders_shown import in_words
+from moderation.orders_shown import sums_of
 from referrals import package
 from referrals.describing.history import History
 from referrals.models import Referral
@@ -63,16 +62,9 @@ def describe_case(referral: Referral, decision: Decision) -> package.CaseFacts:
         incident_at_said_at=referral.incident_at_set_at,
         subject_when_opened=_as_words(case.subject_snapshot),
         messages_included=referral.include_messages,
-        enforcements=tuple(_steps(decision)),
+        enforcements=tuple(sums_of({decision.pk: decision}).get(decision.pk, [])),
         timeline=tuple(sorted(entries, key=lambda entry: entry.at)),
     )
-
-
-def _steps(decision: Decision) -> list[str]:
-    """Return what the platform was told to do and what it said, the same about many items once with their number."""
-    rows = decision.enforcements.order_by("verb", "state", "pk")
-    told = Counter((row.verb, row.get_state_display().lower()) for row in rows)
-    return [f"{in_words(verb, number)}: {state}" for (verb, state), number in told.items()]
 
 
 def _pseudonym(person: User | None) -> str:
