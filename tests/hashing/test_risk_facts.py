@@ -346,9 +346,10 @@ def test_a_finding_is_said_to_stand_where_it_stands(world: World, kind: str) -> 
     }
     report = submit_report(world.source, payload=ReportPayload.model_validate(said), actor=SYSTEM)
     text, picture, answer = report.items.order_by("pk")
-    world.casework.scanned(answer, term_finding((0, 2)))
+    world.casework.scanned(answer, term_finding((0, 2)), hash_finding())
     world.settle()
-    assert ("text_score" in said_of(subject)) is (kind == "group")
+    both = {"text_score", "known_media"}
+    assert set(said_of(subject)) == (both if kind == "group" else set())
     world.casework.scanned(text, term_finding((0, 2)))
     opinion = replace(term_finding((0, 2)), kind=FlagKind.CLASSIFIER, score=0.7, evidence={})
     world.casework.scanned(picture, opinion)
