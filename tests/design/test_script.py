@@ -579,3 +579,27 @@ def test_a_link_into_a_tab_opens_that_tab(site: Site) -> None:
     site.page.goto(f"{ORIGIN}/tabs")
     expect(site.page.locator("#pane-match")).to_be_visible()
     expect(site.page.locator("#pane-reports")).to_be_hidden()
+
+
+COUNTED = """
+{% extends "base.html" %}
+{% block content %}
+  <form method="post" action="/span">
+    <label for="until">Until</label><input id="until" name="until" value="11:00">
+    <p data-if-unchanged>5 deliveries are in this span.</p>
+    <button name="then" value="count">Count them</button>
+    <button name="then" value="send" data-if-unchanged>Send 5 again</button>
+  </form>
+{% endblock %}
+"""
+
+
+def test_what_was_counted_is_not_offered_once_a_field_was_changed(site: Site) -> None:
+    site.answers["/span"] = lambda route: site.show(route, COUNTED)
+    site.page.goto(f"{ORIGIN}/span")
+    send = site.page.get_by_role("button", name="Send 5 again")
+    expect(send).to_be_visible()
+    site.page.get_by_label("Until").fill("12:00")
+    expect(send).to_be_hidden()
+    expect(site.page.get_by_text("5 deliveries are in this span.")).to_be_hidden()
+    expect(site.page.get_by_role("button", name="Count them")).to_be_visible()
