@@ -11,8 +11,11 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models.functions import Length
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from core.foreign import spelt
+from core.templatetags.strangers import stranger
 from moderation.models import Case
 from referrals.describing import exhibit_name
 from referrals.describing.words import conversations_of
@@ -83,7 +86,7 @@ def _group_of(talk: Conversation, groups: Mapping[str, str]) -> str:
     return spelt(name) if name else ""
 
 
-def places_of(case: Case, exhibits: Iterable[Exhibit]) -> dict[UUID | None, list[str]]:
+def places_of(case: Case, exhibits: Iterable[Exhibit]) -> dict[UUID | None, list[SafeString]]:
     """Return where the bytes of these exhibits stand, by their blobs: their part, sender, place and caption, in words."""
     rows = (
         Item.objects.filter(case_items__case=case, blob__in=[row.item.blob_id for row in exhibits])
@@ -93,29 +96,28 @@ def places_of(case: Case, exhibits: Iterable[Exhibit]) -> dict[UUID | None, list
         # What is reported before what only helps to understand it.
         .order_by("-role", "received_at", "pk")
     )
-    found: dict[UUID | None, list[str]] = {}
+    found: dict[UUID | None, list[SafeString]] = {}
     for item in rows:
         found.setdefault(item.blob_id, []).append(_place(item))
     for blob, places in found.items():
         if (more := len(places) - MOST_PLACES) > 0:
-            found[blob] = [*places[:MOST_PLACES], f"and in {more:,} more places"]
+            found[blob] = [*places[:MOST_PLACES], format_html("and in {} more places", f"{more:,}")]
     return found
 
 
-def _place(item: Any) -> str:
+def _place(item: Any) -> SafeString:
     sender = item.sender or item.account
-    said = [f"{item.get_role_display()}: {item.get_surface_display().lower()}"]
-    if sender is not None:
-        said[0] += f" of {spelt(str(sender))}"
+    surface = f"{item.get_role_display()}: {item.get_surface_display().lower()}"
+    said = [format_html("{} of {}", surface, stranger(sender)) if sender is not None else surface]
     if item.conversation:
         at = "" if item.position is None else f", position {item.position}"
-        said.append(f"conversation {spelt(item.conversation)}{at}")
+        said.append(format_html("conversation {}{}", stranger(item.conversation), at))
     group = item.in_group or item.group
     if group is not None:
-        said.append(f"group {spelt(str(group))}")
+        said.append(format_html("group {}", stranger(group)))
     if item.text_length:
         plural = "" if item.text_length == 1 else "s"
         said.append(f"with a caption of {item.text_length:,} character{plural}")
     if item.report is not None:
         said.append(str(item.report))
-    return ", ".join(said)
+    return format_html_join(", ", "{}", ((part,) for part in said))

@@ -12,8 +12,9 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import F
+from django.utils.html import format_html
 
-from core.foreign import spelt
+from core.templatetags.strangers import stranger
 from moderation.models import Case
 from referrals.models import AccountRole, Referral
 from reports.models import Item, ItemRole, Membership, Report
@@ -63,12 +64,11 @@ def incident_time(case: Case) -> When | None:
     )
     item = items.select_related("report").defer("text").order_by("-content_at", "pk").first()
     if item is not None and item.content_at is not None:
-        name = f" {spelt(item.external_id)}" if item.external_id else ""
+        name = format_html(" {}", stranger(item.external_id)) if item.external_id else ""
         within = f" in {item.report}" if item.report else ""
         what = item.get_surface_display().lower()
-        return When(
-            item.content_at, f"of the newest content that was reported: {what}{name}{within}"
-        )
+        of = format_html("of the newest content that was reported: {}{}{}", what, name, within)
+        return When(item.content_at, of)
     said = Report.objects.filter(case_reports__case=case, occurred_at__isnull=False)
     report = said.defer("description").order_by("-occurred_at", "pk").first()
     if report is not None and report.occurred_at is not None:
@@ -87,7 +87,8 @@ def incident_words(referral: Referral) -> list[str]:
     if "incident_at" in referral.incident_proposed:
         when = incident_time(case)
         is_it = when is not None and referral.incident_at == when.at
-        found.append(f"The time is that {when.of}." if when and is_it else f"The time {_UNSIGNED}")
+        said = format_html("The time is that {}.", when.of) if when and is_it else None
+        found.append(said or f"The time {_UNSIGNED}")
     return found
 
 

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import person_of, requires
@@ -247,7 +248,7 @@ def _page(
 def _exhibit(
     row: Exhibit,
     seen: dict[Any, Any],
-    where: dict[Any, list[str]],
+    where: dict[Any, list[SafeString]],
     form: ExhibitForm | None = None,
 ) -> dict[str, Any]:
     looks = seen.get(row.item.blob_id, [])

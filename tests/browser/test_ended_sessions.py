@@ -23,8 +23,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 REASON = "Both pictures stand on the invented list; looked at for that."
 
 
-def end_sessions(person: User) -> None:
-    """End what is open, as idleness does, while the page stands there."""
+def end_sessions(page: Page, person: User) -> None:
+    """End what is open, as idleness does, while the page stands there and has asked all that it asks by itself."""
+    page.wait_for_load_state("networkidle")
     for sign_in in SignIn.objects.filter(user=person, ended_at=None):
         accounts.end_sign_in(sign_in, because=SignIn.Ended.IDLE, actor=person)
 
@@ -57,7 +58,7 @@ def test_a_decision_and_a_note_stand_there_again(
 
     page.goto(path)
     page.locator("#note-text").fill("An invented note.")
-    end_sessions(reviewer)
+    end_sessions(page, reviewer)
     page.get_by_role("button", name="Add note").click()
     come_back(page, tap, reviewer, path)
     expect(page.locator("#note-text")).to_have_value("An invented note.")
@@ -77,7 +78,7 @@ def test_a_decision_and_a_note_stand_there_again(
     page.locator("input[value=confirm_refer]").check()
     page.locator("input[value=ban_account]").check()
     page.locator("#id_reason").fill(REASON)
-    end_sessions(reviewer)
+    end_sessions(page, reviewer)
     # Leaving the box asks what would follow, and that may lead to sign-in before the form does.
     page.keyboard.press("Control+Enter")
     # Also whoever gives up here knows what became of it.
@@ -111,7 +112,7 @@ def test_an_agency_and_a_draft_stand_there_again(
     page.goto("/recipients/new/")
     page.get_by_label("Agency").fill("Invented agency")
     page.locator("[name=keys]").fill(key)
-    end_sessions(legal)
+    end_sessions(page, legal)
     page.get_by_role("button", name="Save").click()
     come_back(page, tap, legal, "/recipients/new/")
     expect(page.locator("[data-unsent]")).to_contain_text("Nothing was recorded.")
@@ -130,7 +131,7 @@ def test_an_agency_and_a_draft_stand_there_again(
     page.goto(path)
     page.get_by_label("Legal basis").fill("An invented law, section 1")
     page.get_by_label("Summary in words").fill("Half an hour of an invented summary.")
-    end_sessions(legal)
+    end_sessions(page, legal)
     page.get_by_role("button", name="Save draft").click()
     sign_in_again(page, legal)
     page.wait_for_url(f"**{path}**")

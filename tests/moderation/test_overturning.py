@@ -425,7 +425,8 @@ def test_what_is_done_after_all_gets_its_counterpart_once(
     assert (counterpart.verb, counterpart.state) == ("unban_account", "pending")
     assert counterpart.sequence is not None
     delivery_jobs.send_due()
-    assert receiver.messages[-1]["data"]["reverses"] == str(ban.pk)
+    # Both counterparts go out at once: which of them arrives first is not said.
+    assert [each["data"].get("reverses") for each in receiver.messages].count(str(ban.pk)) == 1
     say(platform, ban, "impossible")
     say(platform, ban, "done")
     assert Enforcement.objects.filter(reverses=ban).count() == 1

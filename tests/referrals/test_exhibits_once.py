@@ -78,7 +78,8 @@ def test_twelve_reports_of_one_picture_are_one_exhibit_that_names_them(
     # Each message that held it still stands in its conversation and names the exhibit.
     lines = "".join(path.read_text() for path in (bag / "data/metadata/messages").glob("*.jsonl"))
     assert lines.count('"exhibits": ["EX-0001"]') == 13
-    assert '"left_out"' not in lines
+    assert '"left_out": true' not in lines
+    assert lines.count('"left_out": 0') == len(numbers)
     text = " ".join(text_of((bag / "data/summary.pdf").read_bytes()).split())
     assert all(number in text for number in numbers)
 

@@ -105,7 +105,7 @@ def test_context_gives_no_time_and_the_page_says_which_item_did(
     assert referral.incident_at is not None
     assert f"{referral.incident_at:%H:%M}" == ("10:17" if has_time else "10:40")
     of = (
-        f"of the newest content that was reported: reported message m-1 in {report}."
+        f"of the newest content that was reported: reported message <bdi>m-1</bdi> in {report}."
         if has_time
         else f"which {report} says; no reported content has one."
     )
