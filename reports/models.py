@@ -392,6 +392,11 @@ class Item(Message):
                 name="items_alone_to_scan",
             ),
             models.Index(
+                fields=["source", "scan_due_at"],
+                condition=Q(scan_state="waiting", kind="video"),
+                name="items_videos_to_scan",
+            ),
+            models.Index(
                 F("received_at"),
                 condition=Q(route_state__in=["not_yet", "waiting", "failed"]),
                 name="items_to_route",

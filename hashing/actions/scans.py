@@ -79,33 +79,30 @@ def waiting_items() -> QuerySet[Item]:
     )
 
 
-_IN_TURNS = """
-SELECT id FROM (
-    SELECT i.id, i.scan_due_at, row_number() OVER (PARTITION BY s.id ORDER BY i.scan_due_at) AS turn
+_FRONT = """
+SELECT i.id, i.scan_due_at, row_number() OVER (PARTITION BY s.id ORDER BY i.scan_due_at) AS turn
     FROM reports_source s CROSS JOIN LATERAL (
         SELECT id, scan_due_at FROM reports_item
-        WHERE source_id = s.id AND report_id IS NOT NULL AND scan_state = 'waiting' AND scan_attempts = 0
-        AND kind <> 'video' AND scan_due_at <= statement_timestamp() ORDER BY scan_due_at LIMIT %(limit)s
+        WHERE source_id = s.id AND {lane} AND scan_state = 'waiting' AND scan_attempts = 0
+        AND scan_due_at <= statement_timestamp() ORDER BY scan_due_at LIMIT %(limit)s
     ) i
-    UNION ALL
-    SELECT i.id, i.scan_due_at, row_number() OVER (PARTITION BY s.id ORDER BY i.scan_due_at) AS turn
-    FROM reports_source s CROSS JOIN LATERAL (
-        SELECT id, scan_due_at FROM reports_item
-        WHERE source_id = s.id AND report_id IS NULL AND scan_state = 'waiting' AND scan_attempts = 0
-        AND kind <> 'video' AND scan_due_at <= statement_timestamp() ORDER BY scan_due_at LIMIT %(limit)s
-    ) i
-) lanes ORDER BY turn, scan_due_at LIMIT %(limit)s
 """
+_REPORTED = _FRONT.format(lane="report_id IS NOT NULL AND kind <> 'video'")
+_ALONE = _FRONT.format(lane="report_id IS NULL AND kind <> 'video'")
+_VIDEOS = _FRONT.format(lane="kind = 'video'")
+_IN_TURNS = f"SELECT id FROM ({_REPORTED} UNION ALL {_ALONE}) lanes ORDER BY turn, scan_due_at LIMIT %(limit)s"  # noqa: S608 — made of the constants above
 """Two lanes a source, each by an index of its own, so that a heap in one is not read for the other."""
+_ANY_TURN = f"SELECT id FROM ({_VIDEOS}) lanes ORDER BY turn, random() LIMIT %(limit)s"  # noqa: S608 — made of the constants above
+"""Videos are taken one at a time: nobody remembers whose turn was the last, so it is drawn."""
 
 
-def _in_turns(limit: int) -> list[UUID]:
+def _in_turns(limit: int, *, videos: bool = False) -> list[UUID]:
     """Return the items to scan next: of each source the longest waiting, by turns, reported ones beside the others.
 
     By the time alone, whatever one source sends at once (a back-fill, a flood) would make all others wait behind it.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_IN_TURNS, {"limit": limit})
+        cursor.execute(_ANY_TURN if videos else _IN_TURNS, {"limit": limit})
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -137,21 +134,21 @@ def begin_scan(item: Item) -> Item | None:
 
 
 @transaction.atomic
-def begin_scans(*, limit: int) -> list[Item]:
+def begin_scans(*, limit: int, videos: bool = False) -> list[Item]:
     """Take up to ``limit`` due items that nobody else has; fresh, sources by turns, of each the longest waiting first.
 
     An item whose scan began before and never ended comes alone: it may kill whoever opens it, and the
-    others must not count that as their own attempt. Videos are left out: they take long.
+    others must not count that as their own attempt. Videos take long: they are taken apart from all else.
     """
     due = (
-        waiting_items()
-        .exclude(kind=ItemKind.VIDEO)
+        (waiting_items().filter if videos else waiting_items().exclude)(kind=ItemKind.VIDEO)
         .select_for_update(no_key=True, skip_locked=True, of=("self",))
         .select_related("blob")
     )
     fresh = due.filter(scan_attempts=0)
     # Somebody else may have had the same turn: then whatever waits.
-    taken = list(fresh.filter(pk__in=_in_turns(limit))) or list(fresh[:limit]) or list(due[:1])
+    turn = fresh.filter(pk__in=_in_turns(limit, videos=videos))
+    taken = list(turn) or list(fresh[:limit]) or list(due[:1])
     begun = []
     for item in taken:
         if item.scan_attempts >= MOST_ATTEMPTS:

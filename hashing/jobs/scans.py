@@ -66,10 +66,13 @@ def scan_item(item_id: str) -> None:
 
 @job
 def scan_video(item_id: str) -> None:
-    """Scan one video, which takes as long as some hundred pictures: a job and a queue of its own."""
-    item = actions.begin_scan(Item(pk=item_id))
-    if item is not None:
-        _scan([item], until=math.inf)
+    """Scan one video, which takes as long as some hundred pictures: a job and a queue of its own.
+
+    The id only tells wake-ups apart: what is scanned is the video whose source has the turn, so that a heap of one source does
+    not stand before all others.
+    """
+    if begun := actions.begin_scans(limit=1, videos=True):
+        _scan(begun, until=math.inf)
 
 
 @job
@@ -89,17 +92,15 @@ def scan_waiting(lane: int) -> None:
 
 
 def sweep_items() -> int:
-    """Wake workers for the items whose scan is due; return how many items."""
-    due = list(actions.waiting_items().values_list("pk", "kind")[:ENOUGH_AT_ONCE])
-    others = 0
-    for item_id, kind in due:
-        if kind == ItemKind.VIDEO:
-            enqueue("scan_video", item_id)
-        else:
-            others += 1
+    """Wake workers for the items whose scan is due; return how many items. A heap of videos hides no others, nor they it."""
+    waiting = actions.waiting_items().values_list("pk", flat=True)
+    videos = list(waiting.filter(kind=ItemKind.VIDEO)[:ENOUGH_AT_ONCE])
+    others = len(waiting.exclude(kind=ItemKind.VIDEO)[:ENOUGH_AT_ONCE])
+    for item_id in videos:
+        enqueue("scan_video", item_id)
     for lane in range(min(settings.HOLDFAST_SCAN_LANES, math.ceil(others / BATCH))):
         enqueue("scan_waiting", lane)
-    return len(due)
+    return len(videos) + others
 
 
 def _scan(items: list[Item], *, until: float) -> None:
