@@ -41,9 +41,9 @@ TABS = {
     "build_failed": ("Build failed", [ReferralState.BUILD_FAILED]),
     "sealed": ("Sealed", [ReferralState.SEALED]),
 }
+"""The list's tabs: key, label and the states behind it."""
 OVERTURNED = "overturned"
 """A tab beside those: referrals of any state whose decision was overturned."""
-"""The list's tabs: key, label and the states behind it."""
 
 
 def referrals_for(user: User) -> QuerySet[Referral]:

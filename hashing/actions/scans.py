@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from core import audit
@@ -140,8 +140,10 @@ def begin_scans(*, limit: int, videos: bool = False) -> list[Item]:
     An item whose scan began before and never ended comes alone: it may kill whoever opens it, and the
     others must not count that as their own attempt. Videos take long: they are taken apart from all else.
     """
+    is_video = Q(kind=ItemKind.VIDEO)
     due = (
-        (waiting_items().filter if videos else waiting_items().exclude)(kind=ItemKind.VIDEO)
+        waiting_items()
+        .filter(is_video if videos else ~is_video)
         .select_for_update(no_key=True, skip_locked=True, of=("self",))
         .select_related("blob")
     )

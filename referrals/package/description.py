@@ -138,9 +138,8 @@ class Exhibit:
 
     id: str  # EX-0001
     original_name: str
-    media_type: (
-        str  # as its sender declared it; without a word of the sender, application/octet-stream
-    )
+    # As its sender declared it; without a word of the sender, application/octet-stream.
+    media_type: str
     size: int
     sha256: str
     md5: str
@@ -169,9 +168,8 @@ class Exhibit:
     reveals: tuple[Reveal, ...] = ()
     also: tuple[Appearance, ...] = ()
     place: Place = NOWHERE
-    recognised_as: str = (
-        ""  # what its bytes are, such as “PNG picture”; empty: nothing that we know
-    )
+    # What its bytes are, such as “PNG picture”; empty: nothing that we know.
+    recognised_as: str = ""
 
     @property
     def looks(self) -> list[Look]:

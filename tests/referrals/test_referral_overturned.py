@@ -218,9 +218,9 @@ def test_only_the_decision_that_was_approved_is_sealed(
     assert "Return the referral" in text_of(answer)
     actions.return_for_correction(failed, reason="The decision was made anew.", actor=desk.second)
     failed.refresh_from_db()
-    ask: Any = lambda: actions.request_approval(failed, version=failed.version, actor=desk.author)  # noqa: E731
+    asked: dict[str, Any] = {"version": failed.version, "actor": desk.author}
     if outcome == Outcome.NOT_VIOLATING:
         with pytest.raises(Refused, match="was overturned"):
-            ask()
+            actions.request_approval(failed, **asked)
     else:
-        assert ask().state == "awaiting_approval"
+        assert actions.request_approval(failed, **asked).state == "awaiting_approval"
