@@ -296,6 +296,8 @@ def _plain(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict | list) and not value:
+        return "none"
     if isinstance(value, list) and not any(isinstance(each, dict | list) for each in value):
         return ", ".join(_plain(each) for each in value)
     if isinstance(value, dict | list):

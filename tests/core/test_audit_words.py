@@ -47,9 +47,17 @@ def test_what_a_line_is_about_is_a_word(model: str, words: str) -> None:
 
 
 def test_data_is_terms_and_values() -> None:
-    data = {"is_reopened": True, "state": ["delivered"], "none": None, "deep": {"a": [1]}, "n": 3}
+    data = {
+        "filters": {},
+        "is_reopened": True,
+        "state": ["delivered"],
+        "none": None,
+        "deep": {"a": [1]},
+        "n": 3,
+    }
     assert facts_of(data) == [
         ("Deep", '{"a": [1]}'),
+        ("Filters", "none"),
         ("Is reopened", "yes"),
         ("N", "3"),
         ("None", ""),
