@@ -23,7 +23,7 @@ from reports.answers import Problem
 from reports.door import SourceKey, digest, once, read_json
 from reports.links import LONGEST_LINK, NotALink, link_key
 from reports.models import ApiKey, Scope, Surface
-from reports.payloads import Body, Instant, SentSurface, Shape, Short
+from reports.payloads import Body, Instant, SentSurface, Shape, Short, Text
 from reports.reference import IDEMPOTENCY_PARAMETER, body_of
 
 router = Router(tags=["Matching"])
@@ -161,14 +161,14 @@ class MatchAnswer(Schema):
 class LinkFound(Shape):
     """A link that stood outside the platform."""
 
-    link: Annotated[str, Field(min_length=1, max_length=LONGEST_LINK)]
+    link: Annotated[str, Text(LONGEST_LINK, 1)]
     seen_at: Instant | None = None
 
 
 class LinksPayload(Shape):
     """Up to 1,000 links that were found in one place."""
 
-    place: Annotated[str, Field(min_length=1, max_length=LONGEST_PLACE)]
+    place: Annotated[str, Text(LONGEST_PLACE, 1)]
     links: Annotated[list[LinkFound], Field(min_length=1, max_length=MOST_LINKS)]
 
 

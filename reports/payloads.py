@@ -80,7 +80,7 @@ def _ip(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Text(GroupedMetadata):
+class Text(GroupedMetadata):
     """What a text must keep to: its length in characters, a pattern, and what a row can hold."""
 
     most: int
@@ -103,23 +103,23 @@ EXTERNAL_ID = r"^\S(?:.*\S)?$"
 REASON = r"^[a-z0-9][a-z0-9_.:-]*$"
 COUNTRY = r"^([A-Z]{2})?$"
 URL = r"^(https?://\S+)?$"
-ReasonCode = Annotated[str, _Text(64, 1, REASON)]
-OwnId = Annotated[str, _Text(200, 1, EXTERNAL_ID)]
+ReasonCode = Annotated[str, Text(64, 1, REASON)]
+OwnId = Annotated[str, Text(200, 1, EXTERNAL_ID)]
 """The sender's word for something that is no account or group."""
 ExternalId = Annotated[OwnId, AfterValidator(practice.own)]
 """The id of an account or a group, in the name space of whoever speaks (``reports.practice``)."""
-Short = Annotated[str, _Text(200)]
-Name = Annotated[str, _Text(400)]
-Body = Annotated[str, _Text(MAX_TEXT)]
+Short = Annotated[str, Text(200)]
+Name = Annotated[str, Text(400)]
+Body = Annotated[str, Text(MAX_TEXT)]
 Ip = Annotated[
     str,
     AfterValidator(_ip),
     WithJsonSchema({"type": "string", "examples": ["203.0.113.7", "2001:db8::7"]}),
 ]
 Port = Annotated[StrictInt, Field(ge=0, le=65535)]
-Url = Annotated[str, _Text(1000, 0, URL)]
+Url = Annotated[str, Text(1000, 0, URL)]
 Reference = uuid.UUID
-Metadata = dict[Annotated[str, _Text(40, 1)], Annotated[str, _Text(500)]]
+Metadata = dict[Annotated[str, Text(40, 1)], Annotated[str, Text(500)]]
 """Texts by name, in the sizes of Stripe's: senders have them already."""
 Plain = (
     Annotated[str, StringConstraints(max_length=500), AfterValidator(_storable)]
@@ -220,11 +220,11 @@ class Content(Shape):
         None, description="Its words. Beside `media` or `file`: the caption, of the same message."
     )
     media: Reference | None = Field(None, description="`id` of an earlier `POST /media`.")
-    file: Annotated[str, _Text(100, 1)] | None = Field(
+    file: Annotated[str, Text(100, 1)] | None = Field(
         None, description="Multipart only: name of the part that holds the file."
     )
     name: Name = Field("", description="The file's name on the platform.")
-    source_url: Annotated[str, _Text(2000)] = ""
+    source_url: Annotated[str, Text(2000)] = ""
     sender: ExternalId | None = Field(None, description="The account that sent or set it.")
     uploaded_ip: Ip | None = None
     uploaded_port: Port | None = None
@@ -283,7 +283,7 @@ class ItemPayload(Content):
     edited_at: Instant | None = Field(None, description="When it was changed last.")
     is_deleted: StrictBool | None = Field(None, description="Whether its sender deleted it.")
     deleted_at: Instant | None = Field(None, description="When its sender deleted it.")
-    not_sent: Annotated[str, _Text(64, 1, REASON)] | None = Field(
+    not_sent: Annotated[str, Text(64, 1, REASON)] | None = Field(
         None,
         description="Instead of content: why it is not here, such as `encrypted`, `deleted`, `expired`, `withheld` "
         "or `too_large`. Any code of your own is shown as it is.",
@@ -361,8 +361,8 @@ class Identifier(Shape):
     """A phone number, e-mail address, device or profile address."""
 
     kind: IdentifierKind
-    value: Annotated[str, _Text(500, 1)]
-    detail: dict[Annotated[str, _Text(100, 1)], Plain] = Field(
+    value: Annotated[str, Text(500, 1)]
+    detail: dict[Annotated[str, Text(100, 1)], Plain] = Field(
         default_factory=dict, max_length=50, description="For a device: model, system, …"
     )
     verified: StrictBool | None = None
@@ -373,13 +373,13 @@ class Identifier(Shape):
 class IpUse(Shape):
     """One use of an IP address. The port matters: carriers put many people behind one address."""
 
-    kind: Annotated[str, _Text(24, 1)] = Field(
+    kind: Annotated[str, Text(24, 1)] = Field(
         examples=["login"], description="registration, login, upload, …"
     )
     ip: Ip
     port: Port | None = None
     at: Instant
-    user_agent: Annotated[str, _Text(500)] = ""
+    user_agent: Annotated[str, Text(500)] = ""
 
 
 Status = Annotated[PlatformStatus, WithJsonSchema({"type": "string", "examples": ["active"]})]
@@ -416,10 +416,10 @@ class AccountPayload(Scanned):
     display_name: Name | None = None
     profile_text: Body | None = None
     profile_url: Url | None = None
-    country: Annotated[str, _Text(2, 0, COUNTRY)] | None = Field(
+    country: Annotated[str, Text(2, 0, COUNTRY)] | None = Field(
         None, description="ISO 3166-1 alpha-2"
     )
-    language: Annotated[str, _Text(16)] | None = None
+    language: Annotated[str, Text(16)] | None = None
     joined_at: Instant | None = None
     platform_status: Status | None = Field(
         None, description=f"One of {', '.join(PlatformStatus.values)}."
@@ -433,7 +433,7 @@ class GroupPayload(Scanned):
 
     name: Name | None = None
     description: Body | None = None
-    invite_link: Annotated[str, _Text(1000)] | None = None
+    invite_link: Annotated[str, Text(1000)] | None = None
     member_count: Annotated[StrictInt, Field(ge=0, le=2_000_000_000)] | None = None
     created_on_platform_at: Instant | None = None
     platform_status: Status | None = Field(

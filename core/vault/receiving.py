@@ -118,7 +118,8 @@ class Receiving:
                         sha256=sha256,
                         md5=self._md5.hexdigest(),
                         size=self.size,
-                        media_type=(media_type or "")[:100],
+                        # What the sender says it is: nothing goes by it, and the database takes no NUL.
+                        media_type=(media_type or "").replace("\x00", "\ufffd")[:100],
                         **self._as_stored(name, sha256),
                     )
                 blob.refresh_from_db()

@@ -22,6 +22,7 @@ Pictures
     more frames than are hashed     hashing/test_scanning.py::test_an_animation_that_was_not_seen_to_its_end_is_partly_scanned
     endless animation               hashing/test_images.py::test_an_endless_animation_is_refused
     zero bytes, by the API          reports/test_api_reports.py::test_an_empty_file_is_named_at_its_field
+    a NUL in a part's type          reports/test_api_refusals.py::test_a_type_of_a_part_with_a_nul_is_no_fault_of_ours
     zero bytes, by hand             reports/test_entry_pages.py::test_an_empty_file_is_named_and_the_others_stay
     HEIC, switched off              hashing/test_heic.py::test_it_is_off_and_the_item_says_so_to_a_person
     HEIC, damaged                   hashing/test_heic.py::test_what_the_converter_cannot_read_is_never_no_match

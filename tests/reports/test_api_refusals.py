@@ -12,7 +12,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from core.audit import SYSTEM
 from reports import actions
-from reports.models import Report, Scope, Source, Upload
+from reports.models import Item, Report, Scope, Source, Upload
+from tests.pictures import jpeg
 from tests.reports.conftest import Platform, problem_of
 
 REPORT = {"subject": {"account": "u-1"}, "reason": "spam", "description": "markerword-alpha"}
@@ -172,3 +173,28 @@ def test_an_id_with_a_line_break_in_an_address_is_said_to_be_wrong(platform: Pla
     for path in ("/accounts/a%0Ab", "/groups/a%0Ab", "/groups/a%0Ab/members"):
         said = problem_of(platform.put(path, {}), 422)
         assert "line break" in said["errors"]["external_id"][0]
+
+
+def test_a_type_of_a_part_with_a_nul_is_no_fault_of_ours(platform: Platform) -> None:
+    report = REPORT | {"items": [{"surface": "profile_photo", "file": "photo"}]}
+    body = (
+        b'--edge\r\nContent-Disposition: form-data; name="report"\r\n\r\n'
+        + json.dumps(report).encode()
+        + b'\r\n--edge\r\nContent-Disposition: form-data; name="photo"; filename="p.jpg"\r\n'
+        + b"Content-Type: image/jpeg\0\r\n\r\n"
+        + jpeg(3, (96, 64))
+        + b"\r\n--edge--\r\n"
+    )
+    answer = platform.post("/reports", None, raw=body, kind="multipart/form-data; boundary=edge")
+    assert answer.status_code == 201, answer.content
+    assert Item.objects.filter(kind="image").count() == 1
+
+
+def test_a_place_of_links_with_a_nul_is_named(platform: Platform) -> None:
+    link = "https://chat.example/+x"
+    for field, document in (
+        ("place", {"place": "a\0b", "links": [{"link": link}]}),
+        ("links.0.link", {"place": "a", "links": [{"link": link + "\0"}]}),
+    ):
+        said = problem_of(platform.post("/links", document), 422)["errors"]
+        assert said == {field: ["may not contain the NUL character"]}
